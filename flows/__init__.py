@@ -1,0 +1,1 @@
+"""Prefect: when the steps run, and what happens when one fails."""
