@@ -1,11 +1,13 @@
 """Files that are either the old ones or the new ones, never half of each.
 
 A file is written under a temporary name in its own folder, flushed to the disk, and renamed
-over the old one. `TEMPORARY_PREFIX` marks what a killed run may leave; `sweep` removes it.
+over the old one. `TEMPORARY_PREFIX` and the file's name mark what a killed run may leave, and
+`sweep` removes it.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -30,7 +32,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -66,13 +68,42 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def sweep(folder: str | Path) -> None:
-    """Remove what killed runs left directly in `folder`."""
-    for left in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder; put it in the place of `path` on a clean exit.
+
+    A run killed between the two renames leaves `path` absent, never half-filled.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path)
+    temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+            path.rename(old / path.name)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(path: str | Path) -> None:
+    """Remove what killed runs left of an unfinished `path`."""
+    path = Path(path)
+    for left in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
         else:
             left.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    return f"{TEMPORARY_PREFIX}{path.stem}-"
 
 
 def _umask() -> int:

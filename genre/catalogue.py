@@ -1,0 +1,206 @@
+"""The catalogue: one row for each file of the collection, usable or set aside with a reason.
+
+Columns are `COLUMNS`, then whatever further columns the collection's `manifest.csv` has. Text is
+null where nothing is known; `seconds`, `sample_rate` and `channels` are null where the file could
+not be read. `track_id` is the start of the file's sha256, so it names content and not a place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre.audio import scan
+from genre.errors import AudioError, InputError
+from genre.params import IngestParams
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST = "manifest.csv"
+TRACK_ID_LENGTH = 16
+OK, SET_ASIDE = "ok", "set_aside"
+COLUMNS = (
+    "track_id",
+    "path",
+    "genre",
+    "artist",
+    "title",
+    "licence",
+    "source",
+    "sha256",
+    "audio_sha256",
+    "seconds",
+    "sample_rate",
+    "channels",
+    "codec",
+    "duplicate_of",
+    "status",
+    "reason",
+)
+FROM_MANIFEST = ("artist", "title", "licence", "source")
+
+
+@dataclass
+class Listened:
+    """What one file turned out to be; `reason` is null for a usable song."""
+
+    path: str
+    sha256: str | None
+    audio_sha256: str | None = None
+    seconds: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    codec: str | None = None
+    artist: str | None = None
+    title: str | None = None
+    reason: str | None = None
+
+
+def find_songs(raw: Path) -> list[str]:
+    """The files in the genre folders of `raw`, as sorted posix paths relative to it.
+
+    Hidden files are no songs. Raises `InputError` where there is no collection or it is empty.
+    """
+    if not raw.is_dir():
+        raise InputError(
+            f"{raw}: no such folder; add songs first: genre add SOURCE (or: genre add demo)"
+        )
+    songs = sorted(
+        path.relative_to(raw).as_posix()
+        for path in raw.glob("*/**/*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(raw).parts)
+    )
+    if not songs:
+        raise InputError(f"{raw}: found no songs in genre folders; add some: genre add SOURCE")
+    return songs
+
+
+def listen(raw: Path, path: str, settings: IngestParams) -> Listened:
+    """Read one file from end to end; never raises for what is in the file."""
+    try:
+        with (raw / path).open("rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        return Listened(path, None, reason=f"cannot be opened ({error.strerror})")
+    try:
+        found = scan(raw / path, max_seconds=settings.max_seconds)
+    except AudioError as error:
+        return Listened(path, sha256, reason=str(error))
+    reason = None
+    if found.seconds < settings.min_seconds:
+        reason = (
+            f"is {found.seconds:.2f} s long, shorter than ingest.min_seconds "
+            f"({settings.min_seconds:g} s)"
+        )
+    elif found.loudest_dbfs < settings.silence_dbfs:
+        reason = (
+            f"is silent: its loudest part is at {found.loudest_dbfs:.0f} dBFS, below "
+            f"ingest.silence_dbfs ({settings.silence_dbfs:g})"
+        )
+    return Listened(
+        path,
+        sha256,
+        audio_sha256=found.audio_sha256,
+        seconds=found.seconds,
+        sample_rate=found.sample_rate,
+        channels=found.channels,
+        codec=found.codec,
+        artist=found.tags.get("artist"),
+        title=found.tags.get("title"),
+        reason=reason,
+    )
+
+
+def build(songs: Iterable[Listened], manifest: pd.DataFrame) -> pd.DataFrame:
+    """Make the catalogue of `songs`; `manifest` has a column `path` and any others.
+
+    What the manifest says of artist and title wins over the file's own tags. Of several files
+    with the same decoded audio the first by path is kept.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame([asdict(song) for song in songs]).sort_values("path", ignore_index=True)
+    table["track_id"] = table["sha256"].str[:TRACK_ID_LENGTH]
+    table["genre"] = table["path"].str.split("/").str[0]
+    table = _join_manifest(table, manifest)
+    table["duplicate_of"] = None
+    _set_duplicates_aside(table)
+    table["status"] = table["reason"].isna().map({True: OK, False: SET_ASIDE})
+    further = [column for column in table.columns if column not in COLUMNS]
+    text = [name for name in COLUMNS if name not in ("seconds", "sample_rate", "channels")]
+    types: dict[str, str] = dict.fromkeys((*text, *further), "str")
+    types |= {"seconds": "float64", "sample_rate": "Int32", "channels": "Int16"}
+    return pd.DataFrame(table[[*COLUMNS, *further]].astype(types))
+
+
+def read_manifest(raw: Path) -> pd.DataFrame:
+    """The collection's manifest as text columns, empty where there is none."""
+    import pandas as pd
+
+    path = raw / MANIFEST
+    if not path.is_file():
+        return pd.DataFrame({"path": pd.Series(dtype="str")})
+    try:
+        table = pd.read_csv(path, dtype="str", keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    if "path" not in table.columns:
+        raise InputError(f"{path}: found columns {list(table.columns)}, expected one named path")
+    return table.replace("", None).drop_duplicates("path", keep="last")
+
+
+def check(catalogue: pd.DataFrame, settings: IngestParams) -> None:
+    """Raise `InputError` where too few songs are left to learn from."""
+    duplicate = catalogue["duplicate_of"].notna()
+    unusable = catalogue[(catalogue["status"] == SET_ASIDE) & ~duplicate]
+    share = len(unusable) / len(catalogue)
+    if share > settings.max_set_aside:
+        examples = "\n".join(f"  {row.path} {row.reason}" for row in unusable.head(5).itertuples())
+        raise InputError(
+            f"{len(unusable)} of {len(catalogue)} files cannot be used, more than "
+            f"ingest.max_set_aside ({settings.max_set_aside:g}) allows:\n{examples}\n"
+            "mend or remove them (genre remove), or raise that parameter"
+        )
+    usable = catalogue[catalogue["status"] == OK]
+    counts = catalogue.groupby("genre").size() * 0
+    counts = counts.add(usable.groupby("genre").size(), fill_value=0).astype(int)
+    few = counts[counts < settings.min_songs_per_genre]
+    if len(few):
+        found = ", ".join(f"{genre} has {count}" for genre, count in few.items())
+        raise InputError(
+            f"too few usable songs: {found}; every genre needs at least "
+            f"{settings.min_songs_per_genre} (ingest.min_songs_per_genre): add songs to it, or "
+            "take the genre out (genre remove)"
+        )
+    if len(counts) < 2:
+        raise InputError(
+            f"found one genre ({counts.index[0]}), expected at least two to tell apart: add another"
+        )
+
+
+def _join_manifest(table: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Add the manifest's columns to the rows with the same path."""
+    taken = [name for name in COLUMNS if name not in (*FROM_MANIFEST, "path")]
+    manifest = manifest.drop(columns=taken, errors="ignore")
+    table = table.merge(manifest, on="path", how="left", suffixes=("_tag", ""))
+    for name in FROM_MANIFEST:
+        if name not in table.columns:
+            table[name] = None
+        if f"{name}_tag" in table.columns:
+            table[name] = table[name].where(table[name].notna(), table.pop(f"{name}_tag"))
+    return table
+
+
+def _set_duplicates_aside(table: pd.DataFrame) -> None:
+    """Mark, in place, all but the first usable file of each decoded audio."""
+    usable = table[table["reason"].isna()]
+    for _, same in usable.groupby("audio_sha256"):
+        first = same.iloc[0]
+        for index, row in same.iloc[1:].iterrows():
+            other = "" if row["genre"] == first["genre"] else " under another genre"
+            table.loc[index, "duplicate_of"] = first["track_id"]
+            table.loc[index, "reason"] = f"is an exact duplicate of {first['path']}{other}"

@@ -1,0 +1,30 @@
+"""What every step does around its work: check the parameters, report, choose the exit code.
+
+Exit codes: 0 done, 1 failed and may be tried again, 2 bad input or parameter (never tried again).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from genre.errors import GenreError, InputError
+from genre.params import PARAMS_FILE, Params, load_params
+
+OK, FAILED, BAD_INPUT = 0, 1, 2
+
+
+def step(run: Callable[[Params, Path], str], root: Path = Path()) -> int:
+    """Run one step in the project at `root`, print its summary line, and return its exit code."""
+    # One thread each: the step's own processes share the cores, and sums keep their order.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    try:
+        summary = run(load_params(root / PARAMS_FILE), root)
+    except GenreError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return BAD_INPUT if isinstance(error, InputError) else FAILED
+    print(summary, flush=True)
+    return OK

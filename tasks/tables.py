@@ -1,0 +1,36 @@
+"""The tables that several steps read, checked where they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre.errors import InputError
+from tasks import paths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_songs(root: Path) -> pd.DataFrame:
+    """The usable songs of the catalogue, sorted by `track_id`.
+
+    Raises `InputError` where the catalogue is not there.
+    """
+    import pandas as pd
+
+    path = root / paths.CATALOGUE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the step ingest first (dvc repro ingest)")
+    table = pd.read_parquet(path)
+    return table[table["status"] == "ok"].sort_values("track_id", ignore_index=True)
+
+
+def find_clips(root: Path) -> list[Path]:
+    """The clips that trim wrote, sorted by name; raises `InputError` where there are none."""
+    clips = sorted((root / paths.CLIPS).glob("*.wav"))
+    if not clips:
+        raise InputError(
+            f"{root / paths.CLIPS}: no clips; run the step trim first (dvc repro trim)"
+        )
+    return clips
