@@ -1,0 +1,61 @@
+# The vocabulary of this project; `make help` prints it. Every command sets up what it needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+AUDIO  ?= ../shared/data/gtzan_dev
+
+export DVC_NO_ANALYTICS = 1
+export DO_NOT_TRACK = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export MLFLOW_DISABLE_TELEMETRY = true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run retrain up down test lint bench lock
+
+help:  ## Print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## Make .venv with the exact versions of requirements.lock
+
+run: setup  ## Songs in, registered model out. Demo songs, or yours: make run SOURCE=<folder, archive or URL> [SHA256=…]
+	@$(BIN)/python -m tasks.run $(if $(SOURCE),"$(SOURCE)") $(if $(SHA256),--sha256 $(SHA256))
+
+retrain: setup  ## Run the Prefect flow once, with retries and a record in its UI
+	@$(BIN)/python -m flows.retrain
+
+up: setup  ## Start the Prefect and MLflow pages and the retraining schedule, on 127.0.0.1
+	@$(BIN)/python -m flows.services up
+
+down: setup  ## End what `make up` started
+	@$(BIN)/python -m flows.services down
+
+test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types and tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev  ## ruff, mypy, and the arrows between the packages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev  ## Time feature extraction against librosa: make bench AUDIO=<folder>
+	@$(BIN)/python -m benchmarks.features --audio "$(AUDIO)"
+
+lock: $(VENV)/.installed-dev  ## Choose the newest versions that pyproject.toml allows, and pin them
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--no-annotate --no-header --upgrade --output-file requirements.lock pyproject.toml
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: found $$($(PYTHON) --version), expected Python 3.11 or later: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) (a few minutes the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	@touch $@
