@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -110,13 +111,12 @@ class _SoundFile:
     def __init__(self, source: Path | bytes) -> None:
         import soundfile
 
-        # A handle and not a path: libsndfile then looks at the content and not at the suffix.
-        self._handle = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+        # Not the path itself: libsndfile would look at the suffix before the content.
+        opened: Any = io.BytesIO(source) if isinstance(source, bytes) else _open(source)
         try:
-            self._file = soundfile.SoundFile(self._handle)
+            self._file = soundfile.SoundFile(opened)
         except (soundfile.SoundFileError, TypeError, ValueError) as error:
-            self._handle.close()
-            raise _NotForThisDecoder from error
+            raise _NotForThisDecoder from error  # libsndfile has closed the descriptor
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self.codec = f"{self._file.format}/{self._file.subtype}"
@@ -128,7 +128,6 @@ class _SoundFile:
 
     def close(self) -> None:
         self._file.close()
-        self._handle.close()
 
     def blocks(self) -> Iterator[Samples]:
         import soundfile
@@ -142,6 +141,10 @@ class _SoundFile:
             if not len(block):
                 return
             yield block
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
 class _Av:

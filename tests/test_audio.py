@@ -1,0 +1,209 @@
+"""Decoding, scanning and cutting songs."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from songs import RATE, tone, write, write_m4a
+
+from genre import audio
+from genre.errors import AudioError, InputError
+
+FORMATS = ["song.wav", "song.flac", "song.mp3", "song.ogg", "song.opus", "song.au", "song.aiff"]
+
+
+def write_any(path: Path, y: np.ndarray) -> Path:
+    if path.suffix == ".m4a":
+        return write_m4a(path, y[:, 0], rate=48_000)
+    settings = {"format": "OGG", "subtype": "OPUS"} if path.suffix == ".opus" else {}
+    return write(path, y, rate=48_000, **settings)
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "song.m4a"])
+def test_each_common_format_is_decoded_to_what_was_encoded(tmp_path: Path, name: str) -> None:
+    y = tone(4, rate=48_000)
+    path = write_any(tmp_path / name, y)
+
+    heard = audio.decode(path)
+
+    assert heard.sample_rate == 48_000
+    assert heard.samples.dtype == np.float32
+    assert heard.seconds == pytest.approx(4, abs=0.1)
+    # A lossy codec shifts phases; the spectrum says whether it is the same music.
+    expected, found = (
+        librosa.feature.melspectrogram(
+            y=part[:190_000, 0], sr=48_000, n_mels=40, fmin=100, fmax=8000
+        ).mean(axis=1)
+        for part in (y, heard.samples)
+    )
+    assert np.corrcoef(np.log(expected), np.log(found))[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "song.m4a"])
+def test_the_content_and_not_the_name_tells_the_format(tmp_path: Path, name: str) -> None:
+    path = write_any(tmp_path / name, tone(1, rate=48_000))
+    expected = audio.decode(path)
+    misnamed = path.rename(tmp_path / "holiday.raw")
+
+    heard = audio.decode(misnamed)
+    from_bytes = audio.decode(misnamed.read_bytes())
+
+    assert heard.codec == expected.codec
+    np.testing.assert_array_equal(heard.samples, expected.samples)
+    np.testing.assert_array_equal(from_bytes.samples, expected.samples)
+
+
+def test_a_file_that_is_not_audio_is_refused_with_the_reason(tmp_path: Path) -> None:
+    text = tmp_path / "song.mp3"
+    text.write_text("Dear diary, " * 100)
+    empty = tmp_path / "empty.wav"
+    empty.touch()
+
+    with pytest.raises(AudioError, match="not audio"):
+        audio.decode(text)
+    with pytest.raises(AudioError, match="empty"):
+        audio.decode(empty)
+    with pytest.raises(AudioError, match="cannot be opened"):
+        audio.decode(tmp_path / "absent.wav")
+
+
+def test_a_wav_header_without_samples_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "header.wav", tone(1)[:0])
+
+    with pytest.raises(AudioError, match="no samples"):
+        audio.decode(path)
+
+
+def test_the_same_samples_have_the_same_hash_in_any_lossless_container(tmp_path: Path) -> None:
+    y = np.rint(tone(2) * 20_000).astype(np.int16)
+    paths = [write(tmp_path / name, y, subtype="PCM_16") for name in ("a.wav", "b.flac", "c.aiff")]
+
+    hashes = {audio.scan(path, max_seconds=60).audio_sha256 for path in paths}
+    other = audio.scan(write(tmp_path / "d.wav", tone(2, seed=1)), max_seconds=60).audio_sha256
+
+    assert len(hashes) == 1
+    assert other not in hashes
+
+
+def test_the_hash_does_not_depend_on_how_the_song_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.flac", tone(7))
+    whole = audio.scan(path, max_seconds=60)
+    monkeypatch.setattr(audio, "BLOCK_SECONDS", 3)
+
+    assert audio.scan(path, max_seconds=60) == whole
+
+
+def test_a_scan_tells_length_and_level(tmp_path: Path) -> None:
+    y = np.zeros((RATE * 9, 1), dtype=np.float32)
+    y[RATE * 3 : RATE * 6] = 0.1
+
+    found = audio.scan(write(tmp_path / "a.wav", y, subtype="FLOAT"), max_seconds=60)
+
+    assert found.seconds == 9
+    assert found.loudest_dbfs == pytest.approx(-20, abs=1e-3)
+
+
+def test_a_song_longer_than_the_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"longer than ingest\.max_seconds"):
+        audio.scan(write(tmp_path / "a.wav", tone(5)), max_seconds=4)
+
+
+def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    y = tone(1)
+    y[100] = np.nan
+
+    with pytest.raises(AudioError, match="not numbers"):
+        audio.scan(write(tmp_path / "a.wav", y, subtype="FLOAT"), max_seconds=60)
+
+
+def test_the_middle_of_a_long_song_is_cut_to_exactly_thirty_seconds(tmp_path: Path) -> None:
+    y = tone(41)
+    path = write(tmp_path / "a.wav", y, subtype="PCM_16")
+    stored = audio.decode(path).samples[:, 0]
+
+    clip = audio.Excerpt(path, position="middle").clip
+    known = audio.Excerpt(path, position="middle", seconds=41.0).clip
+    start = audio.Excerpt(path, position="start").clip
+
+    first = (len(y) - audio.CLIP_SAMPLES) // 2
+    expected = np.rint(stored[first : first + audio.CLIP_SAMPLES] * 32_768).astype(np.int16)
+    np.testing.assert_array_equal(np.frombuffer(clip.raw_data, np.int16), expected)
+    assert known == clip
+    expected = np.rint(stored[: audio.CLIP_SAMPLES] * 32_768).astype(np.int16)
+    np.testing.assert_array_equal(np.frombuffer(start.raw_data, np.int16), expected)
+
+
+def test_silence_is_appended_to_a_short_song(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", tone(4, rate=44_100, channels=2), rate=44_100)
+
+    clip = np.frombuffer(audio.Excerpt(path, position="middle").clip.raw_data, np.int16)
+
+    assert clip.shape == (audio.CLIP_SAMPLES,)
+    assert np.abs(clip[: 4 * RATE]).max() > 1000
+    assert not clip[4 * RATE + 1 :].any()
+
+
+def test_the_segments_of_a_clip_are_its_ten_parts(tmp_path: Path) -> None:
+    excerpt = audio.Excerpt(write(tmp_path / "a.wav", tone(31)), position="start")
+
+    parts = [np.frombuffer(part.raw_data, np.int16) for part in excerpt.segments]
+    target = io.BytesIO()
+    excerpt.segments[3].export(target, format="wav")
+
+    np.testing.assert_array_equal(
+        np.concatenate(parts), np.frombuffer(excerpt.clip.raw_data, np.int16)
+    )
+    assert {len(part) for part in parts} == {audio.SEGMENT_SAMPLES}
+    with wave.open(io.BytesIO(target.getvalue())) as exported:
+        assert exported.getparams()[:4] == (1, 2, RATE, audio.SEGMENT_SAMPLES)
+
+
+def test_resampling_keeps_the_music_and_drops_what_does_not_fit(tmp_path: Path) -> None:
+    time = np.arange(44_100 * 2) / 44_100
+    y = (0.3 * np.sin(2 * np.pi * 1000 * time) + 0.3 * np.sin(2 * np.pi * 15_000 * time))[:, None]
+    path = write(tmp_path / "a.wav", y.astype(np.float32), rate=44_100, subtype="FLOAT")
+
+    heard = audio.load(path)
+
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) / len(heard) * 4
+    assert len(heard) == 2 * RATE
+    assert spectrum[2000] == pytest.approx(0.3, rel=0.01)
+    assert spectrum[4000:].max() < 1e-4
+
+
+def test_only_a_clip_is_read_as_a_clip(tmp_path: Path) -> None:
+    good = tmp_path / "good.wav"
+    audio.Excerpt(write(tmp_path / "a.wav", tone(30)), position="start").clip.export(
+        good, format="wav"
+    ).close()
+    short = write(tmp_path / "short.wav", tone(2))
+    truncated = tmp_path / "truncated.wav"
+    truncated.write_bytes(good.read_bytes()[:100_000])
+
+    assert audio.read_clip(good).shape == (audio.CLIP_SAMPLES,)
+    assert audio.segment(audio.read_clip(good)).shape == (10, audio.SEGMENT_SAMPLES)
+    for bad in (short, truncated, tmp_path / "absent.wav"):
+        with pytest.raises(InputError, match="run trim again"):
+            audio.read_clip(bad)
+
+
+@pytest.mark.real_audio
+def test_real_songs_as_people_have_them_are_heard(shared_data: Path) -> None:
+    songs = [
+        p for p in (shared_data / "cc_songs").iterdir() if p.suffix in (".mp3", ".ogg", ".wav")
+    ]
+
+    for song in songs:
+        found = audio.scan(song, max_seconds=7200)
+        with soundfile.SoundFile(song) as reference:
+            assert found.seconds == pytest.approx(reference.frames / reference.samplerate, abs=0.1)
+        assert found.loudest_dbfs > -30
+    assert len(songs) == 19
