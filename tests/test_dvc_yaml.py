@@ -1,0 +1,101 @@
+"""`dvc.yaml` says what is true: each step's code, parameters and files."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+import yaml
+
+from genre.params import load_params
+
+# What every step imports and none of its results depends on: messages, paths, plumbing.
+PLUMBING = {
+    "genre",
+    "genre.compute",
+    "genre.errors",
+    "genre.files",
+    "genre.params",
+    "tasks",
+    "tasks.cli",
+    "tasks.paths",
+}
+STAGES = "ingest trim spectrograms features split train evaluate register".split()
+
+
+@pytest.fixture(scope="module")
+def stages(project: Path) -> dict[str, Any]:
+    return yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("genre", "tasks")
+
+
+def file_of(project: Path, module: str) -> Path:
+    path = Path(*module.split("."))
+    return path / "__init__.py" if (project / path).is_dir() else path.with_suffix(".py")
+
+
+def test_the_stages_are_the_steps_of_the_pipeline_in_order(stages: dict[str, Any]) -> None:
+    assert list(stages) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_the_code_that_it_runs(
+    project: Path, stages: dict[str, Any], imports: grimp.ImportGraph, stage: str
+) -> None:
+    module = f"tasks.{stage}"
+    code = {module, *imports.find_upstream_modules(module)} - PLUMBING
+    declared = [Path(dep) for dep in stages[stage]["deps"]]
+
+    missing = {
+        str(path)
+        for path in (file_of(project, name) for name in code)
+        if not any(path == dep or dep in path.parents for dep in declared)
+    }
+
+    assert missing == set()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_no_code_that_it_does_not_run(
+    project: Path, stages: dict[str, Any], imports: grimp.ImportGraph, stage: str
+) -> None:
+    module = f"tasks.{stage}"
+    code = {file_of(project, name) for name in {module, *imports.find_upstream_modules(module)}}
+    declared = [Path(dep) for dep in stages[stage]["deps"] if dep.startswith(("genre", "tasks"))]
+
+    for dep in declared:
+        assert (project / dep).exists()
+        assert any(path == dep or dep in path.parents for path in code), f"{dep} is not run"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_listens_to_the_parameters_that_its_code_reads(
+    project: Path, stages: dict[str, Any], stage: str
+) -> None:
+    tree = ast.parse((project / f"tasks/{stage}.py").read_text())
+    read = {
+        node.attr.rstrip("_")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "params"
+    }
+    sections = {field.alias or name for name, field in type(load_params()).model_fields.items()}
+    declared = {key.split(".")[0] for key in stages[stage].get("params", [])}
+
+    # How many processes share the work changes no result.
+    assert read & sections - {"compute"} <= declared
+
+
+def test_no_code_of_the_steps_knows_prefect(imports: grimp.ImportGraph, stages: Any) -> None:
+    with_externals = grimp.build_graph("genre", "tasks", include_external_packages=True)
+
+    assert not with_externals.find_modules_that_directly_import("prefect")
+    assert set(imports.modules) >= {f"tasks.{stage}" for stage in stages}
