@@ -1,0 +1,93 @@
+"""The report's multilayer perceptron: 512-256-128-64, ReLU, dropout 0.2, cross-entropy.
+
+It is trained by torch and answers in numpy: a prediction is five matrix products, and `genre
+classify` need not wait for torch to be imported.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.models.base import Examples, History, Model, Progress, softmax
+from genre.params import MlpParams
+
+if TYPE_CHECKING:
+    import torch
+
+    from genre.models.store import Reader
+
+
+class Mlp(Model):
+    """Standardised features → hidden layers with ReLU and dropout → logits."""
+
+    name = "mlp"
+    input = "features_3s"
+    settings_type = MlpParams
+    settings: MlpParams
+
+    def _fit(
+        self, train: Examples, validation: Examples, seed: int, progress: Progress
+    ) -> History | None:
+        from sklearn.preprocessing import StandardScaler
+
+        from genre.models.training import train_network
+
+        scaler = StandardScaler().fit(train.X.astype(np.float64))
+        self.mean = np.asarray(scaler.mean_, dtype=np.float64)
+        self.scale = np.asarray(scaler.scale_, dtype=np.float64)
+        network, history = train_network(
+            lambda: build_network(self.layers, self.settings.dropout),
+            self._scaled(train),
+            self._scaled(validation),
+            settings=self.settings,
+            seed=seed,
+            progress=progress,
+        )
+        state = [tensor.numpy() for tensor in network.state_dict().values()]
+        self.weights, self.biases = state[::2], state[1::2]
+        return history
+
+    def _predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        rows = (X.astype(np.float64) - self.mean) / self.scale
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            rows = np.maximum(rows @ weight.T.astype(np.float64) + bias, 0)
+        return softmax(rows @ self.weights[-1].T.astype(np.float64) + self.biases[-1])
+
+    @property
+    def layers(self) -> list[int]:
+        """Units of each layer, from the features to the classes."""
+        return [len(self.features), *self.settings.hidden, len(self.classes)]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Scaling in float64, weights [shape=(out, in)] and biases in float32."""
+        arrays = {"scaler.mean": self.mean, "scaler.scale": self.scale}
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            arrays |= {f"layer{number}.weight": weight, f"layer{number}.bias": bias}
+        return arrays
+
+    def restore(self, reader: Reader) -> None:
+        """Take back what `arrays` gave."""
+        self.mean = reader.take("scaler.mean", np.float64, (len(self.features),))
+        self.scale = reader.take("scaler.scale", np.float64, (len(self.features),))
+        self.weights, self.biases = [], []
+        for number, (before, after) in enumerate(pairwise(self.layers)):
+            self.weights.append(reader.take(f"layer{number}.weight", np.float32, (after, before)))
+            self.biases.append(reader.take(f"layer{number}.bias", np.float32, (after,)))
+
+    def _scaled(self, examples: Examples) -> Examples:
+        rows = ((examples.X.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
+        return Examples(rows, examples.y, examples.groups, examples.classes, examples.features)
+
+
+def build_network(layers: list[int], dropout: float) -> torch.nn.Sequential:
+    """The untrained network; `layers` are the units from input to output."""
+    from torch.nn import Dropout, Linear, Module, ReLU, Sequential
+
+    modules: list[Module] = []
+    for before, after in pairwise(layers[:-1]):
+        modules += [Linear(before, after), ReLU(), Dropout(dropout)]
+    return Sequential(*modules, Linear(layers[-2], layers[-1]))

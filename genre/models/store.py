@@ -1,0 +1,212 @@
+"""A trained model as a folder that runs no code when it is loaded.
+
+`weights.safetensors` holds every learned array, scaling included; `model.json` says what they
+are: format, name, classes, features, settings, seed. `history.csv` holds the curves of a network.
+The same model gives the same bytes. A folder is replaced in one exchange, so that a run killed at
+any time leaves the old model or the new one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genre.errors import InputError
+from genre.files import TEMPORARY_PREFIX, sweep, write_bytes, write_json, write_text
+from genre.models.base import Model
+
+DESCRIPTION = "model.json"
+WEIGHTS = "weights.safetensors"
+CURVES = "history.csv"
+FORMAT: Literal[1] = 1
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+class Description(BaseModel):
+    """What `model.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: Literal[1]
+    name: str
+    input: str
+    classes: Annotated[list[str], Field(min_length=2)]
+    features: list[str]
+    settings: dict[str, Any]
+    seed: int
+    best_epoch: int | None
+    weights_sha256: str
+
+
+class Reader:
+    """The arrays of a file, handed out by name, type and shape; each must be asked for once."""
+
+    def __init__(self, path: Path, arrays: dict[str, npt.NDArray[Any]], prefix: str = "") -> None:
+        self.path, self._arrays, self._prefix = path, arrays, prefix
+
+    def take(
+        self, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]
+    ) -> npt.NDArray[Any]:
+        """The array `name`; `None` in `shape` stands for any length.
+
+        Raises `InputError` where it is missing, of another type or shape, or not finite.
+        """
+        name = self._prefix + name
+        if name not in self._arrays:
+            raise InputError(f"{self.path}: the array {name} is missing; train the model again")
+        array = self._arrays.pop(name)
+        fits = array.ndim == len(shape) and all(
+            expected in (None, found) for found, expected in zip(array.shape, shape, strict=True)
+        )
+        if array.dtype != dtype or not fits:
+            expected = ", ".join("any" if size is None else str(size) for size in shape)
+            raise InputError(
+                f"{self.path}: {name} is {array.dtype} {array.shape}, expected "
+                f"{np.dtype(dtype)} ({expected}); train the model again"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{self.path}: {name} holds values that are not finite")
+        return array
+
+    def below(self, prefix: str) -> Reader:
+        """A reader of the arrays whose names start with `prefix` and a dot."""
+        return Reader(self.path, self._arrays, f"{self._prefix}{prefix}.")
+
+    def finish(self) -> None:
+        """Raise `InputError` where arrays are left that nobody asked for."""
+        if self._arrays:
+            raise InputError(f"{self.path}: unknown arrays {', '.join(sorted(self._arrays)[:5])}")
+
+
+def save(model: Model, folder: Path) -> None:
+    """Write `model` to `folder`, replacing it in one exchange."""
+    from safetensors.numpy import save as encode
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in model.arrays().items()}
+    weights = encode(arrays)
+    description = Description(
+        format=FORMAT,
+        name=model.name,
+        input=model.input,
+        classes=list(model.classes),
+        features=list(model.features),
+        settings=model.settings.model_dump(mode="json"),
+        seed=model.seed,
+        best_epoch=model.history.best_epoch if model.history else None,
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    # The prefix is the one that `sweep` looks for after a kill.
+    prefix = f"{TEMPORARY_PREFIX}{folder.stem}-"
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        write_bytes(temporary / WEIGHTS, weights)
+        write_json(temporary / DESCRIPTION, description.model_dump())
+        if model.history:
+            write_text(temporary / CURVES, model.history.csv())
+        _put_in_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load(model_class: type[AnyModel], folder: Path) -> AnyModel:
+    """The model in `folder`, an instance of `model_class`; every array is checked."""
+    description = read_description(folder)
+    where = folder / DESCRIPTION
+    if (description.name, description.input) != (model_class.name, model_class.input):
+        raise InputError(
+            f"{where}: found the model {description.name} on {description.input}, expected "
+            f"{model_class.name} on {model_class.input}"
+        )
+    try:
+        settings = model_class.settings_type.model_validate(description.settings)
+    except ValidationError as error:
+        raise InputError(f"{where}: settings: {_first(error)}; train the model again") from error
+    model = model_class(settings)
+    model.classes, model.features = tuple(description.classes), tuple(description.features)
+    model.seed = description.seed
+    reader = Reader(folder / WEIGHTS, _read_weights(folder, description.weights_sha256))
+    model.restore(reader)
+    reader.finish()
+    return model
+
+
+def read_description(folder: Path) -> Description:
+    """What `model.json` of `folder` says; raises `InputError` where it is no model of ours."""
+    path = folder / DESCRIPTION
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: no trained model here ({DESCRIPTION} is missing)") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if isinstance(content, dict) and content.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: format {content.get('format')!r}, expected {FORMAT}; train the model again"
+        )
+    try:
+        return Description.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: not a model's description: {_first(error)}") from error
+
+
+def _read_weights(folder: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode
+
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(
+            f"{path}: damaged, or not the weights that {DESCRIPTION} belongs to; train again"
+        )
+    try:
+        return dict(decode(content))
+    except (SafetensorError, KeyError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from error
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    """Put `new` where `folder` is; afterwards `new` holds what was there, or is gone."""
+    if not folder.exists():
+        new.rename(folder)
+    elif not _exchange(new, folder):
+        # A file system that cannot exchange: killed between these two renames, the model is
+        # absent, and the step makes it again.
+        old = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{folder.stem}-", dir=new.parent))
+        folder.rename(old / folder.name)
+        new.rename(folder)
+        shutil.rmtree(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step, as Linux can; false where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

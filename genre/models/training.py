@@ -1,0 +1,150 @@
+"""The one training loop of all networks: batches, optimiser, early stopping, curves.
+
+A network takes a batch of rows as they are stored, float32 or uint8, and gives logits
+[shape=(batch, classes)]. Everything drawn at random comes from the seed, and torch is held to its
+deterministic algorithms: on one machine, with the same number of threads, two trainings give the
+same weights to the byte.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from genre.errors import ParameterError
+from genre.models.base import Epoch, Examples, History, Progress, silent
+
+Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+"""Rows and targets [shape=(batch, classes)] in, changed rows and targets out."""
+
+EVALUATION_ROWS = 512  # rows at a time where nothing is learned: bounds memory
+
+
+class LoopSettings(Protocol):
+    """What the loop listens to; each network's section of `params.yaml` has it."""
+
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    max_epochs: int
+    patience: int
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[torch.Generator]:
+    """Seed torch and hold it to deterministic algorithms; its former state is put back."""
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for weights and dropout, which know no generator of their own
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield torch.Generator().manual_seed(seed)
+        finally:
+            torch.use_deterministic_algorithms(algorithms)
+
+
+def train_network(
+    build: Callable[[], torch.nn.Module],
+    train: Examples,
+    validation: Examples,
+    *,
+    settings: LoopSettings,
+    seed: int,
+    progress: Progress = silent,
+    augment: Augment | None = None,
+) -> tuple[torch.nn.Module, History]:
+    """Train with AdamW on cross-entropy; stop early; give back the best epoch's network.
+
+    The best epoch is the one with the lowest validation loss. Training stops after
+    `settings.patience` epochs without a better one. Training loss and accuracy are running means
+    over the epoch, dropout and augmentation included. Raises `ParameterError` where the loss is
+    no longer finite.
+    """
+    if not len(validation):
+        raise ValueError("early stopping needs validation rows")
+    with deterministic(seed) as generator:
+        network = build()
+        optimiser = torch.optim.AdamW(
+            network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        rows, best, best_epoch, lowest = [], copy.deepcopy(network.state_dict()), 0, math.inf
+        data = _tensors(train)
+        held_out = _tensors(validation)
+        for epoch in range(1, settings.max_epochs + 1):
+            loss, accuracy = _one_epoch(
+                network, optimiser, *data, settings.batch_size, generator, augment
+            )
+            if not math.isfinite(loss):
+                raise ParameterError(
+                    f"training diverged in epoch {epoch}: the loss is {loss}; "
+                    f"lower learning_rate ({settings.learning_rate:g})"
+                )
+            rows.append(Epoch(epoch, "train", loss, accuracy))
+            loss, accuracy = _evaluate(network, *held_out)
+            rows.append(Epoch(epoch, "validation", loss, accuracy))
+            if loss < lowest:
+                best, best_epoch, lowest = copy.deepcopy(network.state_dict()), epoch, loss
+            words = f"validation loss {loss:.3f}, accuracy {accuracy:.1%}, best epoch {best_epoch}"
+            progress(epoch, settings.max_epochs, words)
+            if epoch - best_epoch >= settings.patience:
+                break
+    network.load_state_dict(best)
+    return network.eval(), History(tuple(rows), best_epoch)
+
+
+def predict_logits(network: torch.nn.Module, X: torch.Tensor) -> torch.Tensor:
+    """Logits of the rows of `X` [shape=(n, classes)], without learning."""
+    network.eval()
+    with torch.inference_mode():
+        return torch.cat([network(rows) for rows in torch.split(X, EVALUATION_ROWS)])
+
+
+def _tensors(examples: Examples) -> tuple[torch.Tensor, torch.Tensor]:
+    targets = one_hot(torch.from_numpy(examples.y), len(examples.classes)).to(torch.float32)
+    return torch.from_numpy(examples.X), targets
+
+
+def _one_epoch(
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    X: torch.Tensor,
+    targets: torch.Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    augment: Augment | None,
+) -> tuple[float, float]:
+    """Learn from every row once; return the running loss and accuracy."""
+    network.train()
+    order = torch.randperm(len(X), generator=generator)
+    total, hits = 0.0, 0.0
+    # Batches of nearly equal size: a last one of a single row would unsettle batch normalisation.
+    for batch in order.tensor_split(math.ceil(len(X) / batch_size)):
+        rows, wanted = X[batch], targets[batch]
+        if augment:
+            rows, wanted = augment(rows, wanted, generator)
+        logits = network(rows)
+        loss = cross_entropy(logits, wanted)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        total += loss.item() * len(batch)
+        hits += float(wanted.gather(1, logits.detach().argmax(1, keepdim=True)).sum())
+    return total / len(X), hits / len(X)
+
+
+def _evaluate(
+    network: torch.nn.Module, X: torch.Tensor, targets: torch.Tensor
+) -> tuple[float, float]:
+    logits = predict_logits(network, X).to(torch.float64)
+    loss = cross_entropy(logits, targets.to(torch.float64)).item()
+    hits = (logits.argmax(1) == targets.argmax(1)).to(torch.float64)
+    return loss, hits.mean().item()

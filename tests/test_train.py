@@ -1,0 +1,224 @@
+"""The step train: reads features and split, writes one model's folder, refuses what cannot work."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre.errors import InputError, ParameterError
+from genre.models import load_model
+from genre.params import Params, load_params
+from tasks import train
+
+GENRES = ("blues", "jazz", "rock")
+COLUMNS = ("rms_mean", "tempo", "mfcc1_mean")
+SIDES = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+
+
+@pytest.fixture
+def params(project: Path) -> Params:
+    params = load_params(project / "params.yaml")
+    mlp = params.train.mlp.model_copy(
+        update={"hidden": [8], "learning_rate": 0.01, "max_epochs": 5, "batch_size": 16}
+    )
+    small = params.train.model_copy(update={"mlp": mlp})
+    return params.model_copy(update={"train": small})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with ten songs a genre, ten segments a song."""
+    generator = np.random.default_rng(0)
+    songs = [
+        {"track_id": f"{genre}{number}", "genre": genre, "segment": segment}
+        for genre in GENRES
+        for number in range(10)
+        for segment in range(10)
+    ]
+    features = pd.DataFrame(songs).assign(start_s=lambda table: table["segment"] * 3.0)
+    place = features["genre"].map({genre: n for n, genre in enumerate(GENRES)}).to_numpy()
+    for column in COLUMNS:
+        features[column] = generator.normal(place, 0.3, len(features)) + 10
+    folder = tmp_path / "data" / "features" / "3s"
+    folder.mkdir(parents=True)
+    features.to_parquet(folder / "part-0.parquet", index=False)
+    tracks = features["track_id"].unique()
+    split = pd.DataFrame({"track_id": tracks, "group": tracks, "subset": SIDES * 3})
+    split.insert(1, "segment", pd.array([pd.NA] * len(split), dtype="Int64"))
+    split.to_parquet(tmp_path / "data" / "split.parquet", index=False)
+    return tmp_path
+
+
+def change(root: Path, name: str, table: pd.DataFrame) -> None:
+    path = root / "data" / name
+    table.to_parquet(path / "part-0.parquet" if path.is_dir() else path, index=False)
+
+
+def features_of(root: Path) -> pd.DataFrame:
+    return pd.read_parquet(root / "data" / "features" / "3s")
+
+
+def split_of(root: Path) -> pd.DataFrame:
+    return pd.read_parquet(root / "data" / "split.parquet")
+
+
+def test_it_writes_the_model_its_settings_and_its_curves(params: Params, root: Path) -> None:
+    summary = train.run(params, root, "mlp")
+    folder = root / "models" / "mlp"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "history.csv",
+        "model.json",
+        "weights.safetensors",
+    ]
+    model = load_model(folder)
+    assert (model.classes, model.features) == (GENRES, COLUMNS)
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history) == ["epoch", "subset", "loss", "accuracy"]
+    assert summary.startswith("mlp: 180 rows learned, accuracy ")
+    assert "on 60 validation rows, epoch " in summary
+
+
+def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:
+    folders = []
+    for _ in range(2):
+        train.run(params, root, "mlp")
+        folders.append({p.name: p.read_bytes() for p in (root / "models" / "mlp").iterdir()})
+    assert folders[0] == folders[1]
+
+
+def test_rows_of_test_and_excluded_change_nothing(params: Params, root: Path) -> None:
+    # given a training
+    train.run(params, root, "mlp")
+    weights = (root / "models" / "mlp" / "weights.safetensors").read_bytes()
+    # when the songs of test sound otherwise, and one of them is excluded
+    features, split = features_of(root), split_of(root)
+    tested = split.loc[split["subset"] == "test", "track_id"]
+    features.loc[features["track_id"].isin(tested), "tempo"] += 1000
+    change(root, "features/3s", features)
+    split.loc[split["track_id"] == tested.iloc[0], "subset"] = "excluded"
+    change(root, "split.parquet", split)
+    train.run(params, root, "mlp")
+    # then the weights are the same
+    assert (root / "models" / "mlp" / "weights.safetensors").read_bytes() == weights
+
+
+def test_validation_rows_do_not_reach_the_scaling(params: Params, root: Path) -> None:
+    features, split = features_of(root), split_of(root)
+    held_out = split.loc[split["subset"] == "validation", "track_id"]
+    features.loc[features["track_id"].isin(held_out), "tempo"] += 1000
+    change(root, "features/3s", features)
+    train.run(params, root, "mlp")
+    scaling = load_model(root / "models" / "mlp").arrays()["scaler.mean"]
+    assert scaling[COLUMNS.index("tempo")] == pytest.approx(11, abs=0.2)
+
+
+def test_a_split_by_segment_is_followed_segment_by_segment(params: Params, root: Path) -> None:
+    features = features_of(root)
+    split = features[["track_id", "segment"]].astype({"segment": "Int64"})
+    split["group"] = split["track_id"]
+    split["subset"] = np.where(split["segment"] < 7, "train", "validation")
+    change(root, "split.parquet", split)
+    assert train.run(params, root, "mlp").startswith("mlp: 210 rows learned")
+
+
+def test_segments_of_appended_silence_are_left_out(params: Params, root: Path) -> None:
+    features = features_of(root)
+    padded = (features["track_id"] == "blues0") & (features["segment"] >= 4)
+    features.loc[padded, list(COLUMNS)] = 0.0
+    change(root, "features/3s", features)
+    assert train.run(params, root, "mlp").startswith("mlp: 174 rows learned")
+
+
+def test_a_genre_that_is_wholly_excluded_is_no_class(params: Params, root: Path) -> None:
+    split = split_of(root)
+    split.loc[split["track_id"].str.startswith("rock"), "subset"] = "excluded"
+    change(root, "split.parquet", split)
+    train.run(params, root, "mlp")
+    assert load_model(root / "models" / "mlp").classes == ("blues", "jazz")
+
+
+def test_a_song_without_features_is_named_and_left_out(
+    params: Params, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = features_of(root)
+    change(root, "features/3s", features[features["track_id"] != "jazz3"])
+    assert train.run(params, root, "mlp").startswith("mlp: 170 rows learned")
+    assert "no features: jazz3 is left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("side", ["train", "validation"])
+def test_a_genre_without_a_song_on_a_side_is_refused_and_nothing_is_written(
+    params: Params, root: Path, side: str
+) -> None:
+    split = split_of(root)
+    lost = split["track_id"].str.startswith("jazz") & (split["subset"] == side)
+    split.loc[lost, "subset"] = "test"
+    change(root, "split.parquet", split)
+    with pytest.raises(InputError, match=f"no {side} song of jazz; add songs"):
+        train.run(params, root, "mlp")
+    assert not (root / "models").exists()
+
+
+def test_features_that_are_not_finite_are_refused(params: Params, root: Path) -> None:
+    features = features_of(root)
+    features.loc[4, "tempo"] = np.nan
+    change(root, "features/3s", features)
+    with pytest.raises(InputError, match="not finite in tempo"):
+        train.run(params, root, "mlp")
+
+
+def test_songs_that_the_split_does_not_know_are_refused(params: Params, root: Path) -> None:
+    change(root, "split.parquet", split_of(root).iloc[1:])
+    with pytest.raises(InputError, match=r"1 songs of .* are missing, blues0 first"):
+        train.run(params, root, "mlp")
+
+
+def test_files_of_two_collections_are_refused(params: Params, root: Path) -> None:
+    change(root, "features/3s", features_of(root).iloc[:50])
+    with pytest.raises(InputError, match=r"25 songs of .* are missing"):
+        train.run(params, root, "mlp")
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"), [("data/features/3s", "features"), ("data/split.parquet", "split")]
+)
+def test_an_absent_input_names_the_step_to_run(
+    params: Params, root: Path, path: str, stage: str
+) -> None:
+    (root / path).rename(root / "elsewhere")
+    with pytest.raises(InputError, match=f"dvc repro {stage}"):
+        train.run(params, root, "mlp")
+
+
+def test_an_unknown_model_is_refused_before_anything_is_read(
+    params: Params, tmp_path: Path
+) -> None:
+    with pytest.raises(ParameterError, match="did you mean mlp"):
+        train.run(params, tmp_path / "nowhere", "mpl")
+
+
+def test_a_log_gets_a_line_every_few_seconds(
+    params: Params,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("genre.models.progress.LINE_SECONDS", 0.0)
+    train.run(params, root, "mlp")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("train mlp: 1 of at most 5: validation loss ")
+
+
+def test_the_step_ends_with_two_on_an_unknown_name(
+    monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["train", "mpl"])
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    assert ended.value.code == 2
+    assert "did you mean mlp" in capsys.readouterr().err
