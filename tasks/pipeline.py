@@ -1,0 +1,224 @@
+"""The driver of DVC: bring one step, or all, up to date, and version the collection.
+
+`dvc.yaml` alone says what depends on what and DVC alone what is up to date; this module runs the
+`dvc` beside the running Python and reports how each step ended. DVC and its steps run in a process
+group of their own, of which nothing is left when a call returns or raises.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from genre.errors import InputError
+from tasks import paths, processes
+from tasks.processes import StepTimeoutError
+from tasks.transcript import BusyError, Event, Outcome, Said, StepError, Transcript
+
+RAW_VERSION = paths.RAW.with_suffix(".dvc")  # what `dvc add data/raw` writes
+LOCK_WAIT_SECONDS = 60.0  # how long another DVC command may keep us waiting
+LOCK_RETRY_SECONDS = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of `dvc.yaml`: its address (`train@mlp` where it is of a matrix) and its parents."""
+
+    address: str
+    parents: tuple[str, ...]
+
+
+def stages(root: Path) -> dict[str, Stage]:
+    """The steps of the project at `root` by address, parents before children.
+
+    Raises `InputError` where `dvc.yaml` cannot be used.
+    """
+    lines: list[str] = []
+    if _dvc(["dag", "--dot"], root, lines.append) != 0:
+        raise InputError("dvc.yaml: " + "\n".join(lines))
+    parents: dict[str, list[str]] = {}
+    for line in lines:
+        if match := re.fullmatch(r'"([^"]+)";', line):
+            parents[match[1]] = []
+        elif match := re.fullmatch(r'"([^"]+)" -> "([^"]+)";', line):
+            parents[match[2]].append(match[1])
+    steps = {name: _steps_only(parents[name]) for name in _steps_only(list(parents))}
+    ordered: dict[str, Stage] = {}
+    while steps:
+        name = next(name for name, before in steps.items() if not set(before) & steps.keys())
+        ordered[name] = Stage(name, tuple(steps.pop(name)))
+    return ordered
+
+
+def bring_up_to_date(
+    stage: str,
+    root: Path,
+    *,
+    force: bool = False,
+    timeout: float | None = None,
+    lock_wait: float = LOCK_WAIT_SECONDS,
+    on_line: Say = print,
+) -> Outcome:
+    """Run `dvc repro --single-item` for one step, whose parents must be up to date.
+
+    `on_line` gets what the step prints, line by line; `timeout` and `lock_wait` are in seconds.
+
+    Raises `InputError` with the step's message where it ended with exit code 2 (never to be tried
+    again), `StepTimeoutError` after `timeout`, `BusyError` where another DVC command did not
+    finish within `lock_wait`, and `StepError` otherwise.
+    """
+    command = ["repro", "--single-item", *(["--force"] if force else []), stage]
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Said):
+            on_line(event.line)
+
+    try:
+        outcomes = _repro(command, root, hear, on_line, timeout=timeout, lock_wait=lock_wait)
+    except StepTimeoutError as error:
+        raise StepTimeoutError(
+            f"{stage}: {error}; if it needs more, raise retrain.step_timeout_seconds in params.yaml"
+        ) from error
+    mine = [outcome for outcome in outcomes if outcome.stage == stage]
+    if len(mine) != 1:
+        raise StepError(f"{stage}: DVC did not say how the step ended")
+    if mine[0].error is not None:
+        raise mine[0].error
+    return mine[0]
+
+
+def reproduce(
+    root: Path,
+    on_event: Callable[[Event], None],
+    *,
+    lock_wait: float = LOCK_WAIT_SECONDS,
+) -> list[Outcome]:
+    """Run one `dvc repro` for all steps; a failed one stops only those that depend on it.
+
+    Returns how each step ended, in the order in which DVC took them. Raises `BusyError` where
+    another DVC command did not finish within `lock_wait` seconds, and `StepError` where DVC
+    failed outside a step.
+    """
+
+    def say(line: str) -> None:
+        on_event(Said("", line))
+
+    return _repro(["repro", "--keep-going"], root, on_event, say, timeout=None, lock_wait=lock_wait)
+
+
+def version_collection(root: Path, *, on_line: Say = print) -> bool:
+    """`dvc add data/raw` where it is new or changed; say whether it was.
+
+    Where there is no collection nothing is done. Raises `StepError` where DVC fails.
+    """
+    if not (root / paths.RAW).is_dir():
+        return False
+    if (root / RAW_VERSION).exists():
+        lines = _dvc_output(["status", "--json", str(RAW_VERSION)], root, on_line)
+        if json.loads(lines[-1]) == {}:
+            return False
+    _dvc_output(["add", "--quiet", str(paths.RAW)], root, on_line)
+    return True
+
+
+def restore_collection(root: Path, *, on_line: Say = print) -> None:
+    """Bring back from DVC's cache the collection that `data/raw.dvc` names.
+
+    Raises `InputError` where the cache does not hold it.
+    """
+    lines: list[str] = []
+    if _dvc(["checkout", str(RAW_VERSION)], root, lines.append) != 0:
+        for line in lines:
+            on_line(line)
+        raise InputError(
+            f"{RAW_VERSION} names a collection that is not here: found neither {paths.RAW} nor its "
+            "files in DVC's cache; fetch them (dvc pull), or remove "
+            f"{RAW_VERSION} to start a new collection"
+        )
+
+
+def environment() -> dict[str, str]:
+    """The environment of DVC and the steps: this Python's programs first, lines at once."""
+    here = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    return {
+        **os.environ,
+        "PATH": f"{here}{os.pathsep}{path}",
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _repro(
+    command: list[str],
+    root: Path,
+    on_event: Callable[[Event], None],
+    say: Say,
+    *,
+    timeout: float | None,
+    lock_wait: float,
+) -> list[Outcome]:
+    """Run `dvc repro`, again while another DVC command holds a lock; return all outcomes."""
+    start = time.monotonic()
+    finished: dict[str, Outcome] = {}
+    while True:
+        transcript = Transcript(on_event)
+        code = _dvc(command, root, transcript.read, timeout=timeout)
+        transcript.close(code)
+        for outcome in transcript.outcomes:
+            before = finished.get(outcome.stage)
+            # What ran before the lock was met is "cached" the second time.
+            if before is None or before.state not in ("ran", "restored"):
+                finished[outcome.stage] = outcome
+        if not transcript.busy:
+            break
+        waited = time.monotonic() - start
+        if waited >= lock_wait:
+            raise BusyError(
+                f"another DVC command works in {root.resolve()} and did not finish within "
+                f"{lock_wait:g} s; wait for it, then run the same again ({transcript.busy})"
+            )
+        say(f"waiting for another DVC command, at most {lock_wait - waited:.0f} s more")
+        time.sleep(LOCK_RETRY_SECONDS)
+    if code != 0 and not any(outcome.error for outcome in finished.values()):
+        raise StepError(f"dvc {' '.join(command)}: {transcript.complaint()}")
+    return list(finished.values())
+
+
+def _dvc_output(arguments: list[str], root: Path, on_line: Say) -> list[str]:
+    """The lines that a short DVC command prints; waits for its lock; raises `StepError`."""
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        lines: list[str] = []
+        code = _dvc(arguments, root, lines.append)
+        if code == 0:
+            return lines
+        text = "\n".join(lines)
+        if "Unable to acquire lock" not in text and "is busy" not in text:
+            raise StepError(f"dvc {' '.join(arguments)}: {text}")
+        if time.monotonic() >= deadline:
+            raise BusyError(f"another DVC command works in {root.resolve()}: {text}")
+        on_line("waiting for another DVC command")
+        time.sleep(LOCK_RETRY_SECONDS)
+
+
+def _dvc(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None = None) -> int:
+    """Run DVC in the project at `root` and return its exit code."""
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder, expected a project with a dvc.yaml")
+    # -P: no folder of the project may stand in for one of DVC's packages.
+    command = [sys.executable, "-P", "-m", "dvc", *arguments]
+    return processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
+
+
+def _steps_only(names: list[str]) -> list[str]:
+    """`names` without the data that `dvc add` versions."""
+    return [name for name in names if not name.endswith(".dvc")]

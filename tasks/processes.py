@@ -1,0 +1,179 @@
+"""Run a command in a process group of its own, and leave nothing of it behind.
+
+However the wait ends (the command finishes, a time-out, Ctrl-C, an exception thrown into the
+waiting thread, `end_all` from another thread), the whole group, grandchildren included, gets
+SIGTERM, after a grace period SIGKILL, and is awaited before `run` returns or raises. Should the
+waiting process itself be killed, the group's leader (`tasks/guard.py`) does the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from genre.errors import GenreError
+
+GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Prefect itself kills a cancelled run after 30
+POLL_SECONDS = 0.1  # how often a silent wait looks at the clock
+GUARD = Path(__file__).with_name("guard.py")
+
+
+class StepTimeoutError(GenreError, TimeoutError):
+    """A command ran longer than it may; nothing of it is left."""
+
+
+class EndedError(GenreError):
+    """The run that asked for a command was ended; nothing of the command is left."""
+
+
+_ending = threading.Event()
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None],
+    timeout: float | None = None,
+) -> int:
+    """Run `command` and return its exit code (128 + the signal where one ended it).
+
+    `on_line` gets each line of its output and errors, without the line's end, in the calling
+    thread. `timeout` is in seconds.
+
+    Raises `StepTimeoutError` after `timeout`, and `EndedError` when `end_all` was called.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    _refuse_when_ending()
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", GUARD, str(GRACE_SECONDS), *command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
+        reader.start()
+        try:
+            for line in _until_done(process, lines, deadline, timeout):
+                on_line(line)
+        finally:
+            _end_group(process, GRACE_SECONDS)
+            reader.join()
+    return process.returncode
+
+
+@contextlib.contextmanager
+def ending_all_on_error() -> Iterator[None]:
+    """Within this, an error or signal in this thread ends the commands of all other threads."""
+    _ending.clear()
+    try:
+        yield
+    except BaseException:
+        end_all()
+        raise
+
+
+def end_all() -> None:
+    """Make every `run` of this process end its group and raise `EndedError`."""
+    _ending.set()
+
+
+def group_members(group: int) -> list[psutil.Process]:
+    """The living processes of a process group."""
+    members = []
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                members.append(process)
+    return members
+
+
+def _refuse_when_ending() -> None:
+    if _ending.is_set():
+        raise EndedError("ended, because the run was cancelled")
+
+
+def _read(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[str | None]) -> None:
+    """Put the output of a process line by line in a queue, and None at its end."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.put(line.decode(errors="replace").rstrip("\r\n"))
+    lines.put(None)
+
+
+def _until_done(
+    process: subprocess.Popen[bytes],
+    lines: queue.SimpleQueue[str | None],
+    deadline: float | None,
+    timeout: float | None,
+) -> Iterator[str]:
+    """Yield lines until the output has ended, or the command has and no line is waiting."""
+    while True:
+        try:
+            line = lines.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            # A process left in the background may hold the output open for ever.
+            if process.poll() is not None:
+                return
+        else:
+            if line is None:
+                break
+            yield line
+        _check_clock(deadline, timeout)
+    while process.poll() is None:  # it closed its output and works on
+        time.sleep(POLL_SECONDS / 10)
+        _check_clock(deadline, timeout)
+
+
+def _check_clock(deadline: float | None, timeout: float | None) -> None:
+    _refuse_when_ending()
+    if deadline is not None and time.monotonic() >= deadline:
+        raise StepTimeoutError(f"ran longer than {timeout:g} s and was ended")
+
+
+def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
+    """End what is left of the group of `process`, and wait for it."""
+    strays: list[psutil.Process] = []
+    if process.poll() is None:
+        # A descendant that left the group (setsid) can be found only while its parents live.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            strays = psutil.Process(process.pid).children(recursive=True)
+    left = _left(process.pid, strays)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not left:
+            break
+        for member in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.send_signal(number)
+        deadline = time.monotonic() + grace
+        while left and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS / 10)
+            process.poll()
+            left = _left(process.pid, strays)
+    process.wait()
+
+
+def _left(group: int, strays: list[psutil.Process]) -> list[psutil.Process]:
+    """The living processes of a group, and those of `strays`."""
+    members = group_members(group)
+    known = {member.pid for member in members}
+    for stray in strays:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if stray.pid not in known and stray.status() != psutil.STATUS_ZOMBIE:
+                members.append(stray)
+    return members

@@ -1,0 +1,108 @@
+"""Small DVC projects with steps of a few lines, for the tests of the driver and the flows."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import yaml
+
+# One step of shell: says what it does, works, says its summary.
+CHAIN = {
+    "ingest": {
+        "cmd": "echo 'reading'; cat data/raw/*/* > data/catalogue; echo '2 songs in 1 genre'",
+        "deps": ["data/raw"],
+        "outs": ["data/catalogue"],
+    },
+    "spectrograms": {
+        "cmd": "cp data/catalogue data/spectrograms; echo '2 pictures'",
+        "deps": ["data/catalogue"],
+        "outs": ["data/spectrograms"],
+    },
+    "features": {
+        "cmd": "cp data/catalogue data/features; echo '2 clips'",
+        "deps": ["data/catalogue"],
+        "outs": ["data/features"],
+    },
+    "train": {
+        "matrix": {"model": "${train.models}"},
+        "cmd": "mkdir -p models; cp data/features models/${item.model}; echo 'trained'",
+        "deps": ["data/features"],
+        "outs": ["models/${item.model}"],
+    },
+}
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    """Run DVC in a project and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def write_stages(root: Path, stages: dict[str, object]) -> None:
+    """Write `dvc.yaml`."""
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+
+
+@functools.cache
+def template() -> Path:
+    """An empty git and DVC project with two songs of text, versioned; made once and copied."""
+    root = Path(tempfile.mkdtemp(prefix="project-"))
+    atexit.register(shutil.rmtree, root)
+    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+    dvc(root, "init", "--quiet")
+    add_song(root, "blues", "one")
+    add_song(root, "blues", "two")
+    dvc(root, "add", "--quiet", "data/raw")
+    return root
+
+
+def make_project(root: Path, stages: dict[str, object] | None = None, *, models=("mlp",)) -> Path:
+    """Make a DVC project with two songs of text, versioned, and the given steps."""
+    shutil.copytree(template(), root, dirs_exist_ok=True)
+    (root / "params.yaml").write_text(yaml.safe_dump({"train": {"models": list(models)}}))
+    write_stages(root, CHAIN if stages is None else stages)
+    return root
+
+
+def add_song(root: Path, genre: str, name: str) -> None:
+    """Put one more song of text into the collection."""
+    folder = root / "data" / "raw" / genre
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.txt").write_text(f"{name}\n")
+
+
+def alive(pid_file: Path) -> bool:
+    """Whether the process whose id stands in a file lives."""
+    pid = int(pid_file.read_text())
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def wait_until(condition, seconds: float = 30.0) -> None:
+    """Wait until `condition()` holds; fail where it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.05)
+
+
+def end(process: subprocess.Popen, number: int = signal.SIGTERM) -> int:
+    """Send a signal to a process of the test and wait for its end."""
+    if process.poll() is None:
+        os.kill(process.pid, number)
+    return process.wait(60)
