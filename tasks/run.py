@@ -1,0 +1,120 @@
+"""`make run`: songs into the collection, every step up to date, and a summary to read.
+
+    python -m tasks.run [SOURCE] [--sha256 HEX]
+
+SOURCE is a folder of genre folders, an archive of one, its URL, or `demo`. Without it the
+collection is taken as it is; where there is none, the project makes its demo songs. Exit codes:
+0 done, 1 failed and may be tried again, 2 bad input or parameter, 130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.text import Text
+
+from genre.errors import GenreError, InputError
+from genre.params import PARAMS_FILE, load_params
+from tasks import paths, pipeline, summary
+from tasks.cli import BAD_INPUT, FAILED, OK
+from tasks.transcript import Event, Outcome, Said, Started
+
+DEMO = "demo"
+INTERRUPTED, TERMINATED = 130, 143
+LOG_WIDTH = 120  # columns where the output is no terminal
+
+
+class Terminated(BaseException):
+    """SIGTERM: ends the run as Ctrl-C does."""
+
+
+def run(source: str | None, sha256: str | None, root: Path, console: Console) -> int:
+    """Do the whole job in the project at `root` and return the exit code.
+
+    Raises `GenreError` for what goes wrong outside the steps.
+    """
+    start = time.monotonic()
+    load_params(root / PARAMS_FILE)  # a typing error is told before any work
+    collect(source, sha256, root, console)
+    outcomes = pipeline.reproduce(root, lambda event: tell(event, console))
+    summary.show(outcomes, root, console)
+    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if failed:
+        return BAD_INPUT if any(isinstance(error, InputError) for error in failed) else FAILED
+    console.print(f"\nDone in {summary.duration(time.monotonic() - start)}.")
+    return OK
+
+
+def collect(source: str | None, sha256: str | None, root: Path, console: Console) -> None:
+    """Bring the songs of `source`, or demo songs where there are none, into the collection."""
+    known = (root / pipeline.RAW_VERSION).exists()
+    if known and not has_songs(root):
+        console.print(
+            f"Bringing back the collection that {pipeline.RAW_VERSION} names "
+            "(remove that file to start a new one)."
+        )
+        pipeline.restore_collection(root, on_line=console.print)
+    elif source is None and not has_songs(root):
+        console.print("There is no collection yet: making synthetic demo songs.")
+        source = DEMO
+    if source is not None:
+        from genre import collection
+
+        added = collection.add(source, root / paths.RAW, sha256=sha256)
+        console.print(Text(str(added)))
+    if not known:  # later changes are versioned by `dvc repro` itself
+        pipeline.version_collection(root, on_line=console.print)
+
+
+def has_songs(root: Path) -> bool:
+    """Whether the collection has at least one genre folder."""
+    raw = root / paths.RAW
+    return raw.is_dir() and any(path.is_dir() for path in raw.iterdir())
+
+
+def tell(event: Event, console: Console) -> None:
+    """Print what happens in a step as it happens."""
+    match event:
+        case Started(stage):
+            console.print(Text(f"{stage} …", "bold"))
+        case Said(stage, line):
+            console.print(Text(f"  {line}", "dim" if stage else "yellow"), soft_wrap=True)
+        case Outcome(stage, state) if state != "cached":
+            console.print(Text(f"{stage}: {summary.how_it_ended(event)}", "bold"))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line in the project's folder."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.run", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("source", nargs="?", help="songs to add first")
+    parser.add_argument("--sha256", help="of the archive, as its publisher gives it")
+    options = parser.parse_args(arguments)
+    if options.sha256 and not options.source:
+        parser.error("--sha256 needs a SOURCE")
+    signal.signal(signal.SIGTERM, _terminate)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
+    try:
+        return run(options.source, options.sha256, Path(), console)
+    except GenreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT if isinstance(error, InputError) else FAILED
+    except (KeyboardInterrupt, Terminated) as end:
+        print("ended; what was finished is kept: run the same command to go on", file=sys.stderr)
+        return TERMINATED if isinstance(end, Terminated) else INTERRUPTED
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    sys.exit(main())

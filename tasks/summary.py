@@ -1,0 +1,191 @@
+"""What a person wants to read when a run has ended: steps, songs, figures, what to type next.
+
+Reads what the steps wrote (`data/catalogue.parquet`, `reports/metrics.json`,
+`mlruns/registered.json`) and only where the step that writes it did not fail, so that no figure
+of an earlier run is shown as this one's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from genre.errors import InputError
+from tasks import paths
+from tasks.transcript import Outcome
+
+SET_ASIDE_SHOWN = 10
+SYNTHETIC = "synthetic"  # begins the `source` of every demo song
+SUBSETS = ("validation", "test")
+
+
+def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
+    """Print the whole summary of a run in the project at `root`."""
+    done = {o.stage.partition("@")[0] for o in outcomes if o.state not in ("failed", "skipped")}
+    done -= {o.stage.partition("@")[0] for o in outcomes if o.state in ("failed", "skipped")}
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    synthetic = False
+    add_steps(table, outcomes)
+    if "ingest" in done:
+        songs = read_songs(root)
+        synthetic = is_synthetic(songs)
+        add_songs(table, songs, synthetic=synthetic)
+    if "evaluate" in done:
+        add_figures(table, _read_json(root / paths.REPORTS / "metrics.json"))
+    if "register" in done:
+        add_version(table, _read_json(root / paths.RECEIPT))
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if failed:
+        add_failures(table, outcomes)
+    else:
+        add_next(table, synthetic=synthetic)
+    console.print()
+    console.print(table)
+
+
+def add_steps(table: Table, outcomes: Iterable[Outcome]) -> None:
+    """One row a step: its time or "up to date", and what it said at last."""
+    heading = "Steps"
+    for outcome in outcomes:
+        line = Text(f"{outcome.stage:<14} ")
+        line.append(f"{how_it_ended(outcome):<10} ", "red" if outcome.error else "")
+        line.append("" if outcome.error else outcome.summary, "dim")
+        table.add_row(heading, line)
+        heading = ""
+
+
+def how_it_ended(outcome: Outcome) -> str:
+    """The state of a step in a word, or the time that it took."""
+    if outcome.state == "ran":
+        return duration(outcome.seconds)
+    return {"cached": "up to date"}.get(outcome.state, outcome.state)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: `0.4 s`, `12 s`, `3 min 05 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def read_songs(root: Path) -> list[dict[str, Any]]:
+    """The catalogue's rows: path, genre, source, status and reason of each song."""
+    import pyarrow.parquet as parquet
+
+    columns = ["path", "genre", "source", "status", "reason"]
+    rows: list[dict[str, Any]] = parquet.read_table(
+        root / paths.CATALOGUE, columns=columns
+    ).to_pylist()
+    return rows
+
+
+def is_synthetic(songs: Iterable[dict[str, Any]]) -> bool:
+    """Whether the songs are the demo songs that the project makes itself."""
+    return any((song["source"] or "").startswith(SYNTHETIC) for song in songs)
+
+
+def add_songs(table: Table, songs: Sequence[dict[str, Any]], *, synthetic: bool) -> None:
+    """How many songs were kept of each genre, and which were set aside and why."""
+    kept = Counter(song["genre"] for song in songs if song["status"] == "ok")
+    aside = [song for song in songs if song["status"] != "ok"]
+    kind = "synthetic demo songs" if synthetic else "songs"
+    by_genre = ", ".join(f"{genre} {count}" for genre, count in sorted(kept.items()))
+    table.add_row()
+    genres = "1 genre" if len(kept) == 1 else f"{len(kept)} genres"
+    files = "1 file" if len(aside) == 1 else f"{len(aside)} files"
+    table.add_row("Songs", Text(f"{kept.total()} {kind} in {genres} ({by_genre})"))
+    table.add_row("Set aside", Text(files if aside else "none"))
+    for song in aside[:SET_ASIDE_SHOWN]:
+        table.add_row("", Text(f"{song['path']}: {song['reason']}"))
+    if len(aside) > SET_ASIDE_SHOWN:
+        more = len(aside) - SET_ASIDE_SHOWN
+        table.add_row("", Text(f"… and {more} more, in {paths.CATALOGUE}"))
+
+
+def add_figures(table: Table, metrics: dict[str, Any]) -> None:
+    """Song-level accuracy with its interval of each model, the selected one first."""
+    selected = metrics["selected"]
+    table.add_row()
+    heading = "Accuracy"
+    for name in sorted(metrics["models"], key=lambda name: (name != selected, name)):
+        for subset in SUBSETS:
+            level = metrics["models"][name].get(subset, {}).get("song")
+            if level is not None:
+                table.add_row(heading, Text(f"{name:<14} {subset:<10}  {accuracy(level)}"))
+                heading = ""
+    if metrics.get("artist_leak"):
+        genres = ", ".join(metrics["artist_leak"])
+        table.add_row("", Text(f"too few artists to keep apart in: {genres}", "dim"))
+
+
+def accuracy(level: dict[str, Any]) -> str:
+    """`71.4 % of 35 songs (95 % interval 57.1 to 85.7)` from one level of the metrics."""
+    low, high = level["ci95"]["accuracy"]
+    return (
+        f"{100 * level['accuracy']:.1f} % of {level['n']} songs "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    )
+
+
+def add_version(table: Table, receipt: dict[str, Any]) -> None:
+    """Which version of the model was registered, under which alias, and why."""
+    table.add_row()
+    if receipt["version"] is None:
+        text = f"{receipt['name']}: recorded, not registered"
+    else:
+        aliases = ", ".join(receipt["aliases"]) or "no alias"
+        text = f"{receipt['name']} version {receipt['version']}, {aliases}"
+    table.add_row("Registered", Text(text))
+    table.add_row("", Text(receipt["reason"], "dim"))
+
+
+def add_next(table: Table, *, synthetic: bool) -> None:
+    """What to type next."""
+    table.add_row()
+    rows = [
+        ("make run SOURCE=…", "a folder of genre folders, an archive or its URL: train on it"),
+        (".venv/bin/genre models", "list the registered versions"),
+        ("make up", "pages of Prefect and MLflow, and the nightly retraining"),
+        ("edit params.yaml, make run", "change one number: only what depends on it runs again"),
+    ]
+    heading = "Next"
+    for command, what in rows:
+        table.add_row(heading, Text.assemble((f"{command:<28}", "bold"), what))
+        heading = ""
+    if synthetic:
+        note = "The demo songs are made by arithmetic: their figures say nothing about real music."
+        table.add_row("", Text(note, "yellow"))
+
+
+def add_failures(table: Table, outcomes: Sequence[Outcome]) -> None:
+    """Which steps failed and why, what went on without them, and what to do."""
+    table.add_row()
+    for outcome in outcomes:
+        if outcome.error is not None:
+            table.add_row(Text("Failed", "bold red"), Text(str(outcome.error)))
+    skipped = [outcome.stage for outcome in outcomes if outcome.state == "skipped"]
+    if skipped:
+        table.add_row("Not run", Text(", ".join(skipped)))
+    done = [o.stage for o in outcomes if o.state not in ("failed", "skipped")]
+    if done:
+        table.add_row("Done, kept", Text(", ".join(done)))
+    bad_input = any(isinstance(outcome.error, InputError) for outcome in outcomes)
+    advice = "mend what the message names, then run" if bad_input else "run"
+    table.add_row("Next", Text(f"{advice} the same command again: it goes on where this one ended"))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value

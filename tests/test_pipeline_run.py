@@ -1,0 +1,144 @@
+"""`python -m tasks.run`, the body of `make run`, on a project with steps of a few lines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from flows_harness import alive, make_project, wait_until
+
+INGEST = """
+import glob, pandas as pd
+paths = sorted(glob.glob("data/raw/*/*"))
+pd.DataFrame({"path": paths, "genre": "blues", "source": None, "status": "ok", "reason": None}
+    ).to_parquet("data/catalogue.parquet")
+print(len(paths), "songs")
+"""
+STAGES = {
+    "ingest": {
+        "cmd": f"{sys.executable} ingest.py",
+        "deps": ["data/raw", "ingest.py"],
+        "outs": ["data/catalogue.parquet"],
+    },
+    "trim": {
+        "cmd": "echo 'cutting'; cp data/catalogue.parquet data/clips; echo '2 clips'",
+        "deps": ["data/catalogue.parquet"],
+        "outs": ["data/clips"],
+    },
+}
+
+
+@pytest.fixture
+def root(tmp_path, project):
+    make_project(tmp_path, STAGES)
+    (tmp_path / "ingest.py").write_text(INGEST)
+    shutil.copy(project / "params.yaml", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def start(root, project):
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "tasks.run", *arguments],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(project)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def run(start):
+    def run(*arguments):
+        process = start(*arguments)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    return run
+
+
+def test_a_run_does_everything_and_a_second_finds_it_up_to_date(run):
+    code, first, _ = run()
+    again, second, _ = run()
+
+    assert code == again == 0
+    assert "cutting" in first
+    assert "2 songs in 1 genre (blues 2)" in first
+    assert "cutting" not in second
+    assert second.count("up to date") == 2
+
+
+def test_a_collection_that_was_deleted_comes_back_from_the_cache(root, run):
+    shutil.rmtree(root / "data/raw")
+
+    code, out, _ = run()
+
+    assert code == 0
+    assert "Bringing back the collection" in out
+    assert (root / "data/raw/blues/one.txt").exists()
+
+
+def test_a_typing_error_in_params_yaml_is_told_before_any_step(root, run):
+    text = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(text.replace("position:", "positon:"))
+
+    code, out, err = run()
+
+    assert code == 2
+    assert "unknown key trim.positon" in err
+    assert "did you mean position?" in err
+    assert "ingest" not in out
+
+
+def test_a_failed_step_is_named_and_its_exit_code_kept(root, run):
+    (root / "ingest.py").write_text("import sys; sys.exit('error: data/raw: no songs')")
+
+    code, out, _ = run()
+
+    assert code == 1
+    assert "ingest: data/raw: no songs" in out
+    assert "Not run" in out
+
+
+def test_bad_input_gives_exit_code_2(root, run):
+    (root / "ingest.py").write_text("import sys; print('error: no songs'); sys.exit(2)")
+
+    code, out, _ = run()
+
+    assert code == 2
+    assert "mend what the message names" in out
+
+
+def test_a_checksum_without_a_source_is_refused(run):
+    code, _, err = run("--sha256", "00")
+
+    assert code == 2
+    assert "--sha256 needs a SOURCE" in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ending_a_run_leaves_no_process_and_no_traceback(root, start, number, code):
+    (root / "ingest.py").write_text(
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '300'])\n"
+        "open('child.pid', 'w').write(str(child.pid))\n"
+        "time.sleep(300)\n"
+    )
+    process = start()
+    pid_file = root / "child.pid"
+    wait_until(lambda: pid_file.exists() and pid_file.read_text())
+
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == code
+    assert err == "ended; what was finished is kept: run the same command to go on\n"
+    assert not alive(pid_file)
