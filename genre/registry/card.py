@@ -1,0 +1,143 @@
+"""The model card: what a person should know before trusting the model, as Markdown.
+
+It is made of what the pipeline left and of nothing else, so the same run gives the same text. The
+sections follow Mitchell et al., "Model Cards for Model Reporting" (2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from genre.promotion import LEAKY_PROTOCOLS
+from genre.registry import facts
+from genre.registry.facts import Pipeline
+
+METRICS = {
+    "accuracy": "accuracy",
+    "f1_macro": "macro F1",
+    "precision_macro": "macro precision",
+    "recall_macro": "macro recall",
+    "top3_accuracy": "top-3 accuracy",
+}
+PROTOCOLS = {
+    "song": "pieces of a song, its duplicates and, where a genre has at least three artists, all "
+    "songs of an artist stay on one side",
+    "artist": "all songs of an artist, with their duplicates, stay on one side",
+    "predefined": "the sides were given by the collection's manifest",
+    "segment": "pieces of one song stand on several sides, so the figures are too good to be true",
+}
+
+
+def write(pipeline: Pipeline) -> str:
+    """The card of the selected model."""
+    description = pipeline.description(pipeline.selected)
+    parts = [
+        f"# {pipeline.params.register_.name}: {pipeline.selected}",
+        "Hears which genre a song is. It answers for whole songs with the mean of the "
+        "probabilities of their 3 s segments, and knows these genres: "
+        f"{', '.join(description['classes'])}.",
+        *_data(pipeline),
+        *_results(pipeline),
+        *_genres(pipeline),
+        *_limits(pipeline),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(pipeline: Pipeline) -> Iterable[str]:
+    summary = facts.summarise(pipeline.songs)
+    yield "## What it was trained on"
+    yield (
+        f"{summary['songs']} songs, {summary['hours']:.1f} hours, by {summary['artists']} named "
+        f"artists; {summary['set_aside']} files were set aside. The collection's fingerprint "
+        f"(data_sha256) is `{summary['data_sha256']}`."
+    )
+    songs = pipeline.songs[["track_id", "genre"]]
+    joined = pipeline.subsets[["track_id", "subset"]].drop_duplicates().merge(songs, on="track_id")
+    counts = joined.groupby(["genre", "subset"])["track_id"].nunique().unstack(fill_value=0)
+    subsets = [name for name in ("train", "validation", "test", "excluded") if name in counts]
+    yield _table(
+        ["genre", *(f"{name} songs" for name in subsets)],
+        [[genre, *(str(counts.at[genre, name]) for name in subsets)] for genre in counts.index],
+    )
+    yield "### Licences and sources"
+    yield _table(["licence", "songs"], _count_rows(summary["licences"]))
+    yield _table(["source", "songs"], _count_rows(summary["sources"]))
+    yield (
+        "Cite each source as it asks to be cited; `catalogue.json` of the run and the catalogue "
+        "itself name the source and licence of every song."
+    )
+
+
+def _results(pipeline: Pipeline) -> Iterable[str]:
+    yield "## How good it is"
+    protocol = pipeline.protocol
+    yield f"Split protocol `{protocol}`: {PROTOCOLS.get(protocol, 'see the split of the run')}."
+    leak = pipeline.report["artist_leak"]
+    if leak:
+        yield (
+            f"In {', '.join(leak)} songs of one artist may stand on several sides (too few "
+            "artists to keep them apart): figures there flatter."
+        )
+    rows = []
+    for subset, levels in pipeline.report["models"][pipeline.selected].items():
+        for level, values in levels.items():
+            cells = [_figure(values, metric) for metric in METRICS]
+            rows.append([subset, level, str(values["n"]), *cells])
+    yield _table(["subset", "level", "n", *METRICS.values()], rows)
+    yield (
+        "In brackets: 95 % interval by bootstrap over groups of songs that belong together. The "
+        "validation songs stopped the training and chose the model; test songs decided nothing."
+    )
+
+
+def _genres(pipeline: Pipeline) -> Iterable[str]:
+    subset, _ = facts.headline(pipeline)
+    songs = facts.song_answers(pipeline.answers[pipeline.answers["subset"] == subset])
+    rows = []
+    for genre, found in songs.groupby("genre"):
+        wrong = found.loc[found["answer"] != genre, "answer"].value_counts()
+        right = len(found) - int(wrong.sum())
+        mistaken = sorted(wrong.items(), key=lambda item: (-int(item[1]), str(item[0])))[:2]
+        confused = ", ".join(f"{answer} ({count})" for answer, count in mistaken) or "nothing"
+        rows.append((right / len(found), [str(genre), f"{right} of {len(found)}", confused]))
+    yield f"## Weak and strong genres ({subset} songs, weakest first)"
+    rows.sort(key=lambda row: (row[0], row[1][0]))
+    yield _table(["genre", "recognised", "taken for"], [cells for _, cells in rows])
+
+
+def _limits(pipeline: Pipeline) -> Iterable[str]:
+    yield "## Limits"
+    limits = [
+        "It always answers with one of its genres, also for music of other genres, for speech and "
+        "for noise.",
+        "Genres are labels that people gave to this collection; other people draw other lines.",
+        "Figures hold for music like the collection's; recordings of other times, regions and "
+        "qualities may fare worse.",
+        "Probabilities are means of segments' outputs and are not calibrated.",
+    ]
+    if pipeline.protocol in LEAKY_PROTOCOLS:
+        limits.insert(0, "Its split leaks, so it is never promoted to champion.")
+    yield "\n".join(f"- {limit}" for limit in limits)
+
+
+def _figure(values: Mapping[str, Any], metric: str) -> str:
+    text = f"{values[metric]:.3f}"
+    if metric in values["ci95"]:
+        low, high = values["ci95"][metric]
+        text += f" [{low:.3f}, {high:.3f}]"
+    return text
+
+
+def _count_rows(counts: Mapping[str, int]) -> list[list[str]]:
+    return [[_cell(key), str(count)] for key, count in counts.items()]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

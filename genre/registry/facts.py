@@ -1,0 +1,258 @@
+"""What a finished run of the pipeline left, gathered for its record.
+
+Plain reading and hashing; nothing here knows MLflow. Hashes are SHA-256, in hex.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genre.errors import InputError
+from genre.params import Params
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HISTORY = "history.csv"  # how training went: not part of what the model answers
+UNKNOWN = "unknown"
+PROBABILITY = "p_"  # before the genre, in the columns of predictions
+SELECTED = "selected"
+LOCK_FILE = "dvc.lock"
+WRITTEN_BY_RUNS = (":(exclude)dvc.lock", ":(exclude)params.yaml")  # both are kept with the run
+GIT_SECONDS = 30  # a repository that answers no sooner is left out of the record
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The files of a finished run, below the project's `root`."""
+
+    root: Path
+    params: Params
+    catalogue: Path
+    features: Path
+    split: Path
+    models: Path
+    metrics: Path
+    predictions: Path
+    figures: Path
+    experiment: str | None = None
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """`reports/metrics.json`; raises `InputError` where it names no selected model."""
+        report: dict[str, Any] = json.loads(self._read(self.metrics))
+        if report.get(SELECTED) not in report.get("models", {}):
+            raise InputError(f"{self.metrics}: no selected model; run the step evaluate again")
+        return report
+
+    @property
+    def selected(self) -> str:
+        """The name of the model that evaluate chose."""
+        return str(self.report[SELECTED])
+
+    @property
+    def folder(self) -> Path:
+        """The selected model's folder."""
+        return self.models / self.selected
+
+    @property
+    def protocol(self) -> str:
+        """The split protocol behind the figures."""
+        return str(self.report["protocol"])
+
+    @cached_property
+    def songs(self) -> pd.DataFrame:
+        """The whole catalogue, usable songs and those set aside."""
+        import pandas as pd
+
+        self._must_exist(self.catalogue)
+        return pd.read_parquet(self.catalogue)
+
+    @cached_property
+    def subsets(self) -> pd.DataFrame:
+        """`data/split.parquet`."""
+        import pandas as pd
+
+        self._must_exist(self.split)
+        return pd.read_parquet(self.split)
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """`reports/predictions.parquet`, rows of the selected model."""
+        import pandas as pd
+
+        self._must_exist(self.predictions)
+        return pd.read_parquet(self.predictions, filters=[("model", "==", self.selected)])
+
+    @cached_property
+    def model_sha256(self) -> str:
+        """What the selected model answers hangs on this alone: weights and settings."""
+        return folder_sha256(self.folder)
+
+    @cached_property
+    def metrics_sha256(self) -> str:
+        """The hash of `reports/metrics.json`."""
+        return hashlib.sha256(self._read(self.metrics)).hexdigest()
+
+    def description(self, name: str) -> dict[str, Any]:
+        """`model.json` of the trained model `name`."""
+        path = self.models / name / "model.json"
+        content: dict[str, Any] = json.loads(self._read(path))
+        return content
+
+    def _read(self, path: Path) -> bytes:
+        self._must_exist(path)
+        return path.read_bytes()
+
+    @staticmethod
+    def _must_exist(path: Path) -> None:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; run the pipeline first (dvc repro)")
+
+
+def headline(pipeline: Pipeline) -> tuple[str, dict[str, Any]]:
+    """The subset and figures that speak for the selected model: whole songs, test if there is one.
+
+    Raises `InputError` where `metrics.json` has neither.
+    """
+    results = pipeline.report["models"][pipeline.selected]
+    for subset in ("test", "validation"):
+        if values := results.get(subset, {}).get("song"):
+            return subset, values
+    raise InputError(f"{pipeline.metrics}: no song-level figures; run the step evaluate again")
+
+
+def folder_sha256(folder: Path) -> str:
+    """Hash the names and contents of a model's files, `history.csv` left out.
+
+    Raises `InputError` where there is no model.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != HISTORY)
+    if not files:
+        raise InputError(f"{folder}: no trained model; run the step train first (dvc repro)")
+    digest = hashlib.sha256()
+    for path in files:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content}  {path.relative_to(folder).as_posix()}\n".encode())
+    return digest.hexdigest()
+
+
+def data_sha256(songs: pd.DataFrame) -> str:
+    """Hash the collection as it was used: each usable song's content and genre."""
+    used = songs[songs["status"] == "ok"]
+    pairs = zip(used["sha256"], used["genre"], strict=True)
+    lines = sorted(f"{sha256} {genre}" for sha256, genre in pairs)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def dvc_hashes(root: Path) -> dict[str, str]:
+    """Path to hash of every data file and folder in `dvc.lock`; empty where there is none."""
+    import yaml
+
+    path = root / LOCK_FILE
+    if not path.is_file():
+        return {}
+    stages = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("stages", {})
+    return {
+        entry["path"]: str(entry["md5"])
+        for stage in stages.values()
+        for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
+        if entry["path"].startswith("data/") and "md5" in entry
+    }
+
+
+def summarise(songs: pd.DataFrame) -> dict[str, Any]:
+    """Count the catalogue: songs, hours, genres, artists, licences, sources, set aside and why."""
+    used = songs[songs["status"] == "ok"]
+    aside = songs[songs["status"] != "ok"]
+    return {
+        "songs": len(used),
+        "hours": round(float(used["seconds"].sum()) / 3600, 3),
+        "genres": _counts(used["genre"]),
+        "artists": int(used["artist"].nunique()),
+        "licences": _counts(used["licence"]),
+        "sources": _counts(used["source"]),
+        "set_aside": len(aside),
+        "set_aside_reasons": _counts(aside["reason"].map(_kind)),
+        "data_sha256": data_sha256(songs),
+    }
+
+
+def probability_columns(rows: pd.DataFrame) -> list[str]:
+    """The columns of a table of predictions that hold a genre's probability."""
+    return [str(column) for column in rows if str(column).startswith(PROBABILITY)]
+
+
+def song_answers(rows: pd.DataFrame) -> pd.DataFrame:
+    """What a table of predictions, a row a segment, says of songs: `track_id, genre, answer`.
+
+    The answer is the likeliest genre by the mean of the segments' probabilities.
+    """
+    columns = probability_columns(rows)
+    songs = rows.groupby("track_id", sort=True)
+    means = songs[columns].mean()
+    answers = [str(column).removeprefix(PROBABILITY) for column in means.idxmax(axis=1)]
+    return songs[["genre"]].first().assign(answer=answers).reset_index()
+
+
+def training_songs(songs: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, list[str]]:
+    """Which songs the models of this run were trained on: `track_id` and `audio_sha256`, sorted."""
+    trained = set(subsets.loc[subsets["subset"] == "train", "track_id"])
+    rows = songs[songs["track_id"].isin(trained)]
+    return {
+        "track_id": sorted(trained),
+        "audio_sha256": sorted(set(rows["audio_sha256"].dropna())),
+    }
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as `section.key` to text; what is no text as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def git_state(root: Path) -> dict[str, str]:
+    """`git_commit` and `git_dirty` of the checkout at `root`; empty where it is no repository.
+
+    `dvc.lock` and `params.yaml` are left out of `git_dirty`: each run changes the one, experiments
+    the other, and both are kept with the run.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS
+        )
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *WRITTEN_BY_RUNS)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git_commit": commit, "git_dirty": "true" if changed else "false"}
+
+
+def _kind(reason: str) -> str:
+    """The kind of a reason: without the figures, file names and decoder's words of one song."""
+    general = re.split(r":| \(| of ", reason, maxsplit=1)[0]
+    return re.sub(r"-?\d+(\.\d+)?", "…", general)
+
+
+def _counts(column: pd.Series) -> dict[str, int]:
+    counts = column.fillna(UNKNOWN).value_counts()
+    return {str(key): int(counts[key]) for key in sorted(counts.index)}

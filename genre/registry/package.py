@@ -1,0 +1,174 @@
+"""Pack a trained model as MLflow's pyfunc: code, weights, requirements, signature, model card.
+
+The model answers wherever its requirements are installed, without this project: the `genre`
+modules that it needs travel inside. Nothing in it is pickled.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import shutil
+import tempfile
+import wave
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import genre
+from genre.classifier import TOP, Frames
+from genre.files import write_json
+from genre.models import family
+from genre.registry import facts
+from genre.registry.facts import Pipeline
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+
+PACKAGE = Path(genre.__file__).parent
+CODE = Path(__file__).with_name("pyfunc_model.py")
+FACE = "genre.classifier"  # what the code above needs of this package
+MODEL_CARD = "model_card.md"
+MODEL, TRAINING_SONGS = "model", "training_songs.json"  # in the model's folder artifacts/
+EXAMPLE_RATE = 8_000  # Hz; small, for the example is kept as text
+REQUIREMENTS = (
+    "av",
+    "librosa",
+    "mlflow",
+    "numba",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "safetensors",
+    "scipy",
+    "soundfile",
+    "soxr",
+)
+
+
+def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> None:
+    """Write the selected model to the new folder `folder`; `model` is its place in the store."""
+    from mlflow import pyfunc
+
+    with tempfile.TemporaryDirectory() as name:
+        temporary = Path(name)
+        weights = temporary / MODEL
+        shutil.copytree(pipeline.folder, weights)
+        settings = pipeline.params.features
+        Frames(settings.n_fft, settings.hop_length).write(weights)
+        songs = temporary / TRAINING_SONGS
+        write_json(songs, facts.training_songs(pipeline.songs, pipeline.subsets))
+        pyfunc.save_model(
+            folder,
+            mlflow_model=model,
+            python_model=str(CODE),
+            code_paths=[str(copy_code(temporary / "code", pipeline.selected))],
+            artifacts={MODEL: str(weights), "training_songs": str(songs)},
+            signature=signature(),
+            input_example=example(),
+            pip_requirements=requirements(),
+        )
+    (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
+    for cache in folder.rglob("__pycache__"):
+        shutil.rmtree(cache)
+
+
+def requirements() -> list[str]:
+    """What the model needs to answer, in the versions that are installed here."""
+    return [f"{name}=={version(name)}" for name in REQUIREMENTS]
+
+
+def copy_code(target: Path, name: str) -> Path:
+    """Copy the modules that the model `name` needs to `target`; return the package's folder there.
+
+    Families of models are imported by name, where reading the imports does not find them.
+    """
+    for path in needed_modules(FACE) | needed_modules(family(name).__module__):
+        copy = target / path.relative_to(PACKAGE.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return target / PACKAGE.name
+
+
+def needed_modules(module: str) -> set[Path]:
+    """The files of `module`, of what it imports of this package, at the top or within, and so on.
+
+    Imports are read and not run, so that asking costs nothing.
+    """
+    needed: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is None or path in needed:
+            continue
+        needed.add(path)
+        waiting.append(name.rpartition(".")[0])
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return needed
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module of this package; null for anything else."""
+    top, *rest = module.split(".")
+    if top != PACKAGE.name:
+        return None
+    place = PACKAGE.joinpath(*rest)
+    found = (path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file())
+    return next(found, None)
+
+
+def signature() -> ModelSignature:
+    """The columns that go in and come out, and `params`."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, Map, Object, Property
+
+    choice = Object([Property("genre", DataType.string), Property("probability", DataType.double)])
+    moment = Object(
+        [Property("start_s", DataType.double), Property("probabilities", Map(DataType.double))]
+    )
+    return ModelSignature(
+        inputs=Schema(
+            [
+                ColSpec(DataType.string, "path", required=False),
+                ColSpec(DataType.binary, "audio", required=False),
+            ]
+        ),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "genre"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(Array(choice), "top"),
+                ColSpec(DataType.double, "seconds"),
+                ColSpec(Array(moment), "timeline", required=False),
+            ]
+        ),
+        params=ParamSchema(
+            [
+                ParamSpec("top", DataType.long, TOP),
+                ParamSpec("timeline", DataType.boolean, False),
+            ]
+        ),
+    )
+
+
+def example() -> pd.DataFrame:
+    """An input that works anywhere: the bytes of a WAV file, one second of a 440 Hz tone."""
+    import numpy as np
+    import pandas as pd
+
+    t = np.arange(EXAMPLE_RATE) / EXAMPLE_RATE
+    tone = (np.sin(2 * np.pi * 440 * t) * 8_192).astype("<i2")
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(EXAMPLE_RATE)
+        file.writeframes(tone.tobytes())
+    return pd.DataFrame({"audio": [content.getvalue()]})

@@ -1,0 +1,86 @@
+"""The registered model: what MLflow runs for `models:/<name>@champion`.
+
+MLflow copies this file and the `genre` modules that it needs into the model ("models from code");
+loading executes them and unpickles nothing. Input: a table with a column `path` (audio files) or
+`audio` (their content: bytes, or base64 text). Output: a row a song, `genre`, `probability`,
+`top` (list of `{genre, probability}`, likeliest first), `seconds` (listened to), and with
+`timeline` also `timeline`, a list of `{start_s, probabilities}`, one a 3 s segment.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from genre.classifier import TOP, Classifier
+from genre.errors import InputError
+
+
+class SongModel(PythonModel):
+    """`genre.classifier.Classifier` behind MLflow's interface."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the weights that lie in the model."""
+        self.classifier = Classifier.from_folder(Path(context.artifacts["model"]))
+
+    def predict(
+        self,
+        context: PythonModelContext,  # noqa: ARG002 - MLflow passes it by name
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Answer a row a song; raises `InputError`, naming the row, for one that cannot be heard.
+
+        `params`: `top` (how many genres, default 3) and `timeline` (default false).
+        """
+        chosen = params or {}
+        top, timeline = int(chosen.get("top", TOP)), bool(chosen.get("timeline", False))
+        rows = []
+        for number, source in enumerate(sources(model_input)):
+            try:
+                answer = self.classifier.classify(source, top=top, timeline=timeline)
+            except InputError as error:
+                name = source if isinstance(source, Path) else "its audio"
+                raise InputError(f"row {number}: {name} {error}") from error
+            rows.append(answer.as_dict())
+        return pd.DataFrame(rows)
+
+
+def sources(model_input: Any) -> list[Path | bytes]:
+    """What to listen to, one a row: paths, or the content of files.
+
+    Takes a table with a column `path` or `audio` (or both, one of them filled in each row), or a
+    plain list or Series of paths. Raises `InputError` for anything else.
+    """
+    if not isinstance(model_input, pd.DataFrame):
+        model_input = pd.DataFrame({"path": list(model_input)})
+    known = [name for name in ("path", "audio") if name in model_input.columns]
+    if not known:
+        raise InputError(
+            f"found columns {list(model_input.columns)}, expected path (audio files) or audio "
+            "(their bytes, or base64 text)"
+        )
+    return [
+        _source(number, row) for number, row in enumerate(model_input[known].to_dict("records"))
+    ]
+
+
+def _source(number: int, row: dict[Any, Any]) -> Path | bytes:
+    path, audio = row.get("path"), row.get("audio")
+    if isinstance(path, str | Path) and str(path):
+        return Path(path)
+    if isinstance(audio, bytes | bytearray | memoryview):
+        return bytes(audio)
+    if isinstance(audio, str) and audio:
+        try:
+            return base64.b64decode("".join(audio.split()), validate=True)
+        except binascii.Error as error:
+            raise InputError(f"row {number}: audio is not base64 text ({error})") from error
+    raise InputError(f"row {number}: neither path nor audio is filled in")
+
+
+set_model(SongModel())

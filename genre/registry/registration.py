@@ -1,0 +1,193 @@
+"""Register a finished pipeline: record it, make a version, decide its alias, say what was done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from genre.promotion import CHAMPION, Decision, decide
+from genre.registry import card, facts, gate, package, runs, versions
+from genre.registry.facts import Pipeline
+from genre.registry.store import (
+    SQLITE,
+    Store,
+    experiment_id,
+    locked,
+    named_errors,
+    open_store,
+    quiet,
+)
+from genre.registry.versions import METRICS_HASH, MODEL_HASH, REASON, SETTLED
+
+ROLE, PIPELINE_ROLE = "role", "pipeline"
+MODEL_ID, EXPERIMENT = "model_id", "dvc_experiment"
+
+
+def register(pipeline: Pipeline) -> dict[str, Any]:
+    """Record and register `pipeline`; return the receipt.
+
+    The same model with the same metrics gives one version, however often it is registered: what is
+    found in the store is not made again. An experiment is recorded with its model and gets neither
+    version nor alias. Raises `RegistryError` where the store fails, `InputError` where the
+    pipeline has not finished.
+    """
+    tags = describe(pipeline)
+    model_card = card.write(pipeline)
+    tracking = pipeline.params.tracking
+    store = open_store(tracking, pipeline.root)
+    experiment = experiment_id(store, tracking.experiment)
+    name = pipeline.params.register_.name
+    with named_errors(store.uri), locked(store.folder), quiet():
+        version = None if pipeline.experiment else versions.find(store, name, tags)
+        if version is None:
+            end_killed_runs(store, experiment)
+            run_id, model_id = _recorded(store, experiment, tags) or _record(
+                store, experiment, pipeline, tags, model_card
+            )
+            if pipeline.experiment:
+                return _receipt(pipeline, tags, _judge(store, None, pipeline), run_id, model_id)
+            version = versions.create(
+                store, name, model_id=model_id, run_id=run_id, tags=tags | {MODEL_ID: model_id}
+            )
+        number = str(version.version)
+        if SETTLED not in version.tags:
+            versions.settle(store, version, _judge(store, number, pipeline))
+            version = store.client.get_model_version(name, number)
+        found = version.tags
+        decision = Decision(versions.given_alias(version), found[REASON])
+        receipt = _receipt(pipeline, tags, decision, str(version.run_id), found[MODEL_ID])
+        held = versions.aliases(store, name)
+        return receipt | {
+            "version": number,
+            "aliases": sorted(alias for alias, holder in held.items() if holder == number),
+            "champion": held.get(CHAMPION),
+        }
+
+
+def describe(pipeline: Pipeline) -> dict[str, str]:
+    """The tags of a pipeline's run, logged model and version; they are what `models` shows."""
+    report = pipeline.report
+    subset, values = facts.headline(pipeline)
+    low, high = values["ci95"]["accuracy"]
+    classes = pipeline.description(pipeline.selected)["classes"]
+    return {
+        "model": pipeline.selected,
+        MODEL_HASH: pipeline.model_sha256,
+        METRICS_HASH: pipeline.metrics_sha256,
+        "data_sha256": facts.data_sha256(pipeline.songs),
+        "protocol": pipeline.protocol,
+        "artist_leak": json.dumps(report["artist_leak"]),
+        "genres": json.dumps(classes),
+        "subset": subset,
+        "accuracy": json.dumps(values["accuracy"]),
+        "accuracy_low": json.dumps(low),
+        "accuracy_high": json.dumps(high),
+        EXPERIMENT: pipeline.experiment or "",
+        **{f"dvc/{path}": md5 for path, md5 in facts.dvc_hashes(pipeline.root).items()},
+        **facts.git_state(pipeline.root),
+    }
+
+
+def end_killed_runs(store: Store, experiment: str) -> None:
+    """Mark what a killed registration left running; the lock says that no other one is alive.
+
+    Of a server we do not know that, so its runs are left alone.
+    """
+    if not store.uri.startswith(SQLITE):
+        return
+    left = store.client.search_runs([experiment], "attributes.status = 'RUNNING'")
+    for run in left:
+        if ROLE in run.data.tags:
+            store.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _recorded(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str, str] | None:
+    """Run and logged model of an earlier registration of the same that got no version."""
+    wanted = {key: tags[key] for key in (MODEL_HASH, METRICS_HASH, EXPERIMENT)}
+    text = f"tags.{MODEL_HASH} = '{tags[MODEL_HASH]}' AND attributes.status = 'FINISHED'"
+    for run in store.client.search_runs([experiment], text):
+        found = run.data.tags
+        if MODEL_ID in found and wanted.items() <= found.items():
+            return run.info.run_id, found[MODEL_ID]
+    return None
+
+
+def _record(
+    store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str], model_card: str
+) -> tuple[str, str]:
+    """Log the run, its models and the selected one's pyfunc; return the ids of run and model."""
+    run = runs.start(store, experiment, pipeline, tags | {ROLE: PIPELINE_ROLE})
+    run_id = run.info.run_id
+    try:
+        store.client.log_text(run_id, model_card, package.MODEL_CARD)
+        runs.log_trained(store, experiment, pipeline, run_id)
+        model_id = _log_model(store, experiment, pipeline, run_id, tags, model_card)
+        runs.log_results(store, run_id, pipeline, model_id)
+        store.client.set_tag(run_id, MODEL_ID, model_id)
+    except BaseException:
+        store.client.set_terminated(run_id, "FAILED")
+        raise
+    store.client.set_terminated(run_id, "FINISHED")
+    return run_id, model_id
+
+
+def _log_model(
+    store: Store,
+    experiment: str,
+    pipeline: Pipeline,
+    run_id: str,
+    tags: dict[str, str],
+    model_card: str,
+) -> str:
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.models import Model
+
+    name = pipeline.params.register_.name
+    logged = store.client.create_logged_model(
+        experiment, name=name.replace(".", "-"), source_run_id=run_id, tags=tags
+    )
+    model_id = str(logged.model_id)
+    described = Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=model_id)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "pyfunc"
+        package.save(pipeline, folder, described, model_card)
+        store.client.log_model_artifacts(model_id, str(folder))
+    store.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    store.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+    return model_id
+
+
+def _judge(store: Store, number: str | None, pipeline: Pipeline) -> Decision:
+    """Decide about the version `number`; a decision that was cut off is taken again."""
+    name = pipeline.params.register_.name
+    holder = None if pipeline.experiment else versions.holder(store, name, CHAMPION)
+    if holder is not None and str(holder.version) == number:
+        return Decision(CHAMPION, holder.tags.get(REASON, "it holds the alias already"))
+    return decide(
+        protocol=pipeline.protocol,
+        genres=pipeline.description(pipeline.selected)["classes"],
+        champion=None if holder is None else gate.question(store, holder, pipeline),
+        experiment=pipeline.experiment,
+    )
+
+
+def _receipt(
+    pipeline: Pipeline, tags: dict[str, str], decision: Decision, run_id: str, model_id: str
+) -> dict[str, Any]:
+    return {
+        "name": pipeline.params.register_.name,
+        "version": None,
+        "aliases": [],
+        "champion": None,
+        "decision": decision.alias or "recorded",
+        "reason": decision.reason,
+        "experiment": pipeline.experiment,
+        "model": pipeline.selected,
+        MODEL_HASH: tags[MODEL_HASH],
+        METRICS_HASH: tags[METRICS_HASH],
+        "run_id": run_id,
+        "model_id": model_id,
+        "tracking_uri": pipeline.params.tracking.uri,
+    }

@@ -1,0 +1,132 @@
+"""Versions of the registered model, their aliases, and the receipt of a registration.
+
+The order of writes keeps every alias on a version and every version on its artifacts, whenever a
+run is killed: record and model first, then the version, then the alias, last the tag `settled`.
+Whatever is found done is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, Alias, Decision
+from genre.registry.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+MODEL_HASH, METRICS_HASH = "model_sha256", "metrics_sha256"
+DECISION, REASON, SETTLED = "decision", "reason", "settled"
+TEXTS = ("model", "protocol", "subset", "data_sha256", "git_commit", "git_dirty", REASON)
+FIGURES = ("accuracy", "accuracy_low", "accuracy_high")
+
+
+def find(store: Store, name: str, tags: dict[str, str]) -> ModelVersion | None:
+    """The newest version whose model and metrics have the hashes in `tags`."""
+    text = f"name = '{name}' AND tags.{MODEL_HASH} = '{tags[MODEL_HASH]}'"
+    found = [
+        version
+        for version in store.client.search_model_versions(text)
+        if version.tags.get(METRICS_HASH) == tags[METRICS_HASH]
+    ]
+    return max(found, key=lambda version: int(version.version), default=None)
+
+
+def holder(store: Store, name: str, alias: str) -> ModelVersion | None:
+    """The version that holds `alias`; null where none does."""
+    number = aliases(store, name).get(alias)
+    return store.client.get_model_version(name, number) if number else None
+
+
+def aliases(store: Store, name: str) -> dict[str, str]:
+    """Alias to version number; empty where nothing is registered under `name`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        held = store.client.get_registered_model(name).aliases
+        return {alias: str(number) for alias, number in held.items()}
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
+
+
+def create(
+    store: Store, name: str, *, model_id: str, run_id: str, tags: dict[str, str]
+) -> ModelVersion:
+    """Make a version of the logged model, whose artifacts are all there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = store.client.get_logged_model(model_id).artifact_location
+    return store.client.create_model_version(
+        name, source, run_id=run_id, tags=tags, model_id=model_id
+    )
+
+
+def settle(store: Store, version: ModelVersion, decision: Decision) -> None:
+    """Give the version its alias, and write down the decision."""
+    name, number = version.name, version.version
+    tag = store.client.set_model_version_tag
+    tag(name, number, DECISION, decision.alias or "")
+    tag(name, number, REASON, decision.reason)
+    if decision.alias == CHAMPION:
+        move_champion(store, name, number)
+    elif decision.alias == CHALLENGER:
+        store.client.set_registered_model_alias(name, CHALLENGER, number)
+    tag(name, number, SETTLED, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def given_alias(version: ModelVersion) -> Alias | None:
+    """The alias that the version was given when it was registered."""
+    given = version.tags[DECISION]
+    return CHAMPION if given == CHAMPION else CHALLENGER if given == CHALLENGER else None
+
+
+def move_champion(store: Store, name: str, number: str) -> None:
+    """Make the version `number` the champion, and the champion before it `previous`.
+
+    Whoever was challenger has not been compared with the new champion, so that alias ends.
+    """
+    held = aliases(store, name)
+    before = held.get(CHAMPION)
+    if before and before != number:
+        store.client.set_registered_model_alias(name, PREVIOUS, before)
+    store.client.set_registered_model_alias(name, CHAMPION, number)
+    if CHALLENGER in held:
+        store.client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def rows(store: Store, name: str) -> list[dict[str, Any]]:
+    """A row for each version of `name`, newest first, for a table.
+
+    `version`, `aliases`, `created` (UTC), `model`, `protocol`, `accuracy` of whole songs with its
+    95 % interval `accuracy_low` and `accuracy_high` on `subset`, `data_sha256`, `git_commit`,
+    `reason`; null where a version does not say.
+    """
+    held: dict[str, list[str]] = {}
+    for alias, number in sorted(aliases(store, name).items()):
+        held.setdefault(str(number), []).append(alias)
+    found = store.client.search_model_versions(f"name = '{name}'")
+    table = []
+    for version in sorted(found, key=lambda version: -int(version.version)):
+        created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+        row: dict[str, Any] = {
+            "version": str(version.version),
+            "aliases": held.get(str(version.version), []),
+            "created": created.isoformat(timespec="seconds"),
+        }
+        row |= {key: version.tags.get(key) for key in TEXTS}
+        row |= {key: _number(version.tags.get(key)) for key in FIGURES}
+        table.append(row)
+    return table
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(json.loads(text))

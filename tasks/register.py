@@ -1,0 +1,49 @@
+"""register: everything a run left → the MLflow store, and the receipt `mlruns/registered.json`.
+
+In a DVC experiment (`dvc exp run`, told by `DVC_EXP_NAME`) the run and its models are recorded and
+nothing is registered. The store belongs to the main checkout, the receipt to the folder that the
+step runs in.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from genre.files import write_json
+from genre.params import Params
+from genre.registry import Pipeline, register
+from tasks import paths
+from tasks.cli import step
+
+
+def run(params: Params, root: Path) -> str:
+    """Record and register the pipeline at `root`; say which version, which alias, and why."""
+    pipeline = Pipeline(
+        root=root,
+        params=params,
+        catalogue=root / paths.CATALOGUE,
+        features=root / paths.FEATURES_3S,
+        split=root / paths.SPLIT,
+        models=root / paths.MODELS,
+        metrics=root / paths.REPORTS / "metrics.json",
+        predictions=root / paths.REPORTS / "predictions.parquet",
+        figures=root / paths.REPORTS / "figures",
+        experiment=os.environ.get("DVC_EXP_NAME") or None,
+    )
+    receipt = register(pipeline)
+    write_json(root / paths.RECEIPT, receipt)
+    if receipt["version"] is None:
+        return f"{receipt['name']}: recorded, not registered ({receipt['reason']})"
+    held = ", ".join(receipt["aliases"]) or "no alias"
+    return f"{receipt['name']} version {receipt['version']}: {held} ({receipt['reason']})"
+
+
+def main() -> None:
+    """Run the step as `python -m tasks.register`."""
+    sys.exit(step(run))
+
+
+if __name__ == "__main__":
+    main()
