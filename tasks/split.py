@@ -1,0 +1,72 @@
+"""split: `data/catalogue.parquet` and the last split → `data/split.parquet`.
+
+The step reads what it wrote before (`persist: true` in `dvc.yaml`): songs stay where they are as
+the collection grows. Another protocol, other shares or another `split.reseed` start afresh.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre import splits
+from genre.errors import InputError
+from genre.files import write_parquet
+from genre.params import Params
+from tasks import paths
+from tasks.cli import step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run(params: Params, root: Path) -> str:
+    """Split the usable songs, print what to know about it, and say how many are where.
+
+    Raises `InputError` where the catalogue is missing or a genre cannot be split.
+    """
+    import pandas as pd
+
+    catalogue = root / paths.CATALOGUE
+    if not catalogue.is_file():
+        raise InputError(f"{catalogue}: no such file; run the step ingest first (dvc repro ingest)")
+    settings = params.split
+    found = splits.split(
+        pd.read_parquet(catalogue),
+        protocol=settings.protocol,
+        shares={subset: getattr(settings, subset) for subset in splits.SUBSETS},
+        seed=settings.reseed,
+        previous=read_previous(root / paths.SPLIT),
+    )
+    for warning in found.warnings:
+        print(f"warning: {warning}")
+    write_parquet(root / paths.SPLIT, found.table)
+    songs = found.table.drop_duplicates(["track_id", "subset"])["subset"].value_counts()
+    counts = ", ".join(f"{songs.get(subset, 0)} {subset}" for subset in splits.SUBSETS)
+    excluded = f", {songs[splits.EXCLUDED]} excluded" if splits.EXCLUDED in songs else ""
+    return f"{counts} songs{excluded} (protocol {settings.protocol})"
+
+
+def read_previous(path: Path) -> pd.DataFrame | None:
+    """The split of the last run, null where there is none; `InputError` where it is damaged."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if not path.exists():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error}); delete it to draw the split afresh"
+        ) from error
+
+
+def main() -> None:
+    """Run the step as `python -m tasks.split`."""
+    sys.exit(step(run))
+
+
+if __name__ == "__main__":
+    main()
