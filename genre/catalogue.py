@@ -7,14 +7,15 @@ not be read. `track_id` is the start of the file's sha256, so it names content a
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.audio import scan
-from genre.errors import AudioError, InputError
+from genre.audio import Scan, scan
+from genre.compute import Failed, Song, Source
+from genre.errors import InputError
 from genre.params import IngestParams
 
 if TYPE_CHECKING:
@@ -79,17 +80,21 @@ def find_songs(raw: Path) -> list[str]:
     return songs
 
 
-def listen(raw: Path, path: str, settings: IngestParams) -> Listened:
-    """Read one file from end to end; never raises for what is in the file."""
-    try:
-        with (raw / path).open("rb") as handle:
-            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        return Listened(path, None, reason=f"cannot be opened ({error.strerror})")
-    try:
-        found = scan(raw / path, max_seconds=settings.max_seconds)
-    except AudioError as error:
-        return Listened(path, sha256, reason=str(error))
+def listen(source: Source, content: str, *, max_seconds: float) -> bytes:
+    """Read one song from end to end; returns a `Scan` as JSON.
+
+    `content`, its hash, is not looked at: whatever is heard is what the catalogue tells. Raises
+    `AudioError` for what cannot be used at all.
+    """
+    del content
+    return json.dumps(asdict(scan(source, max_seconds=max_seconds))).encode()
+
+
+def judge(song: Song, heard: bytes | Failed, settings: IngestParams) -> Listened:
+    """Decide whether a song is usable; `heard` is what `listen` returned."""
+    if isinstance(heard, Failed):
+        return Listened(song.name, song.content or None, reason=heard.reason)
+    found = Scan(**json.loads(heard))
     reason = None
     if found.seconds < settings.min_seconds:
         reason = (
@@ -102,8 +107,8 @@ def listen(raw: Path, path: str, settings: IngestParams) -> Listened:
             f"ingest.silence_dbfs ({settings.silence_dbfs:g})"
         )
     return Listened(
-        path,
-        sha256,
+        song.name,
+        song.content,
         audio_sha256=found.audio_sha256,
         seconds=found.seconds,
         sample_rate=found.sample_rate,

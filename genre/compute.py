@@ -1,7 +1,9 @@
-"""Share work out to processes, one song at a time.
+"""Share work out, one song at a time: to processes of this machine, or to a Dask cluster.
 
-Every worker process keeps to one thread (`ONE_THREAD`), so that workers and cores match. Results
-come back in the order of the work, whatever the number of workers.
+A worker is given a song as `Source`: its path where the file system is shared, else its bytes.
+Results come back in the order of the work and do not depend on the engine or on the number of
+workers. A song that breaks its worker (a crash, no memory, no end) costs that song and no other.
+Every worker keeps to one thread, so that workers and cores match.
 """
 
 from __future__ import annotations
@@ -9,90 +11,218 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from genre.errors import GenreError
+from genre.errors import AudioError, GenreError, InputError, ParameterError
 
-Item = TypeVar("Item")
+if TYPE_CHECKING:
+    from genre.params import ComputeParams
+
+Source = Path | bytes
 Result = TypeVar("Result")
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-)
-AHEAD = 8  # items in flight for each worker: enough to keep it busy, few enough to bound memory
-LINE_SECONDS = 5.0  # between lines of progress in a log
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
+AHEAD = 4  # songs in flight for each worker: enough to keep it busy, few enough to bound memory
+CONNECT_SECONDS = 8  # to reach a Dask scheduler
 
 
-def worker_count(workers: int) -> int:
-    """`workers`, or the number of cores this process may use where it is 0."""
-    return workers or len(os.sched_getaffinity(0))
+@dataclass(frozen=True)
+class Song:
+    """A file to work on: what to call it, where it is, and the sha256 of what should be in it."""
+
+    name: str
+    path: Path
+    content: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """In the place of a result: why this song could not be worked on."""
+
+    reason: str
+
+
+class Workers:
+    """Where work is sent; made by `open_workers`.
+
+    `count` is how many there are; `submit(work, *arguments)` returns a future; `share` makes of a
+    path what a worker can read.
+    """
+
+    def __init__(
+        self, count: int, submit: Callable[..., Future[Any]], *, shared_files: bool
+    ) -> None:
+        self.count = count
+        self.submit = submit
+        self._shared_files = shared_files
+
+    def share(self, path: Path) -> Source:
+        """`path` itself where workers see the same files, else what is in it.
+
+        Raises `AudioError` where it cannot be read.
+        """
+        if self._shared_files:
+            return path
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise AudioError(f"cannot be opened ({error.strerror})") from error
+
+
+@contextmanager
+def open_workers(settings: ComputeParams, *, preload: Sequence[str] = ()) -> Iterator[Workers]:
+    """Start the workers of `compute` in `params.yaml`, and end them afterwards.
+
+    `preload` names modules that every local worker will need. Raises `GenreError` where a Dask
+    scheduler cannot be reached.
+    """
+    if settings.engine == "dask":
+        with _dask(settings) as workers:
+            yield workers
+    else:
+        with _processes(settings, preload) as workers:
+            yield workers
 
 
 def map_songs(
-    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int
-) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in order, computed by `workers` processes (0: one a core).
+    workers: Workers,
+    work: Callable[[Source, str], Result],
+    songs: Iterable[Song],
+    known: Callable[[Song], Result | None],
+) -> Iterator[tuple[Song, Result | Failed]]:
+    """Yield each song, in order, with `work(source, content)`, or why that failed.
 
-    `work` and the items must be picklable; an exception of `work` is raised here. Memory is
-    bounded: at most `AHEAD` items a worker are in flight.
+    A song for which `known` returns a result is not worked on. `work` must be picklable. An
+    `InputError` that it raises is this song's reason; any other exception is raised here. At most
+    `AHEAD` songs a worker are in flight.
     """
-    count = min(worker_count(workers), len(items))
-    if count <= 1:
-        yield from map(work, items)
-        return
+    waiting: deque[tuple[Song, Future[Result | Failed] | Result | Failed]] = deque()
+    try:
+        for song in songs:
+            result = known(song)
+            if result is not None:
+                waiting.append((song, result))
+            else:
+                waiting.append((song, _send(workers, work, song)))
+            if len(waiting) >= AHEAD * workers.count:
+                song, outcome = waiting.popleft()
+                yield song, _outcome(outcome)
+        while waiting:
+            song, outcome = waiting.popleft()
+            yield song, _outcome(outcome)
+    finally:
+        for _, outcome in waiting:
+            if isinstance(outcome, Future):
+                outcome.cancel()
+
+
+def _send(
+    workers: Workers, work: Callable[[Source, str], Result], song: Song
+) -> Future[Result | Failed] | Failed:
+    try:
+        return workers.submit(_attempt, work, workers.share(song.path), song.content)
+    except AudioError as error:
+        return Failed(str(error))
+
+
+def _attempt(
+    work: Callable[[Source, str], Result], source: Source, content: str
+) -> Result | Failed:
+    try:
+        return work(source, content)
+    except InputError as error:
+        return Failed(str(error))
+
+
+def _outcome(future: Future[Result | Failed] | Result | Failed) -> Result | Failed:
+    if not isinstance(future, Future):
+        return future
+    from pebble import ProcessExpired
+
+    try:
+        return future.result()
+    except ProcessExpired as error:
+        return Failed(f"ended its worker process (exit code {error.exitcode}): broken, or too big")
+    except TimeoutError:
+        return Failed("took longer than compute.song_timeout_seconds")
+    except Exception as error:
+        if type(error).__name__ == "KilledWorker":  # Dask's, which may not be installed
+            return Failed("ended its worker again and again: broken, or too big")
+        raise
+
+
+@contextmanager
+def _processes(settings: ComputeParams, preload: Sequence[str]) -> Iterator[Workers]:
+    from pebble import ProcessPool
+
+    count = settings.workers or len(os.sched_getaffinity(0))
     os.environ.update(ONE_THREAD)
+    # Not fork: the threads of numpy and torch do not survive it.
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        waiting: list[Future[Result]] = []
-        queue = iter(items)
-        try:
-            for item in queue:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= AHEAD * count:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        except BrokenProcessPool as error:
+    if sys.platform == "linux":
+        context.set_forkserver_preload(["genre.compute", *preload])
+    pool = ProcessPool(count, context=context)
+
+    def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = pool.schedule(
+            work, args=arguments, timeout=settings.song_timeout_seconds
+        )
+        return future
+
+    try:
+        yield Workers(count, submit, shared_files=True)
+        pool.close()
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.join()
+
+
+@contextmanager
+def _dask(settings: ComputeParams) -> Iterator[Workers]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ParameterError(
+            "compute.engine is dask, which is not installed: pip install "
+            "'music-genre-pipeline[dask]', or set compute.engine to local"
+        ) from error
+    address = settings.address
+    if not address:
+        raise ParameterError(
+            "compute.address is empty, expected the address of a running Dask scheduler, such as "
+            "tcp://127.0.0.1:8786"
+        )
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise GenreError(
+            f"compute.address {address}: no Dask scheduler answered within {CONNECT_SECONDS} s; "
+            "start one (dask scheduler), mend the address, or set compute.engine to local"
+        ) from error
+    try:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        if not workers:
             raise GenreError(
-                "a worker process died (out of memory, or killed); what was finished is kept: "
-                "run the same command again, with fewer compute.workers if memory is short"
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def progress(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
-    """Pass `items` on and show how far they are: a bar on a terminal, a line at times in a log."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            yield from bar.track(items, total=total, description=what)
-        return
-    start = last = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        if now - last >= LINE_SECONDS and done < total:
-            last = now
-            rate = done / (now - start)
-            left = (total - done) / rate
-            print(f"{what}: {done} of {total}, {rate:.1f}/s, {left:.0f} s left", flush=True)
+                f"compute.address {address}: the scheduler has no workers; start some: "
+                f"dask worker {address}"
+            )
+        threads = sum(worker["nthreads"] for worker in workers.values())
+        # Pure: a song that another worker lost is computed again, never twice.
+        executor = client.get_executor(pure=False)
+        yield Workers(threads, partial(executor.submit), shared_files=False)
+    finally:
+        client.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -139,9 +139,20 @@ class TrackingParams(Section):
 
 
 class ComputeParams(Section):
-    """The processes that share the work."""
+    """Who shares the work on the songs."""
 
+    engine: Literal["local", "dask"]
     workers: Annotated[int, Field(ge=0)]
+    address: str
+    song_timeout_seconds: Positive
+
+
+class StepParams(Section):
+    """What one step needs otherwise than the others; null where it needs the same."""
+
+    retries: Annotated[int, Field(ge=0)] | None = None
+    retry_delay_seconds: Annotated[float, Field(ge=0)] | None = None
+    step_timeout_seconds: Positive | None = None
 
 
 class RetrainParams(Section):
@@ -152,6 +163,7 @@ class RetrainParams(Section):
     retries: Annotated[int, Field(ge=0)]
     retry_delay_seconds: Annotated[float, Field(ge=0)]
     step_timeout_seconds: Positive
+    steps: dict[str, StepParams]
 
 
 class ServicesParams(Section):
@@ -233,6 +245,8 @@ def _known_keys(location: list[Any]) -> list[str]:
     for part in location:
         for name, field in section.model_fields.items():
             if part in (name, field.alias):
-                assert isinstance(field.annotation, type)
-                section = field.annotation
+                # A dictionary of sections: its keys are no fields, so the loop passes over them.
+                inner = (get_args(field.annotation) or (field.annotation,))[-1]
+                assert isinstance(inner, type)
+                section = inner
     return [field.alias or name for name, field in section.model_fields.items()]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from genre.audio import SAMPLE_RATE, Samples
+from genre.audio import SAMPLE_RATE, Samples, read_clip
 
 if TYPE_CHECKING:
     from genre.params import SpectrogramParams
@@ -60,6 +61,14 @@ def draw(y: Samples, settings: SpectrogramParams) -> Image:
     index = np.rint(np.clip(np.asarray(smaller), 0, 1) * 255).astype(np.uint8)
     image: Image = colours(settings.colour_map)[index]
     return image
+
+
+def picture_of_clip(source: Path | bytes, content: str, *, settings: SpectrogramParams) -> bytes:
+    """The spectrogram of a clip whose sha256 is `content`, as a PNG file.
+
+    Raises `AudioError` where the clip is another by now, or cannot be read.
+    """
+    return encode_png(draw(read_clip(source, content), settings))
 
 
 def encode_png(image: Image) -> bytes:

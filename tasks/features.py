@@ -8,48 +8,26 @@ public GTZAN ones, as `data/features/csv/features_30_sec.csv` and `features_3_se
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, SEGMENT_SECONDS, read_clip
-from genre.compute import map_songs, progress
-from genre.errors import InputError
-from genre.features import NAMES, extract_clip
+import numpy as np
+
+from genre.audio import CLIP_SAMPLES, SEGMENT_SAMPLES, SEGMENT_SECONDS
+from genre.compute import Failed
+from genre.features import NAMES
+from genre.features.clips import Rows, decode_rows, rows_of_clip
 from genre.files import atomic_folder
-from genre.params import FeatureParams, Params
+from genre.params import Params
+from genre.store import fingerprint
 from tasks import paths
 from tasks.cli import step
+from tasks.songs import Tally, each_song
 from tasks.tables import find_clips, read_songs
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-ROWS_TOGETHER = 4096  # rows of a Parquet row group
+LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile")
+CLIPS_TOGETHER = 512  # in a Parquet row group
 PART = "part-0.parquet"
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """The values of one clip and of its segments, or why there are none."""
-
-    track_id: str
-    clip: dict[str, float]
-    segments: list[dict[str, float]]
-    reason: str | None = None
-
-
-def listen(path: Path, *, settings: FeatureParams) -> Extracted:
-    """Extract the features of one clip; what is wrong with it becomes the reason."""
-    try:
-        y = read_clip(path)
-        clip, segments = extract_clip(
-            y, SAMPLE_RATE, n_fft=settings.n_fft, hop_length=settings.hop_length
-        )
-    except InputError as error:
-        return Extracted(path.stem, {}, [], reason=str(error))
-    return Extracted(path.stem, clip, segments)
 
 
 class TableWriter:
@@ -65,14 +43,12 @@ class TableWriter:
         self._schema = pa.schema(columns)
         folder.mkdir(parents=True)
         self._writer = pq.ParquetWriter(folder / PART, self._schema)
-        self._rows: list[dict[str, Any]] = []
+        self._clips: list[tuple[str, str, Rows]] = []
 
-    def add(self, track_id: str, genre: str, rows: list[dict[str, float]]) -> None:
-        """Add one clip's rows, one a segment."""
-        for segment, values in enumerate(rows):
-            place = {"segment": segment, "start_s": float(segment * SEGMENT_SECONDS)}
-            self._rows.append({"track_id": track_id, "genre": genre, **place, **values})
-        if len(self._rows) >= ROWS_TOGETHER:
+    def add(self, track_id: str, genre: str, rows: Rows) -> None:
+        """Add one clip's rows, one a segment: float64, shape=(segments, 57)."""
+        self._clips.append((track_id, genre, rows))
+        if len(self._clips) == CLIPS_TOGETHER:
             self._flush()
 
     def close(self) -> None:
@@ -83,9 +59,19 @@ class TableWriter:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        table: pa.Table = pa.Table.from_pylist(self._rows, schema=self._schema)
-        self._writer.write_table(table)
-        self._rows = []
+        if not self._clips:
+            return
+        segments = np.concatenate([np.arange(len(rows)) for _, _, rows in self._clips])
+        values = np.concatenate([rows for _, _, rows in self._clips])
+        columns = [
+            pa.array([track_id for track_id, _, rows in self._clips for _ in rows]),
+            pa.array([genre for _, genre, rows in self._clips for _ in rows]),
+            pa.array(segments),
+            pa.array(segments * float(SEGMENT_SECONDS)),
+            *(pa.array(column) for column in values.T),
+        ]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+        self._clips = []
 
 
 def write_csv(dataset: Path, target: Path, *, length: int, names: dict[str, str]) -> None:
@@ -110,34 +96,41 @@ def write_csv(dataset: Path, target: Path, *, length: int, names: dict[str, str]
 
 def run(params: Params, root: Path) -> str:
     """Extract the features of every clip; one that cannot be read is named and left out."""
-    songs = read_songs(root).set_index("track_id")
-    clips = [clip for clip in find_clips(root) if clip.stem in songs.index]
-    work = partial(listen, settings=params.features)
-    lost = 0
-    with atomic_folder(root / paths.FEATURES_30S.parent) as folder:
+    songs = read_songs(root)
+    genres = dict(zip(songs["track_id"], songs["genre"], strict=True))
+    frames = params.features
+    settings = frames.model_dump(include={"n_fft", "hop_length"})
+    tally = Tally()
+    with atomic_folder(root / paths.FEATURES) as folder:
         long = TableWriter(folder / paths.FEATURES_30S.name)
         short = TableWriter(folder / paths.FEATURES_3S.name)
-        done = map_songs(work, clips, workers=params.compute.workers)
-        for found in progress(done, total=len(clips), what="features"):
-            if found.reason:
-                lost += 1
-                print(f"set aside: {found.reason}")
+        results = each_song(
+            [clip for clip in find_clips(root) if clip.name in genres],
+            partial(rows_of_clip, n_fft=frames.n_fft, hop_length=frames.hop_length),
+            fingerprint=fingerprint(settings, ["genre.audio", "genre.features"], LIBRARIES),
+            compute=params.compute,
+            root=root,
+            what="features",
+            tally=tally,
+        )
+        for clip, result in results:
+            if isinstance(result, Failed):
+                print(f"set aside: {clip.path.relative_to(root)} {result.reason}")
                 continue
-            genre = str(songs.at[found.track_id, "genre"])
-            long.add(found.track_id, genre, [found.clip])
-            short.add(found.track_id, genre, found.segments)
+            rows = decode_rows(result)
+            long.add(clip.name, genres[clip.name], rows[:1])
+            short.add(clip.name, genres[clip.name], rows[1:])
         long.close()
         short.close()
         if params.features.csv:
-            names = songs["path"].to_dict()
+            names = dict(zip(songs["track_id"], songs["path"], strict=True))
             for dataset, length, name in (
                 (paths.FEATURES_30S, CLIP_SAMPLES, "features_30_sec.csv"),
                 (paths.FEATURES_3S, SEGMENT_SAMPLES, "features_3_sec.csv"),
             ):
                 target = folder / paths.FEATURES_CSV.name / name
                 write_csv(folder / dataset.name, target, length=length, names=names)
-    aside = f", {lost} set aside" if lost else ""
-    return f"{len(NAMES)} features of {len(clips) - lost} clips and their segments{aside}"
+    return f"{len(NAMES)} features of {tally.kept} clips and their segments ({tally})"
 
 
 def main() -> None:

@@ -7,11 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from genre import catalogue
-from genre.compute import map_songs, progress
 from genre.files import write_parquet
 from genre.params import Params
+from genre.store import fingerprint
 from tasks import paths
 from tasks.cli import step
+from tasks.songs import Tally, each_song
+from tasks.tables import as_song
+
+LIBRARIES = ("soundfile", "av", "numpy")
 
 
 def run(params: Params, root: Path) -> str:
@@ -20,19 +24,31 @@ def run(params: Params, root: Path) -> str:
     Raises `InputError` where too few songs are left; the reasons are printed before.
     """
     raw = root / paths.RAW
-    songs = catalogue.find_songs(raw)
-    listen = partial(catalogue.listen, raw, settings=params.ingest)
-    heard = map_songs(listen, songs, workers=params.compute.workers)
+    songs = [as_song(path, raw / path) for path in catalogue.find_songs(raw)]
+    limit = params.ingest.max_seconds
+    heard = each_song(
+        songs,
+        partial(catalogue.listen, max_seconds=limit),
+        fingerprint=fingerprint({"max_seconds": limit}, ["genre.audio"], LIBRARIES),
+        compute=params.compute,
+        root=root,
+        what="ingest",
+        tally=(tally := Tally()),
+    )
     table = catalogue.build(
-        progress(heard, total=len(songs), what="ingest"), catalogue.read_manifest(raw)
+        (catalogue.judge(song, result, params.ingest) for song, result in heard),
+        catalogue.read_manifest(raw),
     )
     aside = table[table["status"] == catalogue.SET_ASIDE]
-    for row in aside.itertuples():
-        print(f"set aside: {row.path} {row.reason}")
+    for path, reason in zip(aside["path"], aside["reason"], strict=True):
+        print(f"set aside: {path} {reason}")
     catalogue.check(table, params.ingest)
     write_parquet(root / paths.CATALOGUE, table)
     kept = len(table) - len(aside)
-    return f"{kept} songs in {table['genre'].nunique()} genres, {len(aside)} set aside"
+    return (
+        f"{kept} songs in {table['genre'].nunique()} genres, {len(aside)} set aside "
+        f"({tally.computed} heard, {tally.reused} known)"
+    )
 
 
 def main() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genre.compute import Song
 from genre.errors import InputError
+from genre.store import content_hash
 from tasks import paths
 
 if TYPE_CHECKING:
@@ -26,11 +28,19 @@ def read_songs(root: Path) -> pd.DataFrame:
     return table[table["status"] == "ok"].sort_values("track_id", ignore_index=True)
 
 
-def find_clips(root: Path) -> list[Path]:
+def find_clips(root: Path) -> list[Song]:
     """The clips that trim wrote, sorted by name; raises `InputError` where there are none."""
     clips = sorted((root / paths.CLIPS).glob("*.wav"))
     if not clips:
         raise InputError(
             f"{root / paths.CLIPS}: no clips; run the step trim first (dvc repro trim)"
         )
-    return clips
+    return [as_song(clip.stem, clip) for clip in clips]
+
+
+def as_song(name: str, path: Path) -> Song:
+    """The file at `path` as work to do; what cannot be read fails in its turn, with the reason."""
+    try:
+        return Song(name, path, content_hash(path))
+    except OSError:
+        return Song(name, path, content="")

@@ -7,63 +7,47 @@ With `trim.export_segments` the ten 3 s segments of each clip are written beside
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from genre.audio import Excerpt
-from genre.compute import map_songs, progress
-from genre.errors import AudioError
-from genre.files import atomic_folder
-from genre.params import Params, TrimParams
+from genre.audio import clip_of_song, cut_segments, decode_wav
+from genre.compute import Song
+from genre.params import Params
+from genre.store import fingerprint
 from tasks import paths
 from tasks.cli import step
+from tasks.songs import make_files
 from tasks.tables import read_songs
 
 SEGMENTS = "segments"  # a folder among the clips
+LIBRARIES = ("soundfile", "av", "soxr", "pydub", "numpy")
 
 
-@dataclass(frozen=True)
-class Song:
-    """One song to cut: where it is, what to call it, how long it is in seconds."""
-
-    path: Path
-    track_id: str
-    seconds: float
-
-
-def cut(song: Song, *, folder: Path, settings: TrimParams) -> str | None:
-    """Write the clip of a song, and its segments where asked; return why it could not be done."""
-    excerpt = Excerpt(song.path, position=settings.position, seconds=song.seconds)
-    try:
-        clip = excerpt.clip
-    except AudioError as error:
-        return str(error)
-    clip.export(folder / f"{song.track_id}.wav", format="wav").close()
-    if settings.export_segments:
-        for number, segment in enumerate(excerpt.segments):
-            name = f"{song.track_id}.{number}.wav"
-            segment.export(folder / SEGMENTS / name, format="wav").close()
-    return None
+def export_segments(clip: Path, content: bytes) -> None:
+    """Write the segments of a clip, whose file is given by path and content, beside it."""
+    folder = clip.parent / SEGMENTS
+    folder.mkdir(exist_ok=True)
+    for number, part in enumerate(cut_segments(decode_wav(content))):
+        part.export(folder / f"{clip.stem}.{number}.wav", format="wav").close()
 
 
 def run(params: Params, root: Path) -> str:
     """Cut every usable song; one that can no longer be read is named and left out."""
     table = read_songs(root)
-    rows = zip(table["path"], table["track_id"], table["seconds"], strict=True)
-    songs = [Song(root / paths.RAW / path, track_id, float(s)) for path, track_id, s in rows]
-    with atomic_folder(root / paths.CLIPS) as folder:
-        if params.trim.export_segments:
-            (folder / SEGMENTS).mkdir()
-        work = partial(cut, folder=folder, settings=params.trim)
-        done = map_songs(work, songs, workers=params.compute.workers)
-        lost = 0
-        for song, reason in zip(songs, progress(done, total=len(songs), what="trim"), strict=True):
-            if reason:
-                lost += 1
-                print(f"set aside: {song.path.relative_to(root / paths.RAW)} {reason}")
-    aside = f", {lost} set aside" if lost else ""
-    return f"{len(songs) - lost} clips of 30 s{aside}"
+    rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
+    songs = [Song(track_id, root / paths.RAW / path, sha256) for track_id, path, sha256 in rows]
+    position = params.trim.position
+    tally = make_files(
+        songs,
+        partial(clip_of_song, position=position),
+        folder=root / paths.CLIPS,
+        suffix=".wav",
+        fingerprint=fingerprint({"position": position}, ["genre.audio"], LIBRARIES),
+        compute=params.compute,
+        root=root,
+        and_then=export_segments if params.trim.export_segments else None,
+    )
+    return f"{tally.kept} clips of 30 s ({tally})"
 
 
 def main() -> None:

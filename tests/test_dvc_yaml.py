@@ -19,6 +19,8 @@ PLUMBING = {
     "genre.errors",
     "genre.files",
     "genre.params",
+    "genre.progress",
+    "genre.store",
     "tasks",
     "tasks.cli",
     "tasks.paths",
@@ -92,10 +94,3 @@ def test_a_stage_listens_to_the_parameters_that_its_code_reads(
 
     # How many processes share the work changes no result.
     assert read & sections - {"compute"} <= declared
-
-
-def test_no_code_of_the_steps_knows_prefect(imports: grimp.ImportGraph, stages: Any) -> None:
-    with_externals = grimp.build_graph("genre", "tasks", include_external_packages=True)
-
-    assert not with_externals.find_modules_that_directly_import("prefect")
-    assert set(imports.modules) >= {f"tasks.{stage}" for stage in stages}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,7 @@ def test_the_catalogue_is_the_same_bytes_with_any_number_of_workers(
     write_collection(tmp_path / "data/raw")
     written = []
     for workers in (1, 2):
+        shutil.rmtree(tmp_path / ".cache", ignore_errors=True)
         compute = params.compute.model_copy(update={"workers": workers})
         catalogue(tmp_path, params.model_copy(update={"compute": compute}))
         written.append((tmp_path / "data/catalogue.parquet").read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_every_usable_song_becomes_a_clip_of_thirty_seconds(
     summary = trim.run(params, collected)
 
     clips = sorted((collected / "data/clips").iterdir())
-    assert summary == "6 clips of 30 s"
+    assert summary == "6 clips of 30 s (6 computed, 0 reused)"
     assert len(clips) == 6
     for clip in clips:
         heard = decode(clip)
@@ -72,13 +73,14 @@ def test_a_song_that_changed_since_ingest_is_named_and_the_rest_goes_on(
 
     summary = trim.run(params, collected)
 
-    assert summary == "5 clips of 30 s, 1 set aside"
-    assert "rock/rock1.wav is not audio" in capsys.readouterr().out
+    assert summary == "5 clips of 30 s (5 computed, 0 reused, 1 set aside)"
+    assert "rock/rock1.wav has changed" in capsys.readouterr().out
 
 
 def test_clips_and_pictures_are_the_same_bytes_every_time(collected: Path, params: Params) -> None:
     written = []
     for workers in (1, 2):
+        shutil.rmtree(collected / ".cache")
         compute = params.compute.model_copy(update={"workers": workers})
         settings = params.model_copy(update={"compute": compute})
         trim.run(settings, collected)
@@ -97,7 +99,7 @@ def test_the_pictures_have_four_channels_and_open_in_any_viewer(
     summary = spectrograms.run(params, collected)
 
     pictures = sorted((collected / "data/spectrograms").iterdir())
-    assert summary == "6 pictures of 320 × 256"
+    assert summary == "6 pictures of 320 × 256 (6 computed, 0 reused)"
     for path in pictures:
         with Image.open(path) as picture:
             assert (picture.mode, picture.size) == ("RGBA", (320, 256))

@@ -1,0 +1,174 @@
+"""Decoders: libsndfile first, FFmpeg's libraries through PyAV for what it cannot read.
+
+libsndfile reads WAV, FLAC, MP3, Ogg Vorbis, Opus, AU and AIFF; FFmpeg reads the rest (M4A/AAC and
+many more). Samples are float32, shape=(n, channels), full scale -1 to 1.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.errors import AudioError
+
+Samples = npt.NDArray[np.float32]
+
+BLOCK_SECONDS = 60  # of audio held in memory at once while a song is read from end to end
+
+
+class Stream:
+    """A song that is being decoded: what its header says, and its samples block by block.
+
+    `sample_rate` in Hz, `channels`, `codec` as the decoder names it, `tags`; `frames` is the length
+    in samples that the header tells, None where it tells none. `blocks()` can be read once and
+    yields float32, shape=(m, channels). Use as a context manager.
+    """
+
+    def __init__(self, source: Path | bytes) -> None:
+        """Open `source`, a file's path or its content.
+
+        Raises `AudioError` where the file is missing, empty or not audio.
+        """
+        self.name = str(source) if isinstance(source, Path) else "the audio"
+        if isinstance(source, Path):
+            try:
+                empty = source.stat().st_size == 0
+            except OSError as error:
+                raise AudioError(f"cannot be opened ({error.strerror})") from error
+        else:
+            empty = not source
+        if empty:
+            raise AudioError("is empty (0 bytes)")
+        self._decoder: _SoundFile | _Av
+        try:
+            self._decoder = _SoundFile(source)
+        except _NotForThisDecoder:
+            self._decoder = _Av(source)
+        self.sample_rate = self._decoder.sample_rate
+        self.channels = self._decoder.channels
+        self.frames = self._decoder.frames
+        self.codec = self._decoder.codec
+        self.tags = self._decoder.tags
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._decoder.close()
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield the samples in order; raises `AudioError` where the rest cannot be decoded."""
+        yield from self._decoder.blocks()
+
+
+class _NotForThisDecoder(Exception):
+    """The decoder does not know this content; another may."""
+
+
+class _SoundFile:
+    """libsndfile."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        import soundfile
+
+        # Not the path itself: libsndfile would look at the suffix before the content.
+        opened: Any = io.BytesIO(source) if isinstance(source, bytes) else _open(source)
+        try:
+            self._file = soundfile.SoundFile(opened)
+        except (soundfile.SoundFileError, TypeError, ValueError) as error:
+            raise _NotForThisDecoder from error  # libsndfile has closed the descriptor
+        self.sample_rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+        self.frames: int | None = int(self._file.frames)
+        self.codec = f"{self._file.format}/{self._file.subtype}"
+        self.tags = {
+            key: value.strip()
+            for key, value in self._file.copy_metadata().items()
+            if key in ("title", "artist") and value.strip()
+        }
+
+    def close(self) -> None:
+        self._file.close()
+
+    def blocks(self) -> Iterator[Samples]:
+        import soundfile
+
+        size = BLOCK_SECONDS * self.sample_rate
+        while True:
+            try:
+                block = self._file.read(size, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                raise AudioError(f"cannot be decoded to its end ({error})") from error
+            if not len(block):
+                return
+            yield block
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+
+class _Av:
+    """FFmpeg's libraries."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        import av
+
+        av.logging.set_level(None)
+        handle: Any = str(source) if isinstance(source, Path) else io.BytesIO(source)
+        try:
+            self._container = av.open(handle, metadata_errors="replace")
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise AudioError("is not audio in any known format") from error
+        try:
+            if not self._container.streams.audio:
+                raise AudioError("is not audio: it has no audio stream")
+            stream = self._container.streams.audio[0]
+            if not stream.sample_rate or not stream.channels:
+                raise AudioError("is not audio in any known format")
+        except AudioError:
+            self._container.close()
+            raise
+        self._stream = stream
+        self.sample_rate = int(stream.sample_rate)
+        self.channels = int(stream.channels)
+        self.frames: int | None = None
+        self.codec = f"{self._container.format.name.split(',')[0].upper()}/{stream.name.upper()}"
+        tags = {**self._container.metadata, **stream.metadata}
+        self.tags = {
+            key.lower(): value.strip()
+            for key, value in tags.items()
+            if key.lower() in ("title", "artist") and value.strip()
+        }
+
+    def close(self) -> None:
+        self._container.close()
+
+    def blocks(self) -> Iterator[Samples]:
+        import av
+
+        layout = self._stream.layout.name
+        convert = av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate)
+        pending: list[Samples] = []
+        held = 0
+        try:
+            for frame in self._container.decode(self._stream):
+                if frame.sample_rate != self.sample_rate or frame.layout.name != layout:
+                    raise AudioError("changes its sample rate or channels half-way")
+                for part in convert.resample(frame):
+                    samples = part.to_ndarray().reshape(-1, self.channels)
+                    pending.append(samples.astype(np.float32, copy=False))
+                    held += len(pending[-1])
+                if held >= BLOCK_SECONDS * self.sample_rate:
+                    yield np.concatenate(pending)
+                    pending, held = [], 0
+        except (av.FFmpegError, ValueError) as error:
+            raise AudioError(f"cannot be decoded to its end ({error})") from error
+        if pending:
+            yield np.concatenate(pending)
