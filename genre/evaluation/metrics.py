@@ -1,0 +1,163 @@
+"""Scores of a table of predictions, for all rows together and genre by genre."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genre.errors import InputError
+from genre.evaluation.bootstrap import intervals, tally
+from genre.evaluation.predictions import by_song, classes_of, predicted, probabilities
+from genre.splits import SUBSETS, VALIDATION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = ("segment", "song")
+TOP = 3
+DECIMALS = 6  # of every score: enough for any number of songs, and the same on every machine
+
+Scores = dict[str, Any]
+
+
+def measure(rows: pd.DataFrame, *, samples: int, seed: int) -> Scores:
+    """The scores of `rows` (predictions of one model, of segments or of songs).
+
+    `accuracy`, `precision_macro`, `recall_macro`, `f1_macro`, `top3_accuracy`; `ci95`, the interval
+    of the accuracy, and `f1_macro_ci95`, each `[low, high]` from `samples` draws; and `n`, the
+    number of rows.
+    """
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+    truth, guess = rows["genre"].to_numpy(dtype=object), predicted(rows)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, guess, average="macro", zero_division=0
+    )
+    counts = tally(rows["group"].to_numpy(), truth, guess)
+    accuracy_ci, f1_ci = intervals(counts, samples=samples, seed=seed)
+    scores = {
+        "accuracy": accuracy_score(truth, guess),
+        "precision_macro": precision,
+        "recall_macro": recall,
+        "f1_macro": f1,
+        "top3_accuracy": _top_accuracy(rows),
+    }
+    return {
+        **{name: round(float(score), DECIMALS) for name, score in scores.items()},
+        "ci95": [round(bound, DECIMALS) for bound in accuracy_ci],
+        "f1_macro_ci95": [round(bound, DECIMALS) for bound in f1_ci],
+        "n": len(rows),
+    }
+
+
+def evaluate(predictions: pd.DataFrame, *, samples: int, seed: int) -> dict[str, dict[str, Scores]]:
+    """The scores of one model: subset → level (`segment`, `song`) → `measure`.
+
+    Subsets without rows are left out.
+    """
+    found = {}
+    for subset in SUBSETS:
+        rows = predictions[predictions["subset"] == subset]
+        if len(rows):
+            tables = dict(zip(LEVELS, (rows, by_song(rows)), strict=True))
+            found[subset] = {
+                level: measure(table, samples=samples, seed=seed) for level, table in tables.items()
+            }
+    return found
+
+
+def select(models: Mapping[str, Mapping[str, Mapping[str, Scores]]]) -> str:
+    """The name of the best model: song-level macro-F1 on validation, then accuracy, then order.
+
+    Test scores are not looked at. Raises `InputError` where there are no validation songs.
+    """
+    if lacking := [name for name, scores in models.items() if VALIDATION not in scores]:
+        raise InputError(
+            f"no validation songs to choose a model by ({', '.join(lacking)}); give "
+            "split.validation a share, or say valid in the predefined column"
+        )
+
+    def worth(name: str) -> tuple[float, float]:
+        scores = models[name][VALIDATION]["song"]
+        return scores["f1_macro"], scores["accuracy"]
+
+    return max(models, key=worth)
+
+
+def confusion(rows: pd.DataFrame, classes: Sequence[str] | None = None) -> pd.DataFrame:
+    """How often each genre (rows) was taken for each (columns): counts, int64.
+
+    `classes` are the genres that the model knows unless given.
+    """
+    import pandas as pd
+    from sklearn.metrics import confusion_matrix
+
+    names = list(classes or classes_of(rows))
+    counts = confusion_matrix(rows["genre"].to_numpy(dtype=object), predicted(rows), labels=names)
+    index, columns = pd.Index(names, name="actual"), pd.Index(names, name="predicted")
+    return pd.DataFrame(counts, index=index, columns=columns)
+
+
+def most_confused(counts: pd.DataFrame, pairs: int = 10) -> pd.DataFrame:
+    """The pairs of genres most often taken for another: `actual, predicted, n, share`.
+
+    `counts` is a confusion matrix; `share` is the part of the actual genre's rows.
+    """
+    long = counts.reset_index().melt(id_vars="actual", var_name="predicted", value_name="n")
+    totals = counts.sum(axis=1)
+    long["share"] = (long["n"] / long["actual"].map(totals).clip(lower=1)).round(DECIMALS)
+    wrong = long[(long["actual"] != long["predicted"]) & (long["n"] > 0)]
+    order = ["n", "share", "actual", "predicted"]
+    ranked = wrong.sort_values(order, ascending=[False, False, True, True], ignore_index=True)
+    return ranked.head(pairs)
+
+
+def per_genre(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row a genre: `genre, n, predicted, precision, recall, f1, mistaken_for`, sorted by genre.
+
+    `n` rows are of the genre and `predicted` were taken for it; `mistaken_for` is the genre it was
+    most often taken for wrongly, null where it never was.
+    """
+    import pandas as pd
+    from sklearn.metrics import precision_recall_fscore_support
+
+    counts = confusion(rows)
+    names = list(counts.index)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        rows["genre"].to_numpy(dtype=object), predicted(rows), labels=names, zero_division=0
+    )
+    wrong = counts.to_numpy().copy()
+    np.fill_diagonal(wrong, 0)
+    worst = [names[row.argmax()] if row.any() else None for row in wrong]
+    table = pd.DataFrame(
+        {
+            "genre": names,
+            "n": support,
+            "predicted": counts.sum(axis=0).to_numpy(),
+            "precision": np.round(precision, DECIMALS),
+            "recall": np.round(recall, DECIMALS),
+            "f1": np.round(f1, DECIMALS),
+            "mistaken_for": worst,
+        }
+    )
+    return table.sort_values("genre", ignore_index=True)
+
+
+def _top_accuracy(rows: pd.DataFrame) -> float:
+    """The share of rows whose genre is among the three likeliest; 1 where there are only three."""
+    from sklearn.metrics import top_k_accuracy_score
+
+    classes = classes_of(rows)
+    if len(classes) <= TOP:
+        return 1.0
+    order = np.argsort(classes)  # scikit-learn wants the labels sorted
+    return float(
+        top_k_accuracy_score(
+            rows["genre"].to_numpy(dtype=object),
+            probabilities(rows)[:, order],
+            k=TOP,
+            labels=np.array(classes, dtype=object)[order],
+        )
+    )

@@ -1,0 +1,82 @@
+"""The table of predictions: made, checked, and brought from segments to songs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREFIX = "p_"
+KEYS = ("model", "track_id", "segment", "group", "subset", "genre")
+SUM_TOLERANCE = 1e-5  # of a row of probabilities; networks answer in float32
+
+
+def make(
+    rows: pd.DataFrame, proba: npt.NDArray[np.float64], classes: Sequence[str], model: str
+) -> pd.DataFrame:
+    """The predictions `proba` [shape=(n, classes)] of `model` for `rows`, sorted and checked.
+
+    `rows` has the columns `track_id, segment, group, subset, genre`.
+    """
+    import pandas as pd
+
+    keys = rows[[name for name in KEYS if name != "model"]].reset_index(drop=True)
+    keys.insert(0, "model", model)
+    values = pd.DataFrame(proba, columns=[PREFIX + genre for genre in classes])
+    table = pd.concat([keys, values], axis=1)
+    validate(table)
+    return table.sort_values(["track_id", "segment"], ignore_index=True)
+
+
+def classes_of(predictions: pd.DataFrame) -> list[str]:
+    """The genres that the model knows, in the order of the columns."""
+    return [str(n).removeprefix(PREFIX) for n in predictions.columns if str(n).startswith(PREFIX)]
+
+
+def probabilities(predictions: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The probabilities, float64 [shape=(n, classes)]."""
+    return predictions[[PREFIX + genre for genre in classes_of(predictions)]].to_numpy(np.float64)
+
+
+def predicted(predictions: pd.DataFrame) -> npt.NDArray[Any]:
+    """The predicted genre of each row [shape=(n,)]."""
+    names = np.array(classes_of(predictions), dtype=object)
+    return np.asarray(names[probabilities(predictions).argmax(axis=1)])
+
+
+def validate(predictions: pd.DataFrame) -> None:
+    """Raise `InputError` for what is no table of predictions.
+
+    Probabilities must lie between 0 and 1 and sum to 1 in each row, each true genre must be one
+    that the model knows.
+    """
+    if missing := [name for name in KEYS if name not in predictions.columns]:
+        raise InputError(f"predictions: found no column {', '.join(missing)}")
+    model = ", ".join(predictions["model"].astype(str).unique())
+    proba = probabilities(predictions)
+    if unknown := sorted(set(predictions["genre"]) - set(classes_of(predictions))):
+        raise InputError(
+            f"model {model}: knows no {', '.join(unknown)}, of which there are songs; train it "
+            "again (dvc repro train)"
+        )
+    if not np.isfinite(proba).all():
+        raise InputError(f"model {model}: gives probabilities that are not numbers; train it again")
+    if (proba < 0).any() or (abs(proba.sum(axis=1) - 1) > SUM_TOLERANCE).any():
+        raise InputError(
+            f"model {model}: gives rows that are no probabilities, expected values of 0 to 1 that "
+            "sum to 1"
+        )
+
+
+def by_song(predictions: pd.DataFrame) -> pd.DataFrame:
+    """A row a song and subset: the mean of its segments' probabilities; no column `segment`."""
+    names = [PREFIX + genre for genre in classes_of(predictions)]
+    keys = ["model", "track_id", "group", "subset", "genre"]
+    return predictions.groupby(keys, sort=True)[names].mean().reset_index()

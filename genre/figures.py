@@ -1,0 +1,158 @@
+"""The figures of a report, as matplotlib figures; `save` writes each to the same bytes every time.
+
+Every title is given by the caller and names the protocol (`heading`): a figure without it invites
+false comparisons. Colours are from sequential maps and the Okabe-Ito palette, which people with
+any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from genre.files import atomic_path
+from genre.splits import LEAKY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6E6E6E"  # of the Okabe-Ito palette
+DPI = 120
+SHARES_UP_TO = 16  # genres: with more, a cell has no room for a second line
+CELL_INCHES = 0.62
+
+Layout = Literal["constrained", "compressed"]  # the second one for axes of a fixed aspect
+
+
+def heading(what: str, protocol: str, *, demo: bool) -> str:
+    """The title of a figure: what it shows, then under which protocol and on which songs."""
+    words = [f"protocol {protocol}"]
+    if protocol in LEAKY:
+        words.append("leaky, for comparison only")
+    if demo:
+        words.append("synthetic demo songs")
+    return f"{what}\n{', '.join(words)}"
+
+
+def confusion_figure(counts: pd.DataFrame, title: str) -> Figure:
+    """A confusion matrix (actual genres in rows): counts and shares of the row, darker is more."""
+    matrix = counts.to_numpy()
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
+    genres = [str(name) for name in counts.index]
+    size = CELL_INCHES * max(len(genres), 6)
+    figure = _new(size + 3.0, size + 1.6, layout="compressed")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        if not matrix[row, column]:
+            continue
+        text = f"{matrix[row, column]}"
+        if len(genres) <= SHARES_UP_TO:
+            text += f"\n{100 * shares[row, column]:.0f} %"
+        colour = "white" if shares[row, column] > 0.55 else "black"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8.5)
+    axes.set_xticks(range(len(genres)), genres, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(
+        range(len(genres)), [f"{g} ({n})" for g, n in zip(genres, totals.ravel(), strict=True)]
+    )
+    axes.set_xticks(np.arange(len(genres) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(genres) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="#E4E4E4", linewidth=0.8)
+    axes.tick_params(which="both", length=0)
+    for side in axes.spines.values():
+        side.set_color("#BDBDBD")
+    axes.set_xlabel("predicted genre")
+    axes.set_ylabel("actual genre (number)")
+    axes.set_title(title)
+    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
+    bar.set_label("share of the actual genre")
+    bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0 %", "25 %", "50 %", "75 %", "100 %"])
+    bar.outline.set_visible(False)
+    return figure
+
+
+def curves_figure(history: pd.DataFrame, title: str, *, best_epoch: int | None = None) -> Figure:
+    """Loss and accuracy by epoch: `history` has the columns `epoch, subset, loss, accuracy`."""
+    figure = _new(10, 4.4)
+    left, right = figure.subplots(1, 2)
+    styles = {"train": (GREY, "--"), "validation": (BLUE, "-")}
+    for axes, name, label in ((left, "loss", "cross-entropy (nats)"), (right, "accuracy", "")):
+        for subset, rows in history.groupby("subset", sort=True):
+            colour, line = styles.get(str(subset), (ORANGE, "-."))
+            axes.plot(rows["epoch"], rows[name], color=colour, linestyle=line, label=str(subset))
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color=ORANGE, linewidth=1, label=f"kept (epoch {best_epoch})")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.set_title(name, fontsize=11)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(color="#E4E4E4", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    _per_cent(right, "y")
+    left.set_ylim(bottom=0)
+    lines, labels = right.get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def genres_figure(table: pd.DataFrame, title: str) -> Figure:
+    """F1 of each genre as bars, best first, its precision and recall as marks.
+
+    `table` has the columns `genre, n, precision, recall, f1`.
+    """
+    rows = table.sort_values(["f1", "genre"], ascending=[True, False], ignore_index=True)
+    figure = _new(8, 1.9 + 0.42 * len(rows))
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    axes.barh(places, rows["f1"], color="#9CC7E4", height=0.62, label="F1")
+    axes.plot(
+        rows["precision"], places, "o", color=BLUE, markersize=6, clip_on=False, label="precision"
+    )
+    axes.plot(
+        rows["recall"], places, "D", color=ORANGE, markersize=5.5, clip_on=False, label="recall"
+    )
+    names = [f"{row.genre} ({row.n})" for row in rows.itertuples()]
+    axes.set_yticks(places, names)
+    for place, f1 in enumerate(rows["f1"]):
+        axes.text(1.03, place, f"{f1:.2f}", va="center", ha="left", fontsize=9.5)
+    axes.text(1.03, len(rows) - 0.35, "F1", va="bottom", ha="left", fontsize=9.5)
+    axes.set_xlim(0, 1.0)
+    _per_cent(axes, "x")
+    axes.set_ylabel("genre (number)")
+    axes.set_axisbelow(True)
+    axes.grid(axis="x", color="#E4E4E4", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(title, pad=22)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write `figure` as PNG to `path`, atomically; the same figure gives the same bytes."""
+    with atomic_path(path) as temporary:
+        # The version of matplotlib is left out, so that a picture changes only when it does.
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def _new(width: float, height: float, layout: Layout = "constrained") -> Figure:
+    """An empty figure, in inches, that no window system and no global state knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _per_cent(axes: Axes, axis: str) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    chosen = axes.xaxis if axis == "x" else axes.yaxis
+    chosen.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=" %"))
