@@ -1,0 +1,186 @@
+"""Work is shared out to processes or to a Dask cluster, and one song harms no other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import work
+
+from genre.compute import AHEAD, Failed, Song, map_songs, open_workers
+from genre.errors import GenreError, ParameterError
+from genre.params import ComputeParams
+
+LOCAL = ComputeParams(engine="local", workers=2, address="", song_timeout_seconds=60.0)
+
+
+def songs(folder: Path, *texts: str) -> list[Song]:
+    made = []
+    for number, text in enumerate(texts):
+        path = folder / f"{number}.txt"
+        path.write_text(text)
+        made.append(Song(str(number), path, hashlib.sha256(text.encode()).hexdigest()))
+    return made
+
+
+def results(settings: ComputeParams, function: object, items: list[Song]) -> list[object]:
+    with open_workers(settings, preload=["work"]) as workers:
+        return [result for _, result in map_songs(workers, function, items, lambda _: None)]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[int]]]:
+    """A real Dask scheduler with two real worker processes; yields its address and their pids."""
+    folder = tmp_path_factory.mktemp("dask")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    dask = [sys.executable, "-m", "dask"]
+    file = folder / "scheduler.json"
+    options = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
+    running = [subprocess.Popen([*dask, "scheduler", "--port", "0", *options], env=environment)]
+    options = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--nthreads", "1"]
+    for name in ("one", "two"):
+        place = ["--name", name, "--local-directory", str(folder / name), "--no-dashboard"]
+        command = [*dask, "worker", *options, *place]
+        running.append(subprocess.Popen(command, env=environment))
+    try:
+        from distributed import Client
+
+        with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            address = client.scheduler.address
+            pids = list(client.run(os.getpid).values())
+        yield address, pids
+    finally:
+        for process in reversed(running):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+
+
+def on(address: str) -> ComputeParams:
+    return LOCAL.model_copy(update={"engine": "dask", "address": address})
+
+
+def test_results_come_in_order_whatever_the_engine_and_the_number_of_workers(
+    tmp_path: Path, cluster: tuple[str, list[int]]
+) -> None:
+    items = songs(tmp_path, *(f"song {number}" for number in range(20)))
+    expected = [f"SONG {number}".encode() for number in range(20)]
+
+    assert results(LOCAL, work.shout, items) == expected
+    assert results(LOCAL.model_copy(update={"workers": 1}), work.shout, items) == expected
+    assert results(on(cluster[0]), work.shout, items) == expected
+
+
+def test_a_song_that_is_known_is_not_worked_on(tmp_path: Path) -> None:
+    items = songs(tmp_path, "a", "crash", "b")
+
+    with open_workers(LOCAL, preload=["work"]) as workers:
+        known = {"1": b"known"}
+        found = map_songs(workers, work.shout, items, lambda song: known.get(song.name))
+        assert [result for _, result in found] == [b"A", b"known", b"B"]
+
+
+def test_a_song_that_crashes_hangs_or_is_refused_harms_no_other(tmp_path: Path) -> None:
+    settings = LOCAL.model_copy(update={"song_timeout_seconds": 3.0})
+    items = songs(tmp_path, "a", "crash", "b", "hang", "c", "refuse", *"defg")
+
+    found = results(settings, work.shout, items)
+
+    assert found[1].reason.startswith("ended its worker process (exit code -9)")
+    assert found[3] == Failed("took longer than compute.song_timeout_seconds")
+    assert found[5] == Failed("was refused")
+    finished = [result for result in found if isinstance(result, bytes)]
+    assert finished == [letter.encode() for letter in "ABCDEFG"]
+
+
+def test_a_bug_is_no_songs_fault(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        results(LOCAL, work.shout, songs(tmp_path, "a", "bug", "b"))
+
+
+def test_a_file_that_goes_missing_or_changes_fails_alone(
+    tmp_path: Path, cluster: tuple[str, list[int]]
+) -> None:
+    items = songs(tmp_path, "a", "b", "c")
+    items[1].path.write_text("other")
+
+    for settings in (LOCAL, on(cluster[0])):
+        assert results(settings, work.shout, items)[1] == Failed("has changed")
+    items[2].path.unlink()
+    assert results(on(cluster[0]), work.shout, items)[2] == Failed(
+        "cannot be opened (No such file or directory)"
+    )
+
+
+def test_few_songs_are_in_flight_at_once(tmp_path: Path) -> None:
+    items = songs(tmp_path, *(f"song {number}" for number in range(100)))
+    asked: list[str] = []
+
+    with open_workers(LOCAL, preload=["work"]) as workers:
+        for done, _ in enumerate(
+            map_songs(workers, work.shout, items, lambda song: asked.append(song.name)), start=1
+        ):
+            assert len(asked) <= done + AHEAD * LOCAL.workers
+
+
+def test_workers_keep_to_one_thread(tmp_path: Path) -> None:
+    assert results(LOCAL, work.threads, songs(tmp_path, "a")) == [b"1 1"]
+
+
+def test_no_worker_is_left_when_the_run_is_over_or_broken_off(tmp_path: Path) -> None:
+    items = songs(tmp_path, *"abcdefgh")
+    pids = {int(result.split()[1]) for result in results(LOCAL, work.slowly, items)}
+    assert len(pids) == 2
+
+    with pytest.raises(KeyboardInterrupt), open_workers(LOCAL, preload=["work"]) as workers:
+        for _, result in map_songs(workers, work.slowly, items, lambda _: None):
+            pids.add(int(result.split()[1]))
+            raise KeyboardInterrupt
+
+    assert len(pids) > 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_dask_worker_that_dies_costs_only_its_unfinished_songs(
+    tmp_path: Path, cluster: tuple[str, list[int]]
+) -> None:
+    address, pids = cluster
+    items = songs(tmp_path, *(f"song{number}" for number in range(30)))
+    found = []
+
+    with open_workers(on(address), preload=["work"]) as workers:
+        for number, (_, result) in enumerate(
+            map_songs(workers, work.slowly, items, lambda _: None)
+        ):
+            found.append(result)
+            if number == 5:
+                os.kill(pids[0], signal.SIGKILL)
+
+    assert [result.split()[0] for result in found] == [f"song{n}".encode() for n in range(30)]
+    assert str(pids[1]).encode() in found[-1]
+
+
+def test_a_scheduler_that_does_not_answer_is_a_clear_error_within_ten_seconds() -> None:
+    start = time.monotonic()
+
+    with pytest.raises(GenreError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answered"):
+        results(on("tcp://127.0.0.1:9"), work.shout, [])
+
+    assert time.monotonic() - start < 10
+
+
+def test_no_address_and_a_wrong_address_are_named() -> None:
+    with pytest.raises(ParameterError, match=r"compute\.address is empty"):
+        results(on(""), work.shout, [])
+    with pytest.raises(GenreError, match="nonsense"):
+        results(on("nonsense"), work.shout, [])

@@ -1,0 +1,46 @@
+"""Work for the tests of `genre.compute`: must be importable by worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from genre.errors import AudioError
+
+
+def read(source: Path | bytes) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()
+
+
+def shout(source: Path | bytes, content: str) -> bytes:
+    """The file in capitals; refuses, crashes or hangs where the file says so."""
+    text = read(source).decode()
+    if hashlib.sha256(text.encode()).hexdigest() != content:
+        raise AudioError("has changed")
+    if text == "refuse":
+        raise AudioError("was refused")
+    if text == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if text == "hang":
+        time.sleep(600)
+    if text == "bug":
+        raise ZeroDivisionError("a bug")
+    return text.upper().encode()
+
+
+def slowly(source: Path | bytes, content: str) -> bytes:
+    """As `shout`, in a third of a second; says who did it."""
+    del content
+    time.sleep(0.3)
+    return read(source) + f" {os.getpid()}".encode()
+
+
+def threads(source: Path | bytes, content: str) -> bytes:
+    """How many threads numerical libraries may use here."""
+    del source, content
+    import numba
+
+    return f"{os.environ['OMP_NUM_THREADS']} {numba.config.NUMBA_NUM_THREADS}".encode()
