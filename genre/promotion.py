@@ -1,8 +1,8 @@
 """The gate: whether a newly trained model takes the alias `champion`.
 
 One pure function, `decide`, over facts that others gather; it reads no file and no registry.
-Scores are macro-F1 of whole songs, between 0 and 1, on the same validation songs for both models,
-none of which either was trained on.
+Models are compared by the macro-F1 of whole songs, on the same validation songs for both, none of
+which either was trained on (`genre.evaluation.compare`, the challenger first).
 """
 
 from __future__ import annotations
@@ -11,25 +11,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from genre.evaluation import Comparison
+
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 Alias = Literal["champion", "challenger"]
 LEAKY_PROTOCOLS = frozenset({"segment"})  # pieces of one song on both sides flatter the figures
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Song-level macro-F1 of both models on the same `songs` validation songs."""
-
-    challenger: float
-    champion: float
-    songs: int
-
-    @property
-    def difference(self) -> float:
-        """How much better the challenger is; negative where it is worse."""
-        return self.challenger - self.champion
 
 
 @dataclass(frozen=True)
@@ -96,12 +84,13 @@ def decide(
     return _by_score(champion.version, champion.comparison)
 
 
-def _by_score(version: str, scores: Comparison) -> Decision:
+def _by_score(version: str, found: Comparison) -> Decision:
     figures = (
-        f"song-level macro-F1 {scores.challenger:.3f} against {scores.champion:.3f} of version "
-        f"{version}, on {scores.songs} validation songs that neither was trained on"
+        f"song-level macro-F1 {found.estimate:+.3f} against version {version} (95 % interval "
+        f"{found.low:+.3f} to {found.high:+.3f}), on {found.songs} validation songs that neither "
+        "was trained on"
     )
-    if scores.difference > 0:
+    if found.estimate > 0:
         return Decision(CHAMPION, f"better: {figures}")
-    verdict = "no better" if scores.difference == 0 else "worse"
+    verdict = "no better" if found.estimate == 0 else "worse"
     return Decision(CHALLENGER, f"{verdict}: {figures}")

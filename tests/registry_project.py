@@ -6,20 +6,27 @@ them, and one with its answers swapped does not.
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from genre import evaluation
 from genre.features import NAMES
+from genre.files import write_json, write_parquet
 from genre.models.base import Epoch, History
 from genre.models.mlp import Mlp
-from genre.params import MlpParams, Params, load_params
+from genre.params import MlpParams, Params, TrackingParams, load_params
+from genre.registry import Store, open_store
 
 GENRES = ("blues", "jazz", "rock")
 SEGMENTS = 2
@@ -32,6 +39,25 @@ class Project:
 
     root: Path
     params: Params
+
+    def retrain(
+        self, *, confused: Iterable[str] = (), seed: int = 0, protocol: str = "song"
+    ) -> None:
+        """Replace the model and its figures."""
+        genres = list(Mlp.load(self.root / "models/mlp").classes)
+        write_model(self.root, genres, confused=confused, seed=seed)
+        write_reports(self.root, protocol)
+
+    @property
+    def store(self) -> Store:
+        """Its MLflow store, opened."""
+        return open_store(self.params.tracking, self.root)
+
+    @property
+    def receipt(self) -> dict[str, Any]:
+        """What the step left."""
+        content: dict[str, Any] = json.loads((self.root / "mlruns/registered.json").read_text())
+        return content
 
     def songs(self, subset: str) -> list[str]:
         """The `track_id` of the songs of a subset, sorted."""
@@ -46,7 +72,6 @@ def track_id(genre: str, number: int) -> str:
 def make_project(
     root: Path,
     *,
-    store: Path | None = None,
     genres: Sequence[str] = GENRES,
     confused: Iterable[str] = (),
     protocol: str = "song",
@@ -54,13 +79,12 @@ def make_project(
 ) -> Project:
     """Write a finished pipeline below `root`; the model takes the genres in `confused` for others.
 
-    `store` is a migrated MLflow database, copied to where the project keeps its own.
+    Its MLflow store is an empty one.
     """
     root.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(__file__).parent.parent / "params.yaml", root / "params.yaml")
-    if store is not None:
-        (root / "mlruns").mkdir(exist_ok=True)
-        shutil.copyfile(store, root / "mlruns/mlflow.db")
+    (root / "mlruns").mkdir(exist_ok=True)
+    shutil.copyfile(migrated_store(), root / "mlruns/mlflow.db")
     write_songs(root, genres)
     write_model(root, genres, confused=confused, seed=seed)
     write_reports(root, protocol)
@@ -144,34 +168,24 @@ def write_reports(root: Path, protocol: str = "song", models: Sequence[str] = ("
     rows = pd.read_parquet(root / "data/features/3s")
     split = pd.read_parquet(root / "data/split.parquet")
     rows = rows.merge(split[["track_id", "group", "subset"]], on="track_id")
-    tables, results = [], {}
+    tables = {}
     for name in models:
         model = Mlp.load(root / "models" / name)
-        probabilities = model.predict_proba(rows[list(NAMES)].to_numpy())
-        keys = ["track_id", "segment", "group", "subset", "genre"]
-        table = rows[keys].copy()
-        table.insert(0, "model", name)
-        table[[f"p_{genre}" for genre in model.classes]] = probabilities
-        tables.append(table)
-        answers = np.array(model.classes)[probabilities.argmax(axis=1)]
-        results[name] = {
-            subset: {level: figures(table, answers, subset) for level in ("segment", "song")}
-            for subset in ("validation", "test")
-        }
+        proba = model.predict_proba(rows[list(NAMES)].to_numpy())
+        tables[name] = evaluation.make(rows, proba, model.classes, name)
+    results = {name: evaluation.evaluate(t, samples=100, seed=0) for name, t in tables.items()}
     report = {"protocol": protocol, "artist_leak": [], "models": results, "selected": models[0]}
     (root / "reports/figures").mkdir(parents=True, exist_ok=True)
-    pd.concat(tables).to_parquet(root / "reports/predictions.parquet", index=False)
-    (root / "reports/metrics.json").write_text(json.dumps(report, sort_keys=True))
+    write_parquet(root / "reports/predictions.parquet", pd.concat(tables.values()))
+    write_json(root / "reports/metrics.json", report)
     (root / "reports/figures/confusion.png").write_bytes(b"\x89PNG\r\n\x1a\n")
 
 
-def figures(table: pd.DataFrame, answers: np.ndarray, subset: str) -> dict[str, object]:
-    chosen = (table["subset"] == subset).to_numpy()
-    accuracy = float((table["genre"].to_numpy() == answers)[chosen].mean())
-    names = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "top3_accuracy")
-    low, high = max(0.0, accuracy - 0.1), min(1.0, accuracy + 0.1)
-    return {
-        **dict.fromkeys(names, accuracy),
-        "ci95": {"accuracy": [low, high]},
-        "n": int(chosen.sum()),
-    }
+@cache
+def migrated_store() -> Path:
+    """An empty MLflow database, migrated once a session; copy it, for migrating takes seconds."""
+    folder = tempfile.mkdtemp(prefix="genre-store-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    tracking = TrackingParams(uri=f"sqlite:///{folder}/mlflow.db", experiment="unused")
+    open_store(tracking, Path(folder))
+    return Path(folder) / "mlflow.db"

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from genre import evaluation
 from genre.promotion import LEAKY_PROTOCOLS
 from genre.registry import facts
 from genre.registry.facts import Pipeline
 
+SYNTHETIC = "synthetic"  # begins the `source` of every demo song
 METRICS = {
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
@@ -50,7 +52,7 @@ def _data(pipeline: Pipeline) -> Iterable[str]:
     yield "## What it was trained on"
     yield (
         f"{summary['songs']} songs, {summary['hours']:.1f} hours, by {summary['artists']} named "
-        f"artists; {summary['set_aside']} files were set aside. The collection's fingerprint "
+        f"artists; files set aside: {summary['set_aside']}. The collection's fingerprint "
         f"(data_sha256) is `{summary['data_sha256']}`."
     )
     songs = pipeline.songs[["track_id", "genre"]]
@@ -94,17 +96,20 @@ def _results(pipeline: Pipeline) -> Iterable[str]:
 
 def _genres(pipeline: Pipeline) -> Iterable[str]:
     subset, _ = facts.headline(pipeline)
-    songs = facts.song_answers(pipeline.answers[pipeline.answers["subset"] == subset])
-    rows = []
-    for genre, found in songs.groupby("genre"):
-        wrong = found.loc[found["answer"] != genre, "answer"].value_counts()
-        right = len(found) - int(wrong.sum())
-        mistaken = sorted(wrong.items(), key=lambda item: (-int(item[1]), str(item[0])))[:2]
-        confused = ", ".join(f"{answer} ({count})" for answer, count in mistaken) or "nothing"
-        rows.append((right / len(found), [str(genre), f"{right} of {len(found)}", confused]))
+    songs = evaluation.by_song(pipeline.answers[pipeline.answers["subset"] == subset])
+    table = evaluation.per_genre(songs).sort_values(["f1", "genre"])
+    table = table.fillna({"mistaken_for": "nothing else"})
     yield f"## Weak and strong genres ({subset} songs, weakest first)"
-    rows.sort(key=lambda row: (row[0], row[1][0]))
-    yield _table(["genre", "recognised", "taken for"], [cells for _, cells in rows])
+    rows = [
+        [
+            str(row["genre"]),
+            str(row["n"]),
+            *(f"{row[score]:.2f}" for score in ("precision", "recall", "f1")),
+            str(row["mistaken_for"]),
+        ]
+        for row in table.to_dict("records")
+    ]
+    yield _table(["genre", "songs", "precision", "recall", "F1", "most often taken for"], rows)
 
 
 def _limits(pipeline: Pipeline) -> Iterable[str]:
@@ -117,6 +122,12 @@ def _limits(pipeline: Pipeline) -> Iterable[str]:
         "qualities may fare worse.",
         "Probabilities are means of segments' outputs and are not calibrated.",
     ]
+    if any(str(source).startswith(SYNTHETIC) for source in pipeline.songs["source"]):
+        limits.insert(
+            0,
+            "It was trained on synthetic demo songs, made by arithmetic: its figures say nothing "
+            "about real music.",
+        )
     if pipeline.protocol in LEAKY_PROTOCOLS:
         limits.insert(0, "Its split leaks, so it is never promoted to champion.")
     yield "\n".join(f"- {limit}" for limit in limits)
@@ -124,10 +135,8 @@ def _limits(pipeline: Pipeline) -> Iterable[str]:
 
 def _figure(values: Mapping[str, Any], metric: str) -> str:
     text = f"{values[metric]:.3f}"
-    if metric in values["ci95"]:
-        low, high = values["ci95"][metric]
-        text += f" [{low:.3f}, {high:.3f}]"
-    return text
+    bounds = values.get("ci95" if metric == "accuracy" else f"{metric}_ci95")
+    return f"{text} [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else text
 
 
 def _count_rows(counts: Mapping[str, int]) -> list[list[str]]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 HISTORY = "history.csv"  # how training went: not part of what the model answers
 UNKNOWN = "unknown"
-PROBABILITY = "p_"  # before the genre, in the columns of predictions
 SELECTED = "selected"
 LOCK_FILE = "dvc.lock"
 WRITTEN_BY_RUNS = (":(exclude)dvc.lock", ":(exclude)params.yaml")  # both are kept with the run
@@ -184,23 +183,6 @@ def summarise(songs: pd.DataFrame) -> dict[str, Any]:
         "set_aside_reasons": _counts(aside["reason"].map(_kind)),
         "data_sha256": data_sha256(songs),
     }
-
-
-def probability_columns(rows: pd.DataFrame) -> list[str]:
-    """The columns of a table of predictions that hold a genre's probability."""
-    return [str(column) for column in rows if str(column).startswith(PROBABILITY)]
-
-
-def song_answers(rows: pd.DataFrame) -> pd.DataFrame:
-    """What a table of predictions, a row a segment, says of songs: `track_id, genre, answer`.
-
-    The answer is the likeliest genre by the mean of the segments' probabilities.
-    """
-    columns = probability_columns(rows)
-    songs = rows.groupby("track_id", sort=True)
-    means = songs[columns].mean()
-    answers = [str(column).removeprefix(PROBABILITY) for column in means.idxmax(axis=1)]
-    return songs[["genre"]].first().assign(answer=answers).reset_index()
 
 
 def training_songs(songs: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, list[str]]:

@@ -18,18 +18,18 @@ from urllib.request import url2pathname
 
 import numpy as np
 
+from genre import evaluation
 from genre.classifier import INPUT, Frames
 from genre.errors import InputError
+from genre.features import NAMES
 from genre.models import load_model
 from genre.models.base import Model
-from genre.promotion import Champion, Comparison
-from genre.registry import facts
+from genre.promotion import Champion
 from genre.registry.facts import Pipeline
 from genre.registry.package import MODEL, TRAINING_SONGS
 from genre.registry.store import Store
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
 VALIDATION = "validation"
@@ -40,23 +40,24 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
 
     What stands in the way of a comparison is told in `obstacle`; a store that fails raises.
     """
+    number = str(version.version)
     with TemporaryDirectory() as name:
         folder = fetch(store, version, Path(name))
         if folder is None:
-            return Champion(version.version, (), obstacle="its files are gone")
+            return Champion(number, (), obstacle="its files are gone")
         try:
             model = load_model(folder / MODEL)
         except InputError as error:
-            return Champion(version.version, (), obstacle=f"it cannot be loaded ({error})")
+            return Champion(number, (), obstacle=f"it cannot be loaded ({error})")
         heard = json.loads((folder / TRAINING_SONGS).read_bytes())
         obstacle = _obstacle(model, Frames.read(folder / MODEL), pipeline)
-    if obstacle:
-        return Champion(version.version, model.classes, obstacle=obstacle)
+    if obstacle or set(pipeline.answers["genre"]) - set(model.classes):
+        return Champion(number, model.classes, obstacle=obstacle)
     songs = unheard_songs(pipeline, heard)
     if not songs:
         obstacle = "it was trained on every validation song of today"
-        return Champion(version.version, model.classes, obstacle=obstacle)
-    return Champion(version.version, model.classes, comparison=score(pipeline, model, songs))
+        return Champion(number, model.classes, obstacle=obstacle)
+    return Champion(number, model.classes, comparison=score(pipeline, model, songs))
 
 
 def fetch(store: Store, version: ModelVersion, target: Path) -> Path | None:
@@ -82,43 +83,27 @@ def unheard_songs(pipeline: Pipeline, heard: dict[str, list[str]]) -> list[str]:
     return sorted(rows.loc[~known, "track_id"])
 
 
-def score(pipeline: Pipeline, champion: Model, songs: Sequence[str]) -> Comparison:
-    """Song-level macro-F1 of both models on `songs`, over the genres of today's model."""
-    answers = pipeline.answers
-    ours = answers[answers["track_id"].isin(songs) & (answers["subset"] == VALIDATION)]
-    genres = [name.removeprefix(facts.PROBABILITY) for name in facts.probability_columns(ours)]
-    rows = _feature_rows(pipeline, songs)
-    theirs = rows[["track_id", "genre"]].copy()
-    X = rows[list(champion.features)].to_numpy(dtype=np.float64)
-    theirs[[f"{facts.PROBABILITY}{name}" for name in champion.classes]] = champion.predict_proba(X)
-    return Comparison(
-        challenger=_macro_f1(ours, genres),
-        champion=_macro_f1(theirs, genres),
-        songs=int(ours["track_id"].nunique()),
-    )
-
-
-def _macro_f1(rows: pd.DataFrame, genres: Sequence[str]) -> float:
-    from sklearn.metrics import f1_score
-
-    songs = facts.song_answers(rows)
-    labels = list(genres)
-    return float(
-        f1_score(songs["genre"], songs["answer"], labels=labels, average="macro", zero_division=0)
-    )
-
-
-def _feature_rows(pipeline: Pipeline, songs: Sequence[str]) -> pd.DataFrame:
+def score(pipeline: Pipeline, champion: Model, songs: Sequence[str]) -> evaluation.Comparison:
+    """Compare today's model with `champion` on the validation songs `songs`."""
     import pandas as pd
 
-    rows = pd.read_parquet(pipeline.features, filters=[("track_id", "in", list(songs))])
-    return rows[rows["rms_mean"] != 0]  # silence appended to a short song says nothing
+    answers = pipeline.answers
+    ours = answers[(answers["subset"] == VALIDATION) & answers["track_id"].isin(songs)]
+    features = pd.read_parquet(pipeline.features, filters=[("track_id", "in", list(songs))])
+    features = features.drop(columns="genre")
+    rows = ours.merge(features, on=["track_id", "segment"], validate="one_to_one")
+    X = rows[list(champion.features)].to_numpy(dtype=np.float64)
+    theirs = evaluation.make(rows, champion.predict_proba(X), champion.classes, champion.name)
+    settings = pipeline.params.evaluate
+    return evaluation.compare(ours, theirs, samples=settings.bootstrap_samples, seed=settings.seed)
 
 
 def _obstacle(model: Model, frames: Frames | None, pipeline: Pipeline) -> str | None:
     """Why the model cannot answer from today's feature rows, if it cannot."""
     if model.input != INPUT:
         return f"it answers from {model.input}, not from the features of segments"
+    if not set(model.features) <= set(NAMES):
+        return "it was trained on other features"
     settings = pipeline.params.features
     today = Frames(settings.n_fft, settings.hop_length)
     if frames != today:

@@ -21,7 +21,6 @@ from genre.registry.store import (
 )
 from genre.registry.versions import METRICS_HASH, MODEL_HASH, REASON, SETTLED
 
-ROLE, PIPELINE_ROLE = "role", "pipeline"
 MODEL_ID, EXPERIMENT = "model_id", "dvc_experiment"
 
 
@@ -70,7 +69,7 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
     """The tags of a pipeline's run, logged model and version; they are what `models` shows."""
     report = pipeline.report
     subset, values = facts.headline(pipeline)
-    low, high = values["ci95"]["accuracy"]
+    low, high = values["ci95"]
     classes = pipeline.description(pipeline.selected)["classes"]
     return {
         "model": pipeline.selected,
@@ -99,7 +98,7 @@ def end_killed_runs(store: Store, experiment: str) -> None:
         return
     left = store.client.search_runs([experiment], "attributes.status = 'RUNNING'")
     for run in left:
-        if ROLE in run.data.tags:
+        if runs.ROLE in run.data.tags:
             store.client.set_terminated(run.info.run_id, "KILLED")
 
 
@@ -118,7 +117,7 @@ def _record(
     store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str], model_card: str
 ) -> tuple[str, str]:
     """Log the run, its models and the selected one's pyfunc; return the ids of run and model."""
-    run = runs.start(store, experiment, pipeline, tags | {ROLE: PIPELINE_ROLE})
+    run = runs.start(store, experiment, pipeline, tags | {runs.ROLE: runs.PIPELINE_ROLE})
     run_id = run.info.run_id
     try:
         store.client.log_text(run_id, model_card, package.MODEL_CARD)

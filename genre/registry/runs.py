@@ -23,6 +23,7 @@ Item = TypeVar("Item")
 
 METRICS_TOGETHER, PARAMS_TOGETHER = 1000, 100  # MLflow's limits of one request
 PARENT = "mlflow.parentRunId"
+ROLE, PIPELINE_ROLE, MODEL_ROLE = "role", "pipeline", "model"
 INTERVAL = "ci95"
 FINISHED, FAILED = "FINISHED", "FAILED"
 
@@ -56,7 +57,7 @@ def log_results(store: Store, run_id: str, pipeline: Pipeline, model_id: str) ->
 def log_trained(store: Store, experiment: str, pipeline: Pipeline, parent: str) -> None:
     """Log every trained model as a run inside `parent`: settings, curves, figures."""
     for name, results in sorted(pipeline.report["models"].items()):
-        tags = {PARENT: parent, "model": name, "protocol": pipeline.protocol}
+        tags = {PARENT: parent, ROLE: MODEL_ROLE, "model": name, "protocol": pipeline.protocol}
         tags["selected"] = "true" if name == pipeline.selected else "false"
         run_id = store.client.create_run(experiment, tags=tags, run_name=name).info.run_id
         metrics = _metrics(dict(flatten_metrics(results)))
@@ -69,18 +70,18 @@ def log_trained(store: Store, experiment: str, pipeline: Pipeline, parent: str) 
 def flatten_metrics(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
     """`{subset: {level: {metric: value}}}` of `metrics.json` as `(name, value)` pairs.
 
-    `ci95` is the interval of each metric that it names.
+    `ci95` is the interval of the accuracy, `<metric>_ci95` that of another metric.
     """
     for subset, levels in results.items():
         for level, values in levels.items():
-            prefix = f"{subset}_{level}"
             for metric, value in values.items():
-                if metric != INTERVAL:
-                    yield f"{prefix}/{metric}", float(value)
+                name = f"{subset}_{level}/{metric}"
+                if not metric.endswith(INTERVAL):
+                    yield name, float(value)
                     continue
-                for of, (low, high) in value.items():
-                    yield f"{prefix}/{of}_low", float(low)
-                    yield f"{prefix}/{of}_high", float(high)
+                of = metric.removesuffix(INTERVAL).rstrip("_") or "accuracy"
+                for end, bound in zip(("low", "high"), value, strict=True):
+                    yield f"{subset}_{level}/{of}_{end}", float(bound)
 
 
 def _curves(pipeline: Pipeline, name: str) -> list[Metric]:

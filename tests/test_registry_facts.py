@@ -1,0 +1,182 @@
+"""What a run left is counted and hashed so that the same gives the same."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from registry_project import GENRES, Project, make_project, track_id
+
+from genre.errors import InputError
+from genre.registry import Pipeline, card, facts
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_project(tmp_path_factory.mktemp("facts") / "project", confused=("blues", "jazz"))
+
+
+def pipeline(project: Project, root: Path | None = None) -> Pipeline:
+    root = root or project.root
+    return Pipeline(
+        root=root,
+        params=project.params,
+        catalogue=root / "data/catalogue.parquet",
+        features=root / "data/features/3s",
+        split=root / "data/split.parquet",
+        models=root / "models",
+        metrics=root / "reports/metrics.json",
+        predictions=root / "reports/predictions.parquet",
+        figures=root / "reports/figures",
+    )
+
+
+def git(root: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", "-C", root, *identity, *arguments], check=True, capture_output=True)
+
+
+def test_the_catalogue_is_counted_and_reasons_lose_what_is_of_one_song_only(
+    project: Project,
+) -> None:
+    summary = facts.summarise(pipeline(project).songs)
+
+    assert summary["songs"] == 18
+    assert summary["hours"] == round(18 * 31 / 3600, 3)
+    assert summary["genres"] == dict.fromkeys(GENRES, 6)
+    assert summary["artists"] == 9
+    assert summary["licences"] == {"CC BY 4.0": 9, "unknown": 9}
+    assert summary["set_aside"] == 1
+    assert summary["set_aside_reasons"] == {
+        "is … s long, shorter than ingest.min_seconds": 1,
+    }
+
+
+def test_the_data_hash_hangs_on_songs_and_genres_and_not_on_their_order(project: Project) -> None:
+    songs = pipeline(project).songs
+    relabelled = songs.assign(genre=songs["genre"].where(songs["track_id"] != track_id("rock", 0)))
+    moved = songs.assign(path="elsewhere/" + songs["path"])
+
+    assert facts.data_sha256(songs[::-1]) == facts.data_sha256(songs) == facts.data_sha256(moved)
+    assert facts.data_sha256(relabelled) != facts.data_sha256(songs)
+
+
+def test_the_training_songs_are_those_of_the_training_side(project: Project) -> None:
+    heard = facts.training_songs(pipeline(project).songs, pipeline(project).subsets)
+
+    assert heard["track_id"] == project.songs("train")
+    assert len(heard["audio_sha256"]) == 9
+
+
+def test_the_curves_are_no_part_of_the_models_hash_and_the_weights_are(
+    project: Project, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(project.root / "models/mlp", tmp_path / "mlp"))
+    before = facts.folder_sha256(folder)
+
+    (folder / "history.csv").unlink()
+    without_curves = facts.folder_sha256(folder)
+    (folder / "weights.safetensors").write_bytes(b"other")
+
+    assert without_curves == before
+    assert facts.folder_sha256(folder) != before
+
+
+def test_the_hashes_of_dvc_are_those_of_the_data(tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  ingest:\n    deps:\n    - {path: data/raw, md5: a.dir}\n"
+        "    - {path: genre/audio.py, md5: b}\n    outs:\n"
+        "    - {path: data/catalogue.parquet, md5: c}\n  empty: {cmd: true}\n"
+    )
+
+    assert facts.dvc_hashes(tmp_path) == {"data/raw": "a.dir", "data/catalogue.parquet": "c"}
+    assert facts.dvc_hashes(tmp_path / "nowhere") == {}
+
+
+def test_a_folder_that_is_no_git_repository_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+    assert facts.git_state(tmp_path) == {}
+
+
+def test_a_checkout_is_dirty_where_code_changed_and_not_where_a_run_wrote(tmp_path: Path) -> None:
+    for name in ("code.py", "dvc.lock", "params.yaml"):
+        (tmp_path / name).write_text("before")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+
+    (tmp_path / "dvc.lock").write_text("after")
+    (tmp_path / "params.yaml").write_text("after")
+    clean = facts.git_state(tmp_path)
+    (tmp_path / "code.py").write_text("after")
+    dirty = facts.git_state(tmp_path)
+
+    assert len(clean["git_commit"]) == 40
+    assert (clean["git_dirty"], dirty["git_dirty"]) == ("false", "true")
+
+
+def test_settings_are_flattened_to_text() -> None:
+    flat = facts.flatten({"train": {"models": ["mlp"], "mlp": {"dropout": 0.2}}, "name": "x"})
+
+    assert flat == {"train.models": '["mlp"]', "train.mlp.dropout": "0.2", "name": "x"}
+
+
+def test_a_report_that_selects_no_model_is_bad_input(project: Project, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(project.root, tmp_path / "project"))
+    (root / "reports/metrics.json").write_text('{"protocol": "song", "models": {}}')
+
+    with pytest.raises(InputError, match="no selected model; run the step evaluate again"):
+        _ = pipeline(project, root).selected
+
+
+def test_the_model_card_tells_data_figures_and_weak_genres(project: Project) -> None:
+    text = card.write(pipeline(project))
+
+    assert text.startswith("# music-genre: mlp\n")
+    assert "knows these genres: blues, jazz, rock." in text
+    assert "| blues | 3 | 2 | 1 |" in text
+    assert "| CC BY 4.0 | 9 |" in text
+    assert "| test | song | 3 | 0.333 [0.000, 1.000] | 0.333 [" in text
+    assert "| blues | 1 | 0.00 | 0.00 | 0.00 | jazz |" in text
+    assert "| rock | 1 | 1.00 | 1.00 | 1.00 | nothing else |" in text
+    assert text.index("| blues | 1 | 0.00") < text.index("| rock | 1 | 1.00")
+    assert card.write(pipeline(project)) == text
+
+
+def test_the_card_names_what_flatters_the_figures(project: Project) -> None:
+    leaky = pipeline(project)
+    leaky.report["protocol"] = "segment"
+    leaky.report["artist_leak"] = ["jazz"]
+
+    text = card.write(leaky)
+
+    assert "In jazz songs of one artist may stand on several sides" in text
+    assert "Its split leaks, so it is never promoted to champion." in text
+
+
+def test_the_card_of_a_synthetic_collection_says_so(project: Project) -> None:
+    demo = pipeline(project)
+    demo.__dict__["songs"] = demo.songs.assign(source="synthetic: made by this project")
+
+    assert "made by arithmetic" in card.write(demo)
+    assert "made by arithmetic" not in card.write(pipeline(project))
+
+
+def test_figures_of_every_metric_with_an_interval_have_its_ends() -> None:
+    from genre.registry.runs import flatten_metrics
+
+    level = {"accuracy": 0.5, "n": 4, "ci95": [0.25, 0.75], "f1_macro_ci95": [0.2, 0.6]}
+
+    assert dict(flatten_metrics({"test": {"song": level}})) == {
+        "test_song/accuracy": 0.5,
+        "test_song/n": 4.0,
+        "test_song/accuracy_low": 0.25,
+        "test_song/accuracy_high": 0.75,
+        "test_song/f1_macro_low": 0.2,
+        "test_song/f1_macro_high": 0.6,
+    }

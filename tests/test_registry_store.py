@@ -1,0 +1,137 @@
+"""The store is found from anywhere, and what is wrong with it is told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from registry_project import migrated_store
+
+from genre.errors import InputError, ParameterError, RegistryError
+from genre.params import TrackingParams
+from genre.registry import Store, locked, named_errors, open_store, resolve_uri
+from genre.registry.store import experiment_id
+
+DEFAULT = "sqlite:///mlruns/mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+
+
+def tracking(uri: str = DEFAULT) -> TrackingParams:
+    return TrackingParams(uri=uri, experiment="music-genre")
+
+
+def stored(root: Path) -> Store:
+    """A project's own store, migrated."""
+    (root / "mlruns").mkdir(parents=True)
+    shutil.copyfile(migrated_store(), root / "mlruns/mlflow.db")
+    return open_store(tracking(), root)
+
+
+def test_a_relative_sqlite_path_lies_in_the_project(tmp_path: Path) -> None:
+    assert resolve_uri(DEFAULT, tmp_path) == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+
+
+def test_in_a_stage_of_dvc_it_lies_in_the_main_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
+
+    assert resolve_uri(DEFAULT, tmp_path / "exp") == f"sqlite:///{tmp_path}/main/mlruns/mlflow.db"
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////var/store.db", "http://127.0.0.1:5000"])
+def test_an_absolute_address_stays_as_it_is(tmp_path: Path, uri: str) -> None:
+    assert resolve_uri(uri, tmp_path) == uri
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:mlruns", "sqlite://", "sqlite:///"])
+def test_a_file_store_and_a_store_without_a_file_are_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(ParameterError, match=r"tracking\.uri is .*sqlite:///mlruns/mlflow\.db"):
+        resolve_uri(uri, tmp_path)
+
+
+def test_artifacts_lie_beside_the_database_also_where_a_folder_has_a_space(tmp_path: Path) -> None:
+    store = stored(tmp_path / "my music")
+
+    experiment = store.client.get_experiment(experiment_id(store, "music-genre"))
+
+    place = tmp_path / "my music" / "mlruns" / "artifacts"
+    assert experiment.artifact_location == place.as_uri()
+    assert experiment_id(store, "music-genre") == experiment.experiment_id
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns/mlflow.db").write_text("these are not the tables you are looking for")
+
+    with pytest.raises(RegistryError, match=r"mlruns/mlflow\.db.*not a database.*move it away"):
+        open_store(tracking(), tmp_path)
+
+
+def test_a_database_cut_short_is_named(tmp_path: Path) -> None:
+    whole = migrated_store().read_bytes()
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns/mlflow.db").write_bytes(whole[: len(whole) // 3])
+
+    with pytest.raises(RegistryError, match=r"mlruns/mlflow\.db.*cannot be used"):
+        open_store(tracking(), tmp_path)
+
+
+def test_a_server_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    with pytest.raises(RegistryError, match=r"http://127\.0\.0\.1:9.*server is up"):
+        open_store(tracking("http://127.0.0.1:9"), tmp_path)
+
+
+def test_a_registry_error_may_be_tried_again() -> None:
+    assert not issubclass(RegistryError, InputError)
+
+
+def test_what_is_not_the_stores_fault_is_not_called_so() -> None:
+    with pytest.raises(InputError, match="metrics"), named_errors(DEFAULT):
+        raise InputError("metrics.json: no such file")
+
+
+def test_a_store_that_was_moved_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    experiment_id(stored(tmp_path / "before"), "music-genre")
+    (tmp_path / "before").rename(tmp_path / "after")
+
+    with pytest.raises(RegistryError, match="moved or copied"):
+        experiment_id(open_store(tracking(), tmp_path / "after"), "music-genre")
+
+    assert not (tmp_path / "before").exists()
+
+
+def test_a_deleted_experiment_is_named(tmp_path: Path) -> None:
+    store = stored(tmp_path)
+    store.client.delete_experiment(experiment_id(store, "music-genre"))
+
+    with pytest.raises(RegistryError, match="was deleted; restore it"):
+        experiment_id(store, "music-genre")
+
+
+def test_the_lock_is_held_against_other_processes_and_dies_with_its_holder(tmp_path: Path) -> None:
+    code = (
+        "import fcntl, sys\n"
+        "try:\n"
+        "    fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "except BlockingIOError:\n"
+        "    sys.exit(3)\n"
+    )
+    attempt = [sys.executable, "-c", code, str(tmp_path / "registry.lock")]
+
+    with locked(tmp_path):
+        assert subprocess.run(attempt, check=False).returncode == 3
+    assert subprocess.run(attempt, check=False).returncode == 0
+    with locked(tmp_path):
+        pass
