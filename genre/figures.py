@@ -7,6 +7,7 @@ any colour vision can tell apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,8 @@ from genre.splits import LEAKY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from genre.evaluation import Reliability
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6E6E6E"  # of the Okabe-Ito palette
 DPI = 120
@@ -132,6 +135,48 @@ def genres_figure(table: pd.DataFrame, title: str) -> Figure:
     axes.set_title(title, pad=22)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def reliability_figure(panels: Mapping[str, Reliability], title: str) -> Figure:
+    """Reliability diagrams side by side: accuracy against confidence, with the consistency band.
+
+    `panels` names each, for example before and after temperature scaling. A model whose
+    probabilities are true has nineteen of twenty points inside the band.
+    """
+    figure = _new(4.9 * len(panels) + 0.4, 6.0, layout="compressed")
+    every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (name, found) in zip(every, panels.items(), strict=True):
+        _draw_reliability(axes, found.bins)
+        error, raw = 100 * found.ece_debiased, 100 * found.ece
+        axes.set_title(f"{name}\nerror {error:.1f} % debiased ({raw:.1f} % raw)", fontsize=11)
+    every[0].set_ylabel("accuracy")
+    lines, labels = every[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_reliability(axes: Axes, bins: pd.DataFrame) -> None:
+    """Draw one reliability diagram: the diagonal, the bands, the points."""
+    confidence = bins["confidence"]
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="true probabilities")
+    band = axes.vlines(confidence, bins["low"], bins["high"], color="#9CC7E4", linewidth=9)
+    band.set_label("95 % consistency band")
+    axes.plot(confidence, bins["accuracy"], color=BLUE, linewidth=0.8)
+    inside = bins["accuracy"].between(bins["low"], bins["high"])
+    for points, colour, marker, words in (
+        (bins[inside], BLUE, "o", "inside"),
+        (bins[~inside], ORANGE, "D", "outside"),
+    ):
+        place = points["confidence"], points["accuracy"]
+        clip = points.empty  # an empty line that is not clipped has no place in a layout
+        axes.plot(*place, marker, color=colour, markersize=6, clip_on=clip, label=words)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence")
+    axes.grid(color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    _per_cent(axes, "x")
+    _per_cent(axes, "y")
 
 
 def save(figure: Figure, path: str | Path) -> None:

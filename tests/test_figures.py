@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from genre import figures
+from genre import evaluation, figures
 
 
 def counts(genres: int = 4) -> pd.DataFrame:
@@ -41,6 +41,16 @@ def genres() -> Figure:
     return figures.genres_figure(table, "Scores\nprotocol song")
 
 
+def reliability() -> Figure:
+    proba = np.random.default_rng(0).dirichlet([0.3] * 4, 300)
+    truth = np.array([np.random.default_rng(n).choice(4, p=row) for n, row in enumerate(proba)])
+    panels = {
+        name: evaluation.reliability(evaluation.scale(proba, heat), truth, samples=100, seed=0)
+        for name, heat in (("before", 0.5), ("after", 1.0))
+    }
+    return figures.reliability_figure(panels, "Calibration\nprotocol song")
+
+
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]  # type: ignore[attr-defined]
 
@@ -59,7 +69,7 @@ def test_a_heading_names_the_protocol_and_its_limits(
     assert figures.heading("What", protocol, demo=demo) == expected
 
 
-@pytest.mark.parametrize("draw", [confusion, curves, genres])
+@pytest.mark.parametrize("draw", [confusion, curves, genres, reliability])
 def test_a_figure_is_written_to_the_same_bytes_every_time(draw: object, tmp_path: Path) -> None:
     assert callable(draw)
     for name in ("one.png", "two.png"):
@@ -70,7 +80,7 @@ def test_a_figure_is_written_to_the_same_bytes_every_time(draw: object, tmp_path
         assert picture.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("draw", [confusion, curves, genres])
+@pytest.mark.parametrize("draw", [confusion, curves, genres, reliability])
 def test_nothing_is_drawn_outside_the_picture(draw: object) -> None:
     assert callable(draw)
     figure = draw()
@@ -97,3 +107,13 @@ def test_many_genres_leave_room_for_counts_alone() -> None:
 
 def test_curves_mark_the_epoch_that_was_kept() -> None:
     assert "kept (epoch 3)" in texts(curves())
+
+
+def test_a_reliability_diagram_marks_what_lies_outside_its_band() -> None:
+    before, after = reliability().axes
+    outside = [
+        next(line for line in axes.lines if line.get_label() == "outside").get_xdata()
+        for axes in (before, after)
+    ]
+    assert len(outside[0]) > len(outside[1])
+    assert before.get_title().startswith("before\nerror ")

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from genre import splits
+from genre.audio import SEGMENTS_PER_CLIP
 from genre.errors import InputError, ParameterError
 from genre.splits.groups import artist_key
+from genre.splits.protocols import SEGMENTS
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
@@ -180,6 +182,10 @@ def test_protocol_segment_deals_segments_out_one_by_one_and_names_every_genre_as
     }
     assert found.artist_leak == ["jazz", "rock"]
     assert (found.table["group"] == found.table["track_id"]).all()
+
+
+def test_protocol_segment_knows_how_many_segments_a_clip_has() -> None:
+    assert SEGMENTS == SEGMENTS_PER_CLIP
 
 
 def test_protocol_predefined_reads_the_manifests_column() -> None:

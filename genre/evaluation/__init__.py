@@ -14,6 +14,7 @@ all, as they are not independent of each other.
 """
 
 from genre.evaluation.bootstrap import Comparison, compare
+from genre.evaluation.calibration import Reliability, fit_temperature, reliability, scale
 from genre.evaluation.metrics import (
     LEVELS,
     confusion,
@@ -35,17 +36,21 @@ from genre.evaluation.predictions import (
 __all__ = [
     "LEVELS",
     "Comparison",
+    "Reliability",
     "by_song",
     "classes_of",
     "compare",
     "confusion",
     "evaluate",
+    "fit_temperature",
     "make",
     "measure",
     "most_confused",
     "per_genre",
     "predicted",
     "probabilities",
+    "reliability",
+    "scale",
     "select",
     "validate",
 ]

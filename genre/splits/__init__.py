@@ -17,12 +17,13 @@ A split grows with the collection: songs keep their subset as long as the settin
 """
 
 from genre.splits.placing import EXCLUDED, SUBSETS, TEST, TRAIN, VALIDATION
-from genre.splits.protocols import LEAKY, PROTOCOLS, Split, split
+from genre.splits.protocols import LEAKY, PROTOCOLS, SEGMENTS, Split, split
 
 __all__ = [
     "EXCLUDED",
     "LEAKY",
     "PROTOCOLS",
+    "SEGMENTS",
     "SUBSETS",
     "TEST",
     "TRAIN",

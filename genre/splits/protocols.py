@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PROTOCOLS = ("song", "artist", "predefined", "segment")
 LEAKY = frozenset({"segment"})  # pieces of one song on both sides: for comparison only
 NAMED = 3  # examples in a message
+SEGMENTS = 10  # of a clip, as trim cuts it
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def split(
     seed: int,
     previous: pd.DataFrame | None = None,
     column: str = "split",
-    segments: int = 10,
+    segments: int = SEGMENTS,
 ) -> Split:
     """Split the usable songs of `catalogue` (columns `track_id`, `genre`, `artist`, `status`, …).
 
