@@ -151,3 +151,15 @@ def test_a_split_that_does_not_say_its_protocol_is_refused(params: Params, root:
     (root / paths.SPLIT).unlink()
     with pytest.raises(InputError, match="run the step split first"):
         evaluate.run(params, root)
+
+
+def test_the_leaky_protocol_runs_through_the_steps_and_says_so(params: Params, root: Path) -> None:
+    settings = params.split.model_copy(update={"protocol": "segment"})
+    leaky = params.model_copy(update={"split": settings})
+    split.run(leaky, root)
+    train.run(leaky, root, "mlp")
+    evaluate.run(leaky, root)
+    found = metrics(root)
+    assert (found["protocol"], found["artist_leak"]) == ("segment", list(GENRES))
+    rows = pd.read_parquet(root / "reports" / "predictions.parquet")
+    assert rows.groupby("track_id")["subset"].nunique().max() == 3

@@ -216,7 +216,7 @@ def test_protocol_predefined_names_the_genres_whose_artists_are_on_two_sides() -
     [
         (["train", "valid", "tset"], r"jazz/s002.wav: .*'tset' \(did you mean test\?\)"),
         ([None, None, None], "empty for every usable song"),
-        (["valid", "test", "valid"], "no train songs for jazz"),
+        (["valid", "test", "valid"], "no train songs for jazz: every genre needs train and valid"),
     ],
 )
 def test_a_wrong_predefined_column_is_refused(words: list[str | None], message: str) -> None:

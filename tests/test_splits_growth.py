@@ -55,7 +55,7 @@ def test_a_song_that_belongs_to_two_sides_is_excluded_alone() -> None:
     assert found.items() >= side.items()
     assert found["s020"] == "excluded"
     assert found["s021"] == side["s000"]
-    assert "excluded, as songs on two sides belong with it: s020" in grown.warnings
+    assert "excluded, as songs on two sides belong with it: jazz/s020.wav" in grown.warnings
 
 
 def test_new_songs_that_tie_two_sides_only_together_do_not_both_come_in() -> None:
@@ -78,7 +78,7 @@ def test_copies_that_are_found_later_on_two_sides_are_parted_by_exclusion() -> N
     copies = ["d" if track in (train, test) else None for track in table["track_id"]]
     grown = divide(table.assign(duplicate_group=copies), previous=first.table)
     assert sides(grown) == side | {test: "excluded"}
-    assert f"excluded, as a copy lies on another side: {test}" in grown.warnings
+    assert f"excluded, as a copy lies on another side: jazz/{test}.wav" in grown.warnings
 
 
 def test_removed_songs_vanish_and_a_relabelled_song_keeps_its_side() -> None:

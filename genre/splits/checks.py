@@ -53,7 +53,9 @@ def artist_leak(songs: pd.DataFrame, rows: list[Row]) -> list[str]:
     return sorted(str(genre) for genre in songs.loc[torn, "genre"].unique())
 
 
-def check_genres(songs: pd.DataFrame, rows: list[Row], shares: Mapping[str, float]) -> list[str]:
+def check_genres(
+    songs: pd.DataFrame, rows: list[Row], shares: Mapping[str, float], *, predefined: bool
+) -> list[str]:
     """Raise `InputError` for a genre without training or validation songs.
 
     Returns warnings about genres without test songs. A genre that is excluded as a whole is fine.
@@ -65,13 +67,21 @@ def check_genres(songs: pd.DataFrame, rows: list[Row], shares: Mapping[str, floa
             reached[genre[track]].add(subset)
     for subset in SUBSETS:
         lacking = ", ".join(sorted(name for name in reached if subset not in reached[name]))
-        if not lacking or not shares[subset]:
+        if not lacking or not (shares[subset] or predefined):
             continue
         if subset == TEST:
             return [f"no test songs for {lacking}"]
-        raise InputError(
-            f"no {subset} songs for {lacking}: too few songs are left, or they belong together "
-            "(one artist, copies); add songs by other artists (genre add), or change split.reseed "
-            "to draw the split afresh"
-        )
+        raise InputError(f"no {subset} songs for {lacking}: {_remedy(predefined)}")
     return []
+
+
+def _remedy(predefined: bool) -> str:
+    if predefined:
+        return (
+            "every genre needs train and valid songs in the manifest's column, or none at all; "
+            "mend the column or take these genres out (genre remove)"
+        )
+    return (
+        "too few songs are left, or they belong together (one artist, copies); add songs by other "
+        "artists (genre add), or change split.reseed to draw the split afresh"
+    )

@@ -46,13 +46,14 @@ class _Work:
 
     shares: Mapping[str, float]
     seed: int
+    paths: Mapping[str, str]
     places: dict[str, Place] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, words: str, tracks: Iterable[str] = ()) -> None:
-        tracks = list(tracks)
-        more = f" and {len(tracks) - NAMED} more" if len(tracks) > NAMED else ""
-        self.warnings.append(words + (f": {', '.join(tracks[:NAMED])}{more}" if tracks else ""))
+        songs = sorted(self.paths[track] for track in tracks)
+        more = f" and {len(songs) - NAMED} more" if len(songs) > NAMED else ""
+        self.warnings.append(words + (f": {', '.join(songs[:NAMED])}{more}" if songs else ""))
 
 
 def split(
@@ -65,7 +66,7 @@ def split(
     column: str = "split",
     segments: int = SEGMENTS,
 ) -> Split:
-    """Split the usable songs of `catalogue` (columns `track_id`, `genre`, `artist`, `status`, …).
+    """Split the usable songs of `catalogue` (`track_id`, `path`, `genre`, `artist`, `status`, …).
 
     `shares` gives the part of each genre's songs for each of `SUBSETS`, and `seed` the draw.
     `previous` is an older table of this function: its rows stay where protocol, shares and seed
@@ -83,10 +84,11 @@ def split(
     settings = {"protocol": protocol, "shares": dict(shares), "seed": seed}
     if previous is None or previous.attrs.get("settings") != settings:
         previous = None
-    songs = links(catalogue[catalogue["status"] == "ok"])
+    usable = catalogue[catalogue["status"] == "ok"]
+    songs = links(usable)
     keeping = keeping_artists(songs, previous, shares)
     by_song = sorted(set(songs["genre"]) - keeping)
-    work = _Work(shares, seed)
+    work = _Work(shares, seed, dict(zip(usable["track_id"], usable["path"], strict=True)))
     if protocol == "segment":
         rows = _by_segment(songs, work, previous, segments)
     elif protocol == "predefined":
@@ -104,7 +106,7 @@ def split(
         )
     if protocol == "song":
         leak = sorted({*leak, *by_song})
-    work.warnings += check_genres(songs, rows, shares)
+    work.warnings += check_genres(songs, rows, shares, predefined=protocol == "predefined")
     if unknown := int(songs["artist"].isna().sum()):
         work.warn(f"{unknown} of {len(songs)} songs have no artist: each counts as one of its own")
     return Split(_table(rows, settings, leak), leak, work.warnings)
