@@ -1,0 +1,257 @@
+"""The registered model answers anywhere: its own code, its own weights, nothing pickled."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from registry_project import GENRES, Project, make_project
+
+from genre.audio import SAMPLE_RATE
+from genre.classifier import Classifier
+from genre.errors import InputError
+from genre.registry import package
+from tasks import register
+
+ASK = """
+import json, sys
+import mlflow, pandas
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/music-genre@champion")
+answers = model.predict(pandas.DataFrame({"path": sys.argv[2:]}), params={"top": 2})
+import genre
+unwanted = sorted(name for name in ("torch", "prefect", "dvc") if name in sys.modules)
+print(json.dumps([genre.__file__, answers.to_dict("records"), unwanted]))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that has registered its model."""
+    for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
+        os.environ.pop(variable, None)
+    project = make_project(tmp_path_factory.mktemp("package") / "project")
+    register.run(project.params, project.root)
+    return project
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A song of 7 s."""
+    t = np.arange(7 * SAMPLE_RATE) / SAMPLE_RATE
+    path = tmp_path_factory.mktemp("songs") / "song.wav"
+    soundfile.write(path, 0.4 * np.sin(2 * np.pi * 330 * t), SAMPLE_RATE)
+    return path
+
+
+def model_folder(project: Project) -> Path:
+    return project.root / "mlruns/artifacts/models" / project.receipt["model_id"] / "artifacts"
+
+
+def uri(project: Project) -> str:
+    return f"sqlite:///{project.root}/mlruns/mlflow.db"
+
+
+def load(project: Project) -> Any:
+    """The champion, loaded by MLflow in this process."""
+    import mlflow
+
+    mlflow.set_tracking_uri(uri(project))
+    return mlflow.pyfunc.load_model("models:/music-genre@champion")
+
+
+def ask(python: Path, project: Project, song: Path, *options: str) -> list[Any]:
+    """Ask the champion in a new process, in an empty folder, without this project."""
+    empty = song.parent / "empty"
+    empty.mkdir(exist_ok=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "DVC"))}
+    environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    done = subprocess.run(
+        [python, *options, "-c", HIDE + ASK, uri(project), str(song)],
+        cwd=empty,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+# An editable install puts the project on the path by a finder of its own.
+HIDE = """
+import sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+"""
+
+
+def test_the_model_answers_without_the_project_like_the_classifier(
+    project: Project, song: Path
+) -> None:
+    code, answers, unwanted = ask(Path(sys.executable), project, song, "-I")
+
+    expected = Classifier.from_folder(project.root / "models/mlp").classify(song, top=2)
+    assert code == str(model_folder(project) / "code/genre/__init__.py")
+    assert answers == [expected.as_dict()]
+    assert unwanted == []
+
+
+@pytest.mark.slow
+def test_the_model_answers_in_an_environment_made_from_its_own_requirements(
+    project: Project, song: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "environment", with_pip=True)
+    python = tmp_path / "environment/bin/python"
+    requirements = model_folder(project) / "requirements.txt"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "-r", requirements], check=True, timeout=550)
+
+    code, answers, _ = ask(python, project, song)
+
+    expected = Classifier.from_folder(project.root / "models/mlp").classify(song, top=2)
+    assert code == str(model_folder(project) / "code/genre/__init__.py")
+    assert answers[0]["genre"] == expected.genre
+    assert answers[0]["probability"] == pytest.approx(expected.probability, abs=1e-6)
+
+
+def test_nothing_in_the_model_is_pickled(project: Project) -> None:
+    folder = model_folder(project)
+
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    files = {name for name in files if not name.endswith(".pyc")}  # left by whoever loaded it
+
+    assert {Path(name).suffix for name in files} == {
+        "",
+        ".csv",
+        ".json",
+        ".md",
+        ".py",
+        ".safetensors",
+        ".txt",
+        ".yaml",
+    }
+    assert {
+        "MLmodel",
+        "model_card.md",
+        "input_example.json",
+        "artifacts/training_songs.json",
+        "artifacts/model/frames.json",
+        "code/genre/models/mlp.py",
+    } <= files
+
+
+def test_only_the_code_that_the_model_needs_travels(project: Project) -> None:
+    code = model_folder(project) / "code"
+
+    modules = {path.relative_to(code).parts[1] for path in code.rglob("*.py")}
+
+    assert {"audio", "classifier.py", "features", "models"} <= modules
+    assert not modules & {"registry", "evaluation", "catalogue.py", "demo", "cli.py"}
+
+
+def test_the_requirements_are_explicit_and_pinned(project: Project) -> None:
+    lines = (model_folder(project) / "requirements.txt").read_text().splitlines()
+
+    assert lines == package.requirements()
+    assert all("==" in line for line in lines)
+    assert not any(line.startswith("torch") for line in lines)
+
+
+def test_the_signature_names_columns_answers_and_params(project: Project) -> None:
+    signature = load(project).metadata.signature
+
+    assert signature.inputs.input_names() == ["path", "audio"]
+    assert signature.inputs.required_input_names() == []
+    assert signature.outputs.input_names() == ["genre", "probability", "top", "seconds", "timeline"]
+    assert {param.name: param.default for param in signature.params.params} == {
+        "top": 3,
+        "timeline": False,
+    }
+
+
+def test_the_input_example_can_be_answered(project: Project) -> None:
+    model = load(project)
+
+    answers = model.predict(model.input_example)
+
+    assert answers.loc[0, "seconds"] == 1
+    assert answers.loc[0, "genre"] in GENRES
+
+
+def test_paths_bytes_and_base64_text_give_the_same_answer(project: Project, song: Path) -> None:
+    model = load(project)
+    content = song.read_bytes()
+
+    by_path = model.predict(pd.DataFrame({"path": [str(song)], "title": ["ignored"]}))
+    by_series = model.predict(pd.Series([str(song)], name="path"))
+    by_bytes = model.predict(pd.DataFrame({"audio": [content]}))
+    by_text = model.predict(pd.DataFrame({"audio": [base64.b64encode(content).decode()]}))
+
+    expected = by_path.to_dict("records")
+    assert [set(row) for row in expected] == [{"genre", "probability", "top", "seconds"}]
+    assert len(expected[0]["top"]) == 3
+    for answers in (by_series, by_bytes, by_text):
+        assert answers.to_dict("records") == expected
+
+
+def test_the_timeline_comes_where_it_is_asked_for(project: Project, song: Path) -> None:
+    songs = pd.DataFrame({"path": [str(song), str(song)]})
+
+    answers = load(project).predict(songs, params={"timeline": True, "top": 1})
+
+    assert len(answers) == 2
+    assert [moment["start_s"] for moment in answers.loc[0, "timeline"]] == [0, 3, 4]
+    assert [len(top) for top in answers["top"]] == [1, 1]
+
+
+def test_the_model_itself_also_takes_a_plain_list_of_paths(project: Project, song: Path) -> None:
+    model = load(project).unwrap_python_model()
+
+    answers = model.predict(None, [str(song)], {"top": 1})
+
+    assert answers.loc[0, "seconds"] == 7
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "message"),
+    [
+        ({"file": ["song.wav"]}, InputError, "expected path .* or audio"),
+        ({"path": ["nowhere.wav"]}, InputError, r"row 0: nowhere\.wav cannot be opened"),
+        ({"audio": ["not base64!"]}, InputError, "row 0: audio is not base64 text"),
+        ({"audio": [b"not a song"]}, InputError, "row 0: its audio is not audio"),
+        ({"path": [None], "audio": [None]}, InputError, "row 0: neither path nor audio"),
+    ],
+)
+def test_what_cannot_be_heard_is_told_with_its_row(
+    project: Project, table: dict[str, list[Any]], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load(project).unwrap_python_model().predict(None, pd.DataFrame(table), None)
+
+
+def test_reading_the_imports_imports_nothing() -> None:
+    code = (
+        "import sys\n"
+        "from genre.registry.package import needed_modules\n"
+        "files = needed_modules('genre.models.mlp')\n"
+        "assert any(path.name == 'training.py' for path in files)\n"
+        "assert not {'torch', 'mlflow', 'genre.models.training'} & set(sys.modules)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=False
+    )
+
+    assert done.returncode == 0
