@@ -21,11 +21,10 @@ from rich.text import Text
 
 from genre.errors import GenreError, InputError
 from genre.params import PARAMS_FILE, load_params
-from tasks import paths, pipeline, summary
+from tasks import collect, pipeline, summary
 from tasks.cli import BAD_INPUT, FAILED, OK
 from tasks.transcript import Event, Outcome, Said, Started
 
-DEMO = "demo"
 INTERRUPTED, TERMINATED = 130, 143
 LOG_WIDTH = 120  # columns where the output is no terminal
 
@@ -41,7 +40,7 @@ def run(source: str | None, sha256: str | None, root: Path, console: Console) ->
     """
     start = time.monotonic()
     load_params(root / PARAMS_FILE)  # a typing error is told before any work
-    collect(source, sha256, root, console)
+    gather(source, sha256, root, console)
     outcomes = pipeline.reproduce(root, lambda event: tell(event, console))
     summary.show(outcomes, root, console)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
@@ -51,31 +50,21 @@ def run(source: str | None, sha256: str | None, root: Path, console: Console) ->
     return OK
 
 
-def collect(source: str | None, sha256: str | None, root: Path, console: Console) -> None:
+def gather(source: str | None, sha256: str | None, root: Path, console: Console) -> None:
     """Bring the songs of `source`, or demo songs where there are none, into the collection."""
-    known = (root / pipeline.RAW_VERSION).exists()
-    if known and not has_songs(root):
-        console.print(
-            f"Bringing back the collection that {pipeline.RAW_VERSION} names "
-            "(remove that file to start a new one)."
-        )
-        pipeline.restore_collection(root, on_line=console.print)
-    elif source is None and not has_songs(root):
-        console.print("There is no collection yet: making synthetic demo songs.")
-        source = DEMO
+
+    def say(line: str) -> None:
+        console.print(Text(line), soft_wrap=True)
+
+    versioned = (root / pipeline.RAW_VERSION).exists()
+    collect.restore(root, say=say)
+    if source is None and not collect.has_songs(root):
+        say("There is no collection yet: making synthetic demo songs.")
+        source = collect.DEMO
     if source is not None:
-        from genre import collection
-
-        added = collection.add(source, root / paths.RAW, sha256=sha256)
-        console.print(Text(str(added)))
-    if not known:  # later changes are versioned by `dvc repro` itself
-        pipeline.version_collection(root, on_line=console.print)
-
-
-def has_songs(root: Path) -> bool:
-    """Whether the collection has at least one genre folder."""
-    raw = root / paths.RAW
-    return raw.is_dir() and any(path.is_dir() for path in raw.iterdir())
+        collect.add(source, root, say=say, sha256=sha256)
+    if not versioned:  # later changes are versioned by `dvc repro` itself
+        pipeline.version_collection(root, on_line=say)
 
 
 def tell(event: Event, console: Console) -> None:

@@ -116,18 +116,23 @@ def add_songs(table: Table, songs: Sequence[dict[str, Any]], *, synthetic: bool)
 
 def add_figures(table: Table, metrics: dict[str, Any]) -> None:
     """Song-level accuracy with its interval of each model, the selected one first."""
-    selected = metrics["selected"]
     table.add_row()
     heading = "Accuracy"
-    for name in sorted(metrics["models"], key=lambda name: (name != selected, name)):
+    for name, subsets in selected_first(metrics):
         for subset in SUBSETS:
-            level = metrics["models"][name].get(subset, {}).get("song")
+            level = subsets.get(subset, {}).get("song")
             if level is not None:
                 table.add_row(heading, Text(f"{name:<14} {subset:<10}  {accuracy(level)}"))
                 heading = ""
     if metrics.get("artist_leak"):
         genres = ", ".join(metrics["artist_leak"])
         table.add_row("", Text(f"too few artists to keep apart in: {genres}", "dim"))
+
+
+def selected_first(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The models of the metrics with their subsets: the selected one, then the rest by name."""
+    selected = metrics["selected"]
+    return sorted(metrics["models"].items(), key=lambda item: (item[0] != selected, item[0]))
 
 
 def accuracy(level: dict[str, Any]) -> str:
@@ -142,13 +147,16 @@ def accuracy(level: dict[str, Any]) -> str:
 def add_version(table: Table, receipt: dict[str, Any]) -> None:
     """Which version of the model was registered, under which alias, and why."""
     table.add_row()
-    if receipt["version"] is None:
-        text = f"{receipt['name']}: recorded, not registered"
-    else:
-        aliases = ", ".join(receipt["aliases"]) or "no alias"
-        text = f"{receipt['name']} version {receipt['version']}, {aliases}"
-    table.add_row("Registered", Text(text))
+    table.add_row("Registered", Text(version(receipt)))
     table.add_row("", Text(receipt["reason"], "dim"))
+
+
+def version(receipt: dict[str, Any]) -> str:
+    """`music-genre version 3, champion` from the receipt of a registration."""
+    if receipt["version"] is None:
+        return f"{receipt['name']}: recorded, not registered"
+    aliases = ", ".join(receipt["aliases"]) or "no alias"
+    return f"{receipt['name']} version {receipt['version']}, {aliases}"
 
 
 def add_next(table: Table, *, synthetic: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -178,15 +178,12 @@ class Transcript:
         return any(o.stage == stage and o.state == "failed" for o in self.outcomes)
 
     def _reason(self, code: int) -> str:
-        """The message of a failed step: from its last `error: …` on, else its last line."""
+        """Why a step's command ended with `code`."""
         if code < 0 or code > 128:
             number = -code if code < 0 else code - 128
             return f"ended by signal {number}" + (" (out of memory?)" if number == 9 else "")
-        starts = [n for n, line in enumerate(self._said) if line.startswith("error: ")]
-        if starts:
-            return "\n".join(self._said[starts[-1] :]).removeprefix("error: ")
-        last = self._said[-1].strip() if self._said else "it printed nothing"
-        return f"{last} (exit code {code})"
+        message, explained = last_error(self._said)
+        return message if explained else f"{message} (exit code {code})"
 
     def _finish(self, state: State, error: GenreError | None = None) -> None:
         """Record how the step that is at work ended, if one is."""
@@ -200,6 +197,17 @@ class Transcript:
     def _record(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         self._on_event(outcome)
+
+
+def last_error(lines: Sequence[str]) -> tuple[str, bool]:
+    """What a failed command said was wrong: from its last `error: …` on, else its last line.
+
+    The flag tells which: whether it explained itself.
+    """
+    for start in reversed(range(len(lines))):
+        if lines[start].startswith("error: "):
+            return "\n".join(lines[start:]).removeprefix("error: "), True
+    return (lines[-1].strip() if lines else "it printed nothing"), False
 
 
 def _quoted(names: str) -> list[str]:

@@ -82,7 +82,7 @@ def test_a_collection_that_was_deleted_comes_back_from_the_cache(root, run):
     code, out, _ = run()
 
     assert code == 0
-    assert "Bringing back the collection" in out
+    assert "bringing back the collection" in out
     assert (root / "data/raw/blues/one.txt").exists()
 
 

@@ -1,0 +1,114 @@
+"""The retraining flow: songs in, every step up to date, results shown. `python -m flows.retrain`.
+
+The steps are submitted in the order of `dvc.yaml`, each waiting for its parents there, and run one
+at a time, so that what does not depend on a failed step is still done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture, wait
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Failed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows import results, steps
+from flows.records import SERVER, read_record
+from genre.errors import GenreError, InputError
+from genre.params import PARAMS_FILE, load_params
+from tasks import pipeline, processes
+from tasks.cli import BAD_INPUT, FAILED, OK
+
+Futures = dict[str, PrefectFuture[Any]]
+ONE_AT_A_TIME = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
+
+
+@flow(name="retrain", task_runner=ONE_AT_A_TIME)
+def retrain(source: str | None = None, force: bool = False) -> State[Any]:
+    """Bring everything up to date and register the model.
+
+    Args:
+        source: songs to add first: a folder of genre folders, an archive of one, its URL, or demo.
+        force: run every step, also where nothing that it depends on changed.
+    """
+    root = Path()
+    with processes.ending_all_on_error():
+        try:
+            futures = submit(source, force, root)
+        except GenreError as error:
+            return Failed(message=str(error), data=error)
+        wait(list(futures.values()))
+        states = {name: future.state for name, future in futures.items()}
+    results.publish(states, root)
+    return outcome(states)
+
+
+def submit(source: str | None, force: bool, root: Path) -> Futures:
+    """Submit the collection and every step of `dvc.yaml`, each after its parents.
+
+    Raises `InputError` where `params.yaml` or `dvc.yaml` cannot be used.
+    """
+    params = load_params(root / PARAMS_FILE).retrain
+    unknown = params.steps.keys() - steps.STEPS.keys()
+    if unknown:
+        raise InputError(
+            f"{PARAMS_FILE}: retrain.steps names {', '.join(sorted(unknown))}, "
+            f"expected some of {', '.join(steps.STEPS)}"
+        )
+    stages = pipeline.stages(root)
+    tasks = {name: steps.for_stage(name, params) for name in (steps.COLLECT, *stages)}
+    collect, timeout = tasks[steps.COLLECT]
+    futures: Futures = {steps.COLLECT: collect.submit(steps.COLLECT, source, timeout)}
+    for name, stage in stages.items():
+        step, timeout = tasks[name]
+        parents = [futures[parent] for parent in stage.parents or (steps.COLLECT,)]
+        futures[name] = step.submit(name, force, timeout, wait_for=parents)
+    return futures
+
+
+def outcome(states: dict[str, State[Any]]) -> State[Any]:
+    """How the whole run ended: failed where a step failed, with the messages of those that did."""
+    ended = {name: state for name, state in states.items() if not state.is_completed()}
+    if not ended:
+        changed = [name for name, state in states.items() if state.name != steps.CACHED]
+        if not changed:
+            return Completed(message="nothing has changed")
+        return Completed(message=states[list(states)[-1]].message)
+    failed = [state for state in ended.values() if state.is_failed()]
+    waiting = [name for name, state in ended.items() if not state.is_failed()]
+    message = "; ".join(state.message or state.name or "" for state in failed)
+    if waiting:
+        message += f" (not run: {', '.join(waiting)})"
+    get_run_logger().error("Failed: %s", message)
+    bad_input = next((e for e in map(error_of, failed) if isinstance(e, InputError)), None)
+    return Failed(message=message, data=bad_input)
+
+
+def error_of(state: State[Any]) -> Any:
+    """The error that a failed task met."""
+    return state.result(raise_on_failure=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the flow once, on the server of `make up` where it is running."""
+    parser = argparse.ArgumentParser(prog="python -m flows.retrain")
+    parser.add_argument("source", nargs="?", help="songs to add first")
+    parser.add_argument("--force", action="store_true", help="run every step")
+    options = parser.parse_args(arguments)
+    server = read_record(SERVER)
+    address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
+    with temporary_settings(updates=address):
+        state: State[Any] = retrain(options.source, options.force, return_state=True)
+    if state.is_completed():
+        return OK
+    return BAD_INPUT if isinstance(error_of(state), InputError) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The steps as Prefect tasks, one each, named as in `dvc.yaml`.
+
+Prefect decides when and again; DVC decides what is up to date. So the body of each task brings
+one DVC stage up to date, and Prefect's own cache is off: a second cache would disagree with DVC's.
+Retries, back-off and time-out come from `params.yaml` (`retrain`), a step's own where it has any.
+The time-out is kept by `tasks.processes`, which ends the step's whole process group; Prefect's
+own would end one process of it, and only notice when that has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Cancelled, Completed, Failed
+from prefect.tasks import Task, exponential_backoff
+
+from genre.errors import GenreError, InputError, ParameterError
+from genre.params import RetrainParams, StepParams
+from tasks import collect as collection
+from tasks import pipeline
+from tasks.processes import EndedError, StepTimeoutError
+
+COLLECT = "collect"
+CACHED, RESTORED, TIMED_OUT = "Cached", "Restored", "TimedOut"
+
+# As `dvc.yaml` describes them; the names are its stages'.
+DESCRIPTIONS = {
+    "ingest": "Listen to every song, catalogue it, set aside what cannot be used",
+    "trim": "Cut the 30 s of each song that the pipeline works on",
+    "spectrograms": "Draw each clip as a four-channel picture",
+    "features": "Extract the 57 librosa features of each clip and of its 3 s segments",
+    "split": "Share songs out to training, validation and test, no song or artist on two sides",
+    "train": "Train one model a run",
+    "evaluate": "Say how good each model is, and how sure that is",
+    "register": "Record the run in MLflow, register the model, let the better one be champion",
+}
+
+
+def worth_trying_again(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed step may pass when it is tried again: bad input will not."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, InputError | EndedError)
+
+
+def run_name() -> str:
+    """`train mlp` for the stage `train@mlp`."""
+    stage: str = runtime.task_run.parameters["stage"]
+    return stage.replace("@", " ")
+
+
+def bring_up_to_date(stage: str, force: bool, timeout: float) -> State[Any]:
+    """Bring one DVC stage up to date, at most `timeout` seconds long, and say how it ended."""
+    logger = get_run_logger()
+    try:
+        outcome = pipeline.bring_up_to_date(
+            stage, Path(), force=force, timeout=timeout, on_line=logger.info
+        )
+    except GenreError as error:
+        return failure(error)
+    if outcome.state == "cached":
+        return Completed(name=CACHED, message="nothing that it depends on changed")
+    if outcome.state == "restored":
+        return Completed(name=RESTORED, message="its outputs came from DVC's run cache")
+    return Completed(message=outcome.summary)
+
+
+def collect(stage: str, source: str | None, timeout: float) -> State[Any]:
+    """Add the songs of `source`, if any, to the collection and version it with DVC."""
+    logger = get_run_logger()
+    root = Path()
+    try:
+        collection.restore(root, say=logger.info)
+        if source:
+            collection.add(source, root, say=logger.info, timeout=timeout)
+        if not collection.has_songs(root):
+            raise InputError(
+                f"{stage}: the collection is empty; give a source, or add songs: genre add SOURCE"
+            )
+        changed = pipeline.version_collection(root, on_line=logger.info)
+    except GenreError as error:
+        return failure(error)
+    if changed:
+        return Completed(message="the collection has changed and is versioned")
+    return Completed(name=CACHED, message="the collection is as it was")
+
+
+def failure(error: GenreError) -> State[Any]:
+    """The state of a task that met `error`, with its message and without a traceback."""
+    if isinstance(error, EndedError):
+        return Cancelled(message=str(error), data=error)
+    name = TIMED_OUT if isinstance(error, StepTimeoutError) else None
+    return Failed(name=name, message=str(error), data=error)
+
+
+Step = Task[..., State[Any]]
+
+
+def _declare(body: Callable[..., State[Any]], name: str, description: str) -> Step:
+    declare = task(
+        name=name,
+        description=description,
+        task_run_name=run_name,
+        cache_policy=NO_CACHE,
+        retry_condition_fn=worth_trying_again,
+    )
+    return declare(body)
+
+
+STEPS = {
+    COLLECT: _declare(collect, COLLECT, "Add new songs to the collection and version it"),
+    **{name: _declare(bring_up_to_date, name, text) for name, text in DESCRIPTIONS.items()},
+}
+
+
+def for_stage(stage: str, params: RetrainParams) -> tuple[Step, float]:
+    """The task of a stage with its retries and back-off, and its time-out in seconds.
+
+    Raises `ParameterError` for a stage that has no task here.
+    """
+    name = stage.partition("@")[0]
+    if name not in STEPS:
+        raise ParameterError(
+            f"dvc.yaml: the stage {name} has no Prefect task, expected one of {', '.join(STEPS)}; "
+            "describe it in flows/steps.py"
+        )
+    own = params.steps.get(name, StepParams())
+    retries = params.retries if own.retries is None else own.retries
+    delay = own.retry_delay_seconds
+    delay = params.retry_delay_seconds if delay is None else delay
+    timeout = own.step_timeout_seconds or params.step_timeout_seconds
+    options = STEPS[name].with_options(
+        retries=retries, retry_delay_seconds=exponential_backoff(delay)
+    )
+    return options, timeout

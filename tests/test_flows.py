@@ -1,0 +1,285 @@
+"""The retraining flow on a real Prefect server of the tests' own, on small DVC projects."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import httpx
+import pytest
+import yaml
+from flows_harness import CHAIN, add_song, alive, make_project, wait_until, write_stages
+
+os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="prefect-"))
+
+from prefect.settings import PREFECT_API_URL
+from prefect.testing.utilities import prefect_test_harness
+
+from flows import results, steps
+from flows.retrain import retrain
+from genre.errors import InputError
+from genre.params import StepParams, load_params
+from tasks import pipeline, processes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    """A Prefect server with a database of its own."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+LEVEL = {"accuracy": 0.714, "ci95": {"accuracy": [0.57, 0.857]}, "n": 35}
+METRICS = {"models": {"mlp": {"validation": {"song": LEVEL}}}, "selected": "mlp"}
+RECEIPT = {"name": "m", "version": "3", "aliases": ["champion"], "reason": "better: 0.7"}
+WHOLE = {
+    **CHAIN,
+    "evaluate": {
+        "cmd": f"mkdir -p reports; echo '{json.dumps(METRICS)}' > reports/metrics.json",
+        "deps": ["models"],
+        "outs": ["reports/metrics.json"],
+    },
+    "register": {
+        "cmd": f"echo '{json.dumps(RECEIPT)}' > mlruns/registered.json; echo 'm version 3'",
+        "deps": ["reports/metrics.json"],
+        "outs": ["mlruns/registered.json"],
+    },
+}
+
+
+def make_flow_project(root, project, stages):
+    """A project whose retries wait for a moment only."""
+    make_project(root, stages)
+    (root / "mlruns").mkdir()
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["train"]["models"] = ["mlp"]
+    params["retrain"] |= {"retries": 2, "retry_delay_seconds": 0.1, "steps": {}}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    return root
+
+
+@pytest.fixture
+def root(tmp_path, project, monkeypatch):
+    """A project of one step."""
+    make_flow_project(tmp_path, project, {"ingest": CHAIN["ingest"]})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory, project):
+    """The states of two runs of the flow, one after the other, in one project."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = make_flow_project(tmp_path_factory.mktemp("twice"), project, WHOLE)
+        patch.chdir(root)
+        yield root, retrain(return_state=True), retrain(return_state=True)
+
+
+def ask(path, flow_run, **more):
+    """What the server's REST API knows of a flow run."""
+    body = {"flow_runs": {"id": {"any_": [str(flow_run)]}}, **more}
+    answer = httpx.post(f"{PREFECT_API_URL.value()}/{path}/filter", json=body)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def task_runs(state):
+    """The task runs of the flow run that ended in `state`, by name, once all have arrived."""
+    flow_run = state.state_details.flow_run_id
+
+    def all_ended():
+        names = [run["state_name"] for run in ask("task_runs", flow_run)]
+        return not {"Pending", "Running", "Retrying"}.intersection(names)
+
+    wait_until(all_ended)
+    return {run["name"]: run for run in ask("task_runs", flow_run)}
+
+
+def states(state):
+    return {name: run["state_name"] for name, run in task_runs(state).items()}
+
+
+def change(root, **steps):
+    """Write `dvc.yaml` with some steps of the chain changed."""
+    write_stages(root, {name: {**CHAIN[name], **changes} for name, changes in steps.items()})
+
+
+def edit_params(root, **retrain_params):
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["retrain"] |= retrain_params
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def test_every_stage_of_dvc_yaml_has_a_task_of_its_name(project):
+    stages = pipeline.stages(project)
+
+    assert {name.partition("@")[0] for name in stages} == steps.DESCRIPTIONS.keys()
+
+
+def test_the_descriptions_are_those_of_dvc_yaml(project):
+    stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
+
+    assert {name: stage["desc"] for name, stage in stages.items()} == steps.DESCRIPTIONS
+
+
+def test_the_flow_runs_every_step_and_the_second_time_all_are_cached(twice):
+    _, first, second = twice
+
+    names = ["collect", *(name.replace("@", " ") for name in pipeline.stages(twice[0]))]
+    assert states(first) == dict.fromkeys(names, "Completed") | {"collect": "Cached"}
+    assert states(second) == dict.fromkeys(names, "Cached")
+    assert (first.message, second.message) == ("m version 3", "nothing has changed")
+
+
+def test_each_step_waits_for_its_parents_in_dvc_yaml(twice):
+    root, first, _ = twice
+    runs = task_runs(first)
+
+    by_id = {run["id"]: name.replace(" ", "@") for name, run in runs.items()}
+    waited_for = {
+        by_id[run["id"]]: {by_id[parent["id"]] for parent in run["task_inputs"].get("wait_for", [])}
+        for run in runs.values()
+    }
+    parents = {name: set(stage.parents) for name, stage in pipeline.stages(root).items()}
+    assert waited_for == {"collect": set(), **parents, "ingest": {"collect"}}
+
+
+def test_the_results_artifact_shows_steps_figures_and_the_decision(twice):
+    _, first, _ = twice
+    wanted = {"key": {"any_": [results.RESULTS]}}
+    artifact = ask("artifacts", first.state_details.flow_run_id, artifacts=wanted)[0]["data"]
+
+    assert "| mlp | validation | 71.4 % | 57.0 to 85.7 | 35 |" in artifact
+    assert "m version 3, champion: better: 0.7" in artifact
+    assert "| train@mlp | Completed | trained |" in artifact
+
+
+def test_a_forced_run_runs_steps_that_are_up_to_date(root):
+    pipeline.bring_up_to_date("ingest", root)
+
+    forced = retrain(force=True, return_state=True)
+
+    assert states(forced) == {"collect": "Cached", "ingest": "Completed"}
+
+
+def test_new_songs_are_versioned_and_a_remembered_step_says_restored(root):
+    pipeline.bring_up_to_date("ingest", root)
+    add_song(root, "jazz", "three")
+
+    changed = retrain(return_state=True)
+    shutil.rmtree(root / "data/raw/jazz")
+    back = retrain(return_state=True)
+
+    assert states(changed) == {"collect": "Completed", "ingest": "Completed"}
+    assert states(back) == {"collect": "Completed", "ingest": "Restored"}
+
+
+def test_a_step_that_fails_is_tried_again_and_then_succeeds(root):
+    flaky = "echo x >> tries; test $(wc -l < tries) -ge 3 || exit 1; echo > data/catalogue"
+    change(root, ingest={"cmd": flaky})
+
+    state = retrain(return_state=True)
+
+    assert state.is_completed()
+    assert (root / "tries").read_text().count("x") == 3
+    assert task_runs(state)["ingest"]["run_count"] == 3
+
+
+def test_bad_input_is_not_tried_again_and_an_independent_branch_survives(root):
+    bad = "echo x >> tries; echo 'error: no clips' >&2; exit 2"
+    change(root, ingest={}, features={"cmd": bad}, train={}, spectrograms={})
+
+    state = retrain(return_state=True)
+
+    assert states(state) == {
+        "collect": "Cached",
+        "ingest": "Completed",
+        "features": "Failed",
+        "train mlp": "NotReady",
+        "spectrograms": "Completed",
+    }
+    assert (root / "tries").read_text().count("x") == 1
+    assert state.is_failed()
+    assert state.message == "features: no clips (not run: train@mlp)"
+    assert isinstance(state.result(raise_on_failure=False), InputError)
+
+
+def test_a_time_out_is_tried_again_and_leaves_no_process_behind(root, monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
+    change(root, ingest={"cmd": "(trap '' TERM; sleep 300) & echo $! >> pids; wait"})
+    edit_params(root, steps={"ingest": {"step_timeout_seconds": 2.0, "retries": 1}})
+
+    state = retrain(return_state=True)
+
+    assert states(state)["ingest"] == "TimedOut"
+    assert "ingest: ran longer than 2 s" in state.message
+    pids = (root / "pids").read_text().split()
+    assert len(pids) == 2
+    for number, pid in enumerate(pids):
+        (root / f"{number}.pid").write_text(pid)
+        assert not alive(root / f"{number}.pid")
+
+
+def test_an_empty_collection_is_bad_input(root):
+    shutil.rmtree(root / "data/raw")
+    (root / "data/raw.dvc").unlink()
+
+    state = retrain(return_state=True)
+
+    assert states(state)["collect"] == "Failed"
+    assert "the collection is empty" in state.message
+
+
+def test_options_of_an_unknown_step_are_refused(root):
+    edit_params(root, steps={"mixdown": {"retries": 1}})
+
+    state = retrain(return_state=True)
+
+    assert state.is_failed()
+    assert "retrain.steps names mixdown" in state.message
+
+
+def test_a_step_has_its_own_retries_back_off_and_time_out(project):
+    params = load_params(project / "params.yaml").retrain
+    own = StepParams(retries=3, retry_delay_seconds=2.0, step_timeout_seconds=9.0)
+    params = params.model_copy(update={"steps": {"train": own}})
+
+    train, timeout = steps.for_stage("train@mlp", params)
+    trim, usual = steps.for_stage("trim", params)
+
+    assert (train.name, train.retries, train.retry_delay_seconds) == ("train", 3, [2, 4, 8])
+    assert (timeout, usual) == (9.0, params.step_timeout_seconds)
+    assert trim.retries == params.retries
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_flow_that_is_ended_leaves_no_process_behind(root, project, number):
+    lingering = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"
+    change(root, ingest={"cmd": lingering}, spectrograms={})
+    code = (
+        "import sys; from tasks import processes; processes.GRACE_SECONDS = 0.3; "
+        "from flows.retrain import main; sys.exit(main())"
+    )
+    with (root / "log").open("wb") as log:
+        flow = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(project),
+                "PREFECT_API_URL": PREFECT_API_URL.value(),
+            },
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        pid_file = root / "grandchild.pid"
+        wait_until(lambda: pid_file.exists() and pid_file.read_text(), 60)
+        flow.send_signal(number)
+        flow.wait(60)
+
+    wait_until(lambda: not alive(pid_file))
+    assert "2 pictures" not in (root / "log").read_text()
