@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.errors import InputError
-from genre.features.names import N_MFCC, NAMES
+from genre.features.names import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,30 +25,38 @@ def extract(
     `y`: float32, shape=(n,), n >= 1. `sr`: Hz. `n_fft` and `hop_length`: samples, passed to
     every librosa function that takes them. Raises `InputError` where `y` is not such a signal.
     """
-    import librosa
+    from genre.features import harmonic, pitch, rhythm, shape, spectrum, temporal, timbre
 
     samples = _checked(y)
-    D = librosa.stft(samples, n_fft=n_fft, hop_length=hop_length)
-    S = np.abs(D)
-    feature = librosa.feature
-    frames = {"frame_length": n_fft, "hop_length": hop_length}
-    spectrum = {"sr": sr, "n_fft": n_fft, "hop_length": hop_length}
-    harmonic, percussive = librosa.decompose.hpss(D)
-    inverse = {"n_fft": n_fft, "hop_length": hop_length, "length": len(samples)}
-    mel = feature.melspectrogram(S=S**2, **spectrum)
+    frames = spectrum.Frames(len(samples), n_fft, hop_length)
+    padded = spectrum.pad(samples, frames)
+    columns = spectrum.columns(padded, frames)
+    complex_, magnitudes = spectrum.stft(columns, frames)
+    mel = timbre.mel_decibels(magnitudes, sr, frames)
+    tuning = pitch.tuning(*pitch.peaks(magnitudes, sr, frames))
+    harmony, perceptr = harmonic.moments(complex_, magnitudes, columns, frames)
     series = [
-        feature.chroma_stft(S=S**2, **spectrum),
-        feature.rms(y=samples, **frames),
-        feature.spectral_centroid(S=S, **spectrum),
-        feature.spectral_bandwidth(S=S, **spectrum),
-        feature.spectral_rolloff(S=S, **spectrum),
-        feature.zero_crossing_rate(samples, **frames),
-        librosa.istft(harmonic, **inverse),
-        librosa.istft(percussive, **inverse),
+        pitch.chroma(magnitudes, sr, tuning, frames),
+        temporal.rms(padded, frames),
+        *shape.shape(magnitudes, sr, frames),
+        temporal.zero_crossing_rate(padded, frames),
     ]
-    tempo, _ = librosa.beat.beat_track(y=samples, sr=sr, hop_length=hop_length)
-    mfcc = feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=N_MFCC)
-    values = [*_moments(series), float(np.squeeze(tempo)), *_moments(mfcc)]
+    if n_fft == rhythm.ONSET_N_FFT:
+        onset_mel = mel
+    else:
+        onset_frames = spectrum.Frames(len(samples), rhythm.ONSET_N_FFT, hop_length)
+        onset_columns = spectrum.columns(spectrum.pad(samples, onset_frames), onset_frames)
+        onset_mel = timbre.mel_decibels(
+            spectrum.stft(onset_columns, onset_frames)[1], sr, onset_frames
+        )
+    envelope = rhythm.onset_strength(onset_mel, hop_length)
+    values = [
+        *_moments(series),
+        *harmony,
+        *perceptr,
+        rhythm.tempo(envelope, sr, hop_length),
+        *_moments(timbre.mfcc(mel)),
+    ]
     return dict(zip(NAMES, values, strict=True))
 
 
