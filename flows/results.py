@@ -56,7 +56,7 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
         for subset in summary.SUBSETS:
             level = subsets.get(subset, {}).get("song")
             if level is not None:
-                low, high = level["ci95"]["accuracy"]
+                low, high = level["ci95"]
                 rows.append(
                     f"| {model} | {subset} | {100 * level['accuracy']:.1f} % "
                     f"| {100 * low:.1f} to {100 * high:.1f} | {level['n']} |"

@@ -137,7 +137,7 @@ def selected_first(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def accuracy(level: dict[str, Any]) -> str:
     """`71.4 % of 35 songs (95 % interval 57.1 to 85.7)` from one level of the metrics."""
-    low, high = level["ci95"]["accuracy"]
+    low, high = level["ci95"]
     return (
         f"{100 * level['accuracy']:.1f} % of {level['n']} songs "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"

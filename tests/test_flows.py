@@ -34,7 +34,7 @@ def server():
         yield
 
 
-LEVEL = {"accuracy": 0.714, "ci95": {"accuracy": [0.57, 0.857]}, "n": 35}
+LEVEL = {"accuracy": 0.714, "ci95": [0.57, 0.857], "n": 35}
 METRICS = {"models": {"mlp": {"validation": {"song": LEVEL}}}, "selected": "mlp"}
 RECEIPT = {"name": "m", "version": "3", "aliases": ["champion"], "reason": "better: 0.7"}
 WHOLE = {

@@ -14,7 +14,7 @@ from tasks import summary
 from tasks.transcript import Outcome
 
 STEPS = ("ingest", "trim", "train@mlp", "evaluate", "register")
-LEVEL = {"accuracy": 0.714, "ci95": {"accuracy": [0.5714, 0.857]}, "n": 35}
+LEVEL = {"accuracy": 0.714, "ci95": [0.5714, 0.857], "n": 35}
 METRICS = {
     "protocol": "song",
     "artist_leak": ["jazz"],
