@@ -16,6 +16,7 @@ import io
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -35,13 +36,14 @@ GENRES = (
 )
 SONGS_PER_GENRE = 12
 LICENCE = "CC0-1.0"
+SYNTHETIC = "synthetic demo song"  # begins the `source` of every demo song
 MANIFEST = "manifest.csv"
 COLUMNS = ("path", "genre", "artist", "title", "licence", "source")
 
 
 def source_of(seed: int) -> str:
     """What the manifest's `source` column says of a demo song."""
-    return f"synthetic demo song (seed {seed})"
+    return f"{SYNTHETIC} (seed {seed})"
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,22 @@ def write_songs(
         rows = [make_song(order) for order in orders]
     else:
         context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        with ProcessPoolExecutor(count, mp_context=context) as pool:
+        with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
             rows = list(pool.map(make_song, orders, chunksize=2))
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(sorted(rows, key=lambda row: row["path"]))
     (folder / MANIFEST).write_text(text.getvalue(), encoding="utf-8")
+
+
+def _end_with_parent() -> None:
+    """Let this worker process end when the one that started it is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

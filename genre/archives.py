@@ -1,0 +1,220 @@
+"""Archives of songs: fetched from a URL, checked against a sha256, unpacked without trust.
+
+What an archive is, is told by its content: zip, tar, or tar compressed by gzip, bzip2 or xz. Its
+entries must be plain files and folders that stay inside it: names that are absolute or climb out,
+links and devices are refused, and `Limits` bound what it may unpack to, whatever its headers say.
+Every refusal raises `CollectionError`; what was already unpacked is the caller's to remove.
+"""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import hashlib
+import io
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO
+
+from genre.errors import CollectionError, GenreError
+
+BLOCK_BYTES = 1 << 20
+GIGABYTE = 10**9
+DEFAULT_GIGABYTES = 100.0  # unpacked, or downloaded
+MOST_FILES = 200_000
+MOST_RATIO = 200  # unpacked bytes for each byte of the archive; audio stays near 1
+RATIO_FREE_BYTES = 64 * 10**6  # up to which the ratio does not matter
+COMPRESSIONS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\x00": lzma.LZMAFile}
+BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+)
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much an archive may hold: bytes in GB (10**9), files, unpacked bytes a packed byte."""
+
+    gigabytes: float = DEFAULT_GIGABYTES
+    files: int = MOST_FILES
+    ratio: float = MOST_RATIO
+
+
+class Meter:
+    """Counts what comes out of one archive, and refuses more than its `Limits` allow."""
+
+    def __init__(self, archive: Path, limits: Limits) -> None:
+        self.name, self.limits = archive.name, limits
+        self._packed = max(archive.stat().st_size, 1)
+        self._bytes = self._files = 0
+
+    def add_bytes(self, count: int) -> None:
+        """Count `count` unpacked bytes, before they are kept."""
+        self._bytes += count
+        if self._bytes > self.limits.gigabytes * GIGABYTE:
+            raise CollectionError(
+                f"{self.name}: unpacks to more than {self.limits.gigabytes:g} GB; "
+                "allow more with --max-gigabytes if you trust it"
+            )
+        if self._bytes > max(RATIO_FREE_BYTES, self.limits.ratio * self._packed):
+            raise CollectionError(
+                f"{self.name}: unpacks to more than {self.limits.ratio:g} times its size, as a "
+                "decompression bomb does; unpack it yourself and add the folder if you trust it"
+            )
+
+    def add_file(self) -> None:
+        """Count one entry."""
+        self._files += 1
+        if self._files > self.limits.files:
+            raise CollectionError(f"{self.name}: holds more than {self.limits.files} entries")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file at `path` is a zip or tar archive, by its content."""
+    return zipfile.is_zipfile(path) or _is_tar(path)
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise `CollectionError` unless the file has the sha256 `expected` (64 hex digits)."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != checked_digest(expected):
+        raise CollectionError(f"{path.name}: found sha256 {found}, expected {expected}")
+
+
+def checked_digest(text: str) -> str:
+    """`text` in lower case; raises `CollectionError` where it is not a sha256."""
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise CollectionError(f"--sha256 is {text!r}: expected 64 hexadecimal digits")
+    return text.lower()
+
+
+def unpack(archive: Path, folder: Path, limits: Limits) -> None:
+    """Unpack `archive` into the empty folder `folder`."""
+    meter = Meter(archive, limits)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, folder, meter)
+        else:
+            _unpack_tar(archive, folder, meter)
+    except BROKEN as error:
+        raise CollectionError(f"{archive.name}: is damaged ({error}); fetch it again") from error
+    except (NotImplementedError, RuntimeError) as error:  # another method; encrypted
+        raise CollectionError(f"{archive.name}: cannot be unpacked ({error})") from error
+    except OSError as error:
+        kind = GenreError if error.errno in DISK_TROUBLE else CollectionError
+        raise kind(f"{archive.name}: cannot be unpacked ({error})") from error
+
+
+def _unpack_zip(archive: Path, folder: Path, meter: Meter) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        for entry in packed.infolist():
+            meter.add_file()
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise CollectionError(f"{archive.name}: {_refusal(entry.filename)} is a link")
+            # Some programs for Windows write the separator of their own system.
+            target = _target(archive, entry.filename.replace("\\", "/"), folder)
+            if entry.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                with packed.open(entry) as content:
+                    _write(content, target, archive, meter)
+
+
+def _unpack_tar(archive: Path, folder: Path, meter: Meter) -> None:
+    with archive.open("rb") as file, _decompressed(file) as content:
+        # As a stream: headers too are metered, and nothing is read ahead of the meter.
+        metered = _MeteredStream(content, Meter(archive, meter.limits))
+        with tarfile.open(fileobj=metered, mode="r|") as packed:
+            for entry in packed:
+                meter.add_file()
+                if not (entry.isfile() or entry.isdir()):
+                    raise CollectionError(
+                        f"{archive.name}: {_refusal(entry.name)} is a link or a device"
+                    )
+                target = _target(archive, entry.name, folder)
+                try:
+                    tarfile.data_filter(entry, str(folder))
+                except tarfile.FilterError as error:
+                    raise CollectionError(f"{archive.name}: {error}") from error
+                if entry.isdir():
+                    target.mkdir(parents=True, exist_ok=True)
+                else:
+                    source = packed.extractfile(entry)
+                    assert source is not None  # a plain file has content
+                    _write(source, target, archive, meter)
+
+
+class _MeteredStream(io.RawIOBase):
+    """The reading end of a file whose bytes are counted."""
+
+    def __init__(self, file: IO[bytes], meter: Meter) -> None:
+        super().__init__()
+        self._file, self._meter = file, meter
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes."""
+        content = self._file.read(size)
+        self._meter.add_bytes(len(content))
+        return content
+
+
+def _decompressed(file: BinaryIO) -> IO[bytes]:
+    start = file.read(6)
+    file.seek(0)
+    for magic, reader in COMPRESSIONS.items():
+        if start.startswith(magic):
+            opened: IO[bytes] = reader(file)
+            return opened
+    return file
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        with (
+            path.open("rb") as file,
+            _decompressed(file) as content,
+            tarfile.open(
+                fileobj=_MeteredStream(content, Meter(path, Limits())), mode="r|"
+            ) as packed,
+        ):
+            return packed.next() is not None
+    except (*BROKEN, OSError):
+        return False
+
+
+def _target(archive: Path, name: str, folder: Path) -> Path:
+    """Where the entry called `name` goes; raises `CollectionError` where that is outside."""
+    parts = PurePosixPath(name).parts
+    if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:[/\\]", name):
+        raise CollectionError(f"{archive.name}: {_refusal(name)} would land outside the target")
+    return folder.joinpath(*parts)
+
+
+def _refusal(name: str) -> str:
+    return f"refused, nothing was added: entry {name!r}"
+
+
+def _write(source: IO[bytes], target: Path, archive: Path, meter: Meter) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with target.open("xb") as written:
+            while block := source.read(BLOCK_BYTES):
+                meter.add_bytes(len(block))
+                written.write(block)
+    except FileExistsError as error:
+        name = target.name
+        raise CollectionError(f"{archive.name}: holds two entries called {name!r}") from error

@@ -1,0 +1,108 @@
+"""The command `genre`: a registry of commands, each imported when it is asked for.
+
+A command is a click command named in `COMMANDS`; it gets the project's folder by
+`@click.pass_obj`. What it raises as `GenreError` is told in one line on stderr, with exit code 2
+where the input is to blame (`InputError`) and 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from genre import __version__
+from genre.errors import GenreError, InputError
+
+PARAMS = "params.yaml"  # what makes a folder the project's
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command lives, as `module:attribute`, and its line in `genre --help`."""
+
+    where: str
+    help: str
+
+
+COMMANDS = {
+    "add": Entry("genre.collection.commands:add", "Add songs: a folder, archive, URL or demo."),
+    "remove": Entry("genre.collection.commands:remove", "Take songs out of the collection."),
+    "relabel": Entry("genre.collection.commands:relabel", "Move songs to another genre."),
+}
+
+
+class Registry(click.Group):
+    """The group whose commands are those of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order of a song's way."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called `cmd_name`, imported now."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].where.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=Registry)
+@click.version_option(__version__, prog_name="genre")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="The project's folder.  [default: this folder]",
+)
+@click.pass_context
+def genre(context: click.Context, root: Path) -> None:
+    """Songs in genre folders in, a music genre classifier out.
+
+    `make run` does the whole job; these commands change what it works on.
+    """
+    context.obj = root
+
+
+def in_project(root: Path) -> Path:
+    """`root`; raises `InputError` where it is not the folder of a project."""
+    if not (root / PARAMS).is_file():
+        raise InputError(
+            f"{root.absolute()} is not the project's folder (no {PARAMS} in it); go there, or "
+            "name it: genre --root FOLDER …"
+        )
+    return root
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    try:
+        result = genre.main(arguments, prog_name="genre", standalone_mode=False)
+    except click.ClickException as error:  # a wrong option or argument
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("ended", err=True)
+        sys.exit(INTERRUPTED)
+    except GenreError as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(BAD_INPUT if isinstance(error, InputError) else FAILED)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Fetch an archive from an http(s) URL into a file, bounded in size and in patience."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from email.message import Message
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from genre import __version__
+from genre.archives import GIGABYTE, checked_digest
+from genre.errors import CollectionError, GenreError
+
+BLOCK_BYTES = 1 << 18
+TIMEOUT_SECONDS = 30.0  # for the connection, and for each block
+REPORT_SECONDS = 5.0
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers of a server that may be another tomorrow
+
+
+def is_url(source: str) -> bool:
+    """Whether `source` is an http or https address."""
+    return source.lower().startswith(("http://", "https://"))
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    gigabytes: float,
+    sha256: str | None = None,
+    say: Callable[[str], None] = print,
+    timeout: float = TIMEOUT_SECONDS,
+) -> None:
+    """Write what is at `url` to `target`, at most `gigabytes` (10**9 bytes).
+
+    Raises `CollectionError` for what will not get better (no such page, too large, another
+    sha256) and `GenreError` for what may pass (no connection, a broken transfer).
+    """
+    expected = checked_digest(sha256) if sha256 else None
+    name = shown(url)
+    try:
+        request = urllib.request.Request(
+            url, headers={"User-Agent": f"music-genre-pipeline/{__version__}"}
+        )
+        with _opener().open(request, timeout=timeout) as response, target.open("wb") as file:
+            found = _receive(response, file, name, gigabytes, say)
+    except urllib.error.HTTPError as error:
+        kind = GenreError if error.code in PASSING else CollectionError
+        raise kind(f"{name}: the server answers {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise GenreError(f"{name}: cannot be reached ({error.reason}); try again") from error
+    except (HTTPException, OSError) as error:
+        what = str(error) or type(error).__name__
+        raise GenreError(f"{name}: the transfer broke off ({what}); try again") from error
+    except ValueError as error:
+        raise CollectionError(f"{name}: not an address that can be opened ({error})") from error
+    if expected and found != expected:
+        raise CollectionError(f"{name}: found sha256 {found}, expected {expected}")
+
+
+def shown(url: str) -> str:
+    """`url` as it may be shown: without a password and without its query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _receive(
+    response: HTTPResponse, file: IO[bytes], name: str, gigabytes: float, say: Callable[[str], None]
+) -> str:
+    """Copy the answer to `file`; returns its sha256."""
+    announced = response.headers.get("Content-Length")
+    total = int(announced) if announced and announced.isdigit() else None
+    most = gigabytes * GIGABYTE
+    too_large = f"{name}: is larger than {gigabytes:g} GB; allow more with --max-gigabytes"
+    if total is not None and total > most:
+        raise CollectionError(too_large)
+    digest = hashlib.sha256()
+    received = 0
+    last = time.monotonic()
+    while block := response.read(BLOCK_BYTES):
+        received += len(block)
+        if received > most:
+            raise CollectionError(too_large)
+        digest.update(block)
+        file.write(block)
+        if time.monotonic() - last >= REPORT_SECONDS:
+            last = time.monotonic()
+            of = f" of {total / 1e6:.0f}" if total else ""
+            say(f"downloading: {received / 1e6:.0f}{of} MB")
+    if total is not None and received != total:
+        raise GenreError(
+            f"{name}: the transfer broke off after {received} of {total} bytes; try again"
+        )
+    return digest.hexdigest()
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirections to http(s) only, and never from https down to http."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        secure = urlsplit(req.full_url).scheme == "https"
+        if not is_url(newurl) or (secure and not newurl.lower().startswith("https://")):
+            raise CollectionError(
+                f"{shown(req.full_url)}: redirects to {shown(newurl)}, which is refused; "
+                "give that address yourself if you trust it"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """An opener of http and https, with the system's proxies, and of nothing else."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        _Redirects,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener

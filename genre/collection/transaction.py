@@ -1,0 +1,179 @@
+"""Change the collection in one step: a new tree is built beside it, then the two are exchanged.
+
+The new tree holds hard links to the songs that stay (copies where links are refused) and copies
+of the new ones. The exchange is one system call on Linux (`renameat2` with `RENAME_EXCHANGE`);
+elsewhere it is two renames, and a command that finds only the first of them done undoes it. So a
+command that is killed at any moment leaves the collection as it was, or as it was to be; what else
+it left is removed by the next one. One command at a time holds the lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genre.collection.manifest import MANIFEST
+from genre.errors import CollectionError, GenreError
+from genre.files import TEMPORARY_PREFIX
+
+LOCK = ".collection.lock"
+STAGING_PREFIX = f"{TEMPORARY_PREFIX}collection-"
+PREVIOUS = f"{TEMPORARY_PREFIX}previous-collection"
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
+NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # no such call, or file system
+
+
+@dataclass
+class Change:
+    """What the new tree holds: every path relative to it, posix.
+
+    `keep` maps the paths of songs in the old tree to their new paths; `take` maps files to the
+    paths of their copies; `move` does the same with files that may be moved, since they are ours.
+    `manifest` is the text of the new manifest, null for none.
+    """
+
+    keep: Mapping[str, str] = field(default_factory=dict)
+    take: Mapping[Path, str] = field(default_factory=dict)
+    move: Mapping[Path, str] = field(default_factory=dict)
+    manifest: str | None = None
+
+
+@contextmanager
+def exclusive(raw: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """Hold the collection at `raw`; yields an empty folder beside it for what is being built.
+
+    Waits, and says so, while another command holds it. What killed commands left is removed, and
+    an exchange that one of them did not finish is undone. The folder is removed at the end.
+    """
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    with (raw.parent / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another command that changes the collection …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        beside = raw.resolve().parent  # data/raw may be a link to another disk
+        _recover(raw.resolve())
+        for left in beside.glob(f"{STAGING_PREFIX}*"):
+            shutil.rmtree(left)
+        staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=beside))
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def apply(raw: Path, change: Change, staging: Path) -> None:
+    """Put the collection that `change` describes in the place of `raw`; `staging` is ours.
+
+    Raises `CollectionError` where a file cannot be read and `GenreError` where the disk is full
+    or the folders cannot be exchanged; the collection is then as it was.
+    """
+    raw = raw.resolve()
+    tree = staging / "raw"
+    tree.mkdir()
+    made = {tree}
+    try:
+        for old, new in change.keep.items():
+            _link(raw / old, _in_folder(tree / new, made))
+        for file, new in change.take.items():
+            _copy(file, _in_folder(tree / new, made))
+        for file, new in change.move.items():
+            file.rename(_in_folder(tree / new, made))
+            _flush(tree / new)
+        if change.manifest is not None:
+            (tree / MANIFEST).write_text(change.manifest, encoding="utf-8")
+            _flush(tree / MANIFEST)
+        for folder in made:
+            _flush(folder)
+        put_in_place(tree, raw)
+    except OSError as error:
+        raise GenreError(f"{raw}: cannot be changed ({error}); it is as it was") from error
+
+
+def put_in_place(tree: Path, raw: Path) -> None:
+    """Exchange `tree` and `raw`, or move `tree` there where there is no `raw`."""
+    if not raw.exists():
+        tree.rename(raw)
+    elif not _exchange(tree, raw):
+        previous = raw.with_name(PREVIOUS)
+        raw.rename(previous)
+        tree.rename(raw)
+        shutil.rmtree(previous)
+    _flush(raw.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; false where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    rename.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    names = os.fsencode(one), os.fsencode(other)
+    if rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in NOT_HERE:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _recover(raw: Path) -> None:
+    """Finish or undo an exchange by two renames that was cut short."""
+    previous = raw.with_name(PREVIOUS)
+    if previous.exists():
+        if raw.exists():
+            shutil.rmtree(previous)
+        else:
+            previous.rename(raw)
+
+
+def _in_folder(path: Path, made: set[Path]) -> Path:
+    """`path`, its folder made; `made` remembers which are."""
+    if path.parent not in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.add(path.parent)
+    return path
+
+
+def _link(old: Path, new: Path) -> None:
+    """A second name for a song; a copy where the file system or the file's owner refuses."""
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, *NOT_HERE):
+            raise
+        shutil.copy2(old, new, follow_symlinks=False)
+
+
+def _copy(file: Path, new: Path) -> None:
+    try:
+        with file.open("rb") as source, new.open("xb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+            target.flush()
+            os.fsync(target.fileno())
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT) and not os.access(
+            file, os.R_OK
+        ):
+            raise CollectionError(f"{file}: cannot be read ({error.strerror})") from error
+        raise
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has the file or folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
