@@ -135,3 +135,20 @@ def test_the_lock_is_held_against_other_processes_and_dies_with_its_holder(tmp_p
     assert subprocess.run(attempt, check=False).returncode == 0
     with locked(tmp_path):
         pass
+
+
+def test_a_store_that_was_killed_while_it_was_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "search_experiments", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_store(tracking(), tmp_path)
+    assert not (tmp_path / "mlruns/mlflow.db").exists()
+
+    assert experiment_id(open_store(tracking(), tmp_path), "music-genre")

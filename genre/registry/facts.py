@@ -101,6 +101,12 @@ class Pipeline:
         """The hash of `reports/metrics.json`."""
         return hashlib.sha256(self._read(self.metrics)).hexdigest()
 
+    def must_be_whole(self) -> None:
+        """Read every table, so that what is missing is told before the store is touched."""
+        for table in (self.songs, self.subsets, self.answers):
+            if table.empty:
+                raise InputError(f"{self.root}: an empty table; run the pipeline again (dvc repro)")
+
     def description(self, name: str) -> dict[str, Any]:
         """`model.json` of the trained model `name`."""
         path = self.models / name / "model.json"

@@ -70,7 +70,7 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
             pip_requirements=requirements(),
         )
     (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
-    for cache in folder.rglob("__pycache__"):
+    for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
 
 

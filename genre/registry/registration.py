@@ -33,7 +33,7 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
     pipeline has not finished.
     """
     tags = describe(pipeline)
-    model_card = card.write(pipeline)
+    pipeline.must_be_whole()
     tracking = pipeline.params.tracking
     store = open_store(tracking, pipeline.root)
     experiment = experiment_id(store, tracking.experiment)
@@ -43,7 +43,7 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
         if version is None:
             end_killed_runs(store, experiment)
             run_id, model_id = _recorded(store, experiment, tags) or _record(
-                store, experiment, pipeline, tags, model_card
+                store, experiment, pipeline, tags
             )
             if pipeline.experiment:
                 return _receipt(pipeline, tags, _judge(store, None, pipeline), run_id, model_id)
@@ -114,9 +114,10 @@ def _recorded(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str,
 
 
 def _record(
-    store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str], model_card: str
+    store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str]
 ) -> tuple[str, str]:
     """Log the run, its models and the selected one's pyfunc; return the ids of run and model."""
+    model_card = card.write(pipeline)
     run = runs.start(store, experiment, pipeline, tags | {runs.ROLE: runs.PIPELINE_ROLE})
     run_id = run.info.run_id
     try:

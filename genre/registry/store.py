@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from genre.errors import ParameterError, RegistryError
+from genre.files import atomic_path, sweep
 from genre.params import TrackingParams
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ def open_store(tracking: TrackingParams, root: Path) -> Store:
     with named_errors(uri):
         from mlflow import MlflowClient
 
-        folder.mkdir(parents=True, exist_ok=True)
-        # MLflow migrates a new database at the first use: one process at a time.
+        # One process at a time, for MLflow migrates an older database at its first use.
         with locked(folder), quiet():
+            if uri.startswith(SQLITE) and not _has_content(database):
+                _create_database(database)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_experiments(max_results=1)
     return Store(uri, client, folder)
@@ -189,10 +191,38 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def _create_database(path: Path) -> None:
+    """Let MLflow make its database, and put it in place when it is whole.
+
+    It writes its history of migrations, some four hundred changes, one by one. Killed among them,
+    it could not go on; and as nobody needs them kept before the last, they need not wait for the
+    disk, which takes most of the time.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def do_not_wait(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    sweep(path)
+    with atomic_path(path) as temporary:
+        event.listen(Engine, "connect", do_not_wait)
+        try:
+            uri = f"{SQLITE}{temporary}"
+            MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        finally:
+            event.remove(Engine, "connect", do_not_wait)
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
 def _check_database(path: Path) -> None:
     """Raise `RegistryError` for a file that is no sound SQLite database."""
     try:
-        if not path.exists() or path.stat().st_size == 0:
+        if not _has_content(path):
             return
         with path.open("rb") as handle:
             header = handle.read(len(SQLITE_HEADER))
