@@ -88,6 +88,11 @@ def in_project(root: Path) -> Path:
     return root
 
 
+def printable(text: str) -> str:
+    """`text` as it may be shown on a terminal: file names may hold anything."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     try:
@@ -99,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("ended", err=True)
         sys.exit(INTERRUPTED)
     except GenreError as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        click.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
         sys.exit(BAD_INPUT if isinstance(error, InputError) else FAILED)
     sys.exit(result if isinstance(result, int) else 0)
 

@@ -83,7 +83,8 @@ def _folder_of(
     if not download.is_url(str(source)) and Path(source).is_dir():
         return Path(source).resolve()
     if download.is_url(str(source)):
-        archive = staging / (Path(download.shown(str(source))).name or "archive")
+        archive = staging / "download" / download.file_name(str(source))
+        archive.parent.mkdir()
         say(f"Downloading {download.shown(str(source))} …")
         download.fetch(str(source), archive, gigabytes=limits.gigabytes, sha256=sha256, say=say)
     else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
 
 from genre.archives import DEFAULT_GIGABYTES, Limits
-from genre.cli import in_project
+from genre.cli import in_project, printable
 from genre.collection import RAW
 from genre.collection.adding import add as add_songs
 from genre.collection.changing import relabel as relabel_songs
@@ -16,7 +15,11 @@ from genre.collection.changing import remove as remove_songs
 from genre.collection.report import lines
 
 NEXT = "Next: make run"
-say = partial(click.echo)
+
+
+def say(line: str) -> None:
+    """Tell a person one line."""
+    click.echo(printable(line))
 
 
 @click.command()

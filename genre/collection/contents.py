@@ -26,7 +26,7 @@ class Contents:
         """Raises `CollectionError` where the collection is not one that can be changed safely."""
         self.raw = raw
         self.files: dict[str, int] = {}  # sizes in bytes
-        for parent, folders, names in os.walk(raw):
+        for parent, folders, names in os.walk(raw, onerror=_unreadable) if raw.exists() else ():
             here = Path(parent)
             for name in folders:
                 if (here / name).is_symlink():
@@ -35,7 +35,7 @@ class Contents:
                         "files: remove the link and add that folder's parent with genre add"
                     )
             for name in names:
-                self.files[(here / name).relative_to(raw).as_posix()] = (here / name).stat().st_size
+                self.files[(here / name).relative_to(raw).as_posix()] = _size(here / name)
         self.files.pop(manifest.MANIFEST, None)
         self._digests: dict[str, str] = {}
 
@@ -80,6 +80,20 @@ class Contents:
         if path not in self._digests:
             self._digests[path] = digest(self.raw / path)
         return self._digests[path]
+
+
+def _unreadable(error: OSError) -> None:
+    # A folder that is passed over here would be missing from the next tree.
+    raise CollectionError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError as error:
+        raise CollectionError(
+            f"{file}: is a link to nothing; bring the song back (dvc checkout) or remove the link"
+        ) from error
 
 
 def check_version(root: Path) -> None:

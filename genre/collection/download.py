@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.message import Message
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from genre.errors import CollectionError, GenreError
 BLOCK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30.0  # for the connection, and for each block
 REPORT_SECONDS = 5.0
+LONGEST_NAME = 100  # characters of a file name that is kept
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers of a server that may be another tomorrow
 
 
@@ -55,19 +57,30 @@ def fetch(
         raise kind(f"{name}: the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise GenreError(f"{name}: cannot be reached ({error.reason}); try again") from error
+    except (ValueError, InvalidURL) as error:
+        raise CollectionError(f"{name}: not an address that can be opened ({error})") from error
     except (HTTPException, OSError) as error:
         what = str(error) or type(error).__name__
         raise GenreError(f"{name}: the transfer broke off ({what}); try again") from error
-    except ValueError as error:
-        raise CollectionError(f"{name}: not an address that can be opened ({error})") from error
     if expected and found != expected:
         raise CollectionError(f"{name}: found sha256 {found}, expected {expected}")
 
 
 def shown(url: str) -> str:
     """`url` as it may be shown: without a password and without its query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the address"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def file_name(url: str) -> str:
+    """A safe name for the file at `url`, as near to its own as can be."""
+    return (
+        re.sub(r"[^\w.-]", "_", shown(url).rpartition("/")[2])[-LONGEST_NAME:].strip(".")
+        or "archive"
+    )
 
 
 def _receive(

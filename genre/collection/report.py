@@ -34,7 +34,7 @@ def lines(added: Added, raw: Path) -> list[str]:
         counts = ", ".join(f"{genre} {count}" for genre, count in sorted(genres.items()))
         told.append(f"Added {_songs(len(added.added))} to {raw}: {counts}.")
     else:
-        told.append(f"Nothing to add: {raw} stays as it was.")
+        told.append("No song was added.")
     if added.already:
         filled = f"; {added.described} of them now better described" if added.described else ""
         told.append(f"There already: {_songs(added.already)}{filled}.")

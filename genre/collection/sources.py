@@ -85,6 +85,7 @@ def look(folder: Path) -> Offer:
         checked_genre(genre)
         name = "/".join(_safe(part) for part in (parts[1:] or parts))
         offer.songs.append(Candidate(file, genre, name, row))
+    offer.songs.sort(key=lambda song: song.path)
     offer.unmatched = len(offer.manifest.rows) - len(found)
     if not offer.songs:
         raise CollectionError(f"{folder.name}: holds no songs{_instead(offer)}")

@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from genre.collection.manifest import MANIFEST
 from genre.errors import CollectionError, GenreError
 from genre.files import TEMPORARY_PREFIX
+from genre.progress import progress
 
 LOCK = ".collection.lock"
 STAGING_PREFIX = f"{TEMPORARY_PREFIX}collection-"
@@ -54,8 +56,7 @@ def exclusive(raw: Path, say: Callable[[str], None]) -> Iterator[Path]:
     Waits, and says so, while another command holds it. What killed commands left is removed, and
     an exchange that one of them did not finish is undone. The folder is removed at the end.
     """
-    raw.parent.mkdir(parents=True, exist_ok=True)
-    with (raw.parent / LOCK).open("a") as lock:
+    with _open_lock(raw.parent) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,6 +73,14 @@ def exclusive(raw: Path, say: Callable[[str], None]) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
+def _open_lock(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / LOCK).open("a")
+    except OSError as error:
+        raise GenreError(f"{folder}: cannot be written to ({error})") from error
+
+
 def apply(raw: Path, change: Change, staging: Path) -> None:
     """Put the collection that `change` describes in the place of `raw`; `staging` is ours.
 
@@ -85,7 +94,8 @@ def apply(raw: Path, change: Change, staging: Path) -> None:
     try:
         for old, new in change.keep.items():
             _link(raw / old, _in_folder(tree / new, made))
-        for file, new in change.take.items():
+        copying = progress(change.take.items(), total=len(change.take), what="copying")
+        for file, new in copying:
             _copy(file, _in_folder(tree / new, made))
         for file, new in change.move.items():
             file.rename(_in_folder(tree / new, made))
@@ -107,7 +117,11 @@ def put_in_place(tree: Path, raw: Path) -> None:
     elif not _exchange(tree, raw):
         previous = raw.with_name(PREVIOUS)
         raw.rename(previous)
-        tree.rename(raw)
+        try:
+            tree.rename(raw)
+        except OSError:
+            previous.rename(raw)
+            raise
         shutil.rmtree(previous)
     _flush(raw.parent)
 

@@ -22,6 +22,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from genre.progress import progress
+
 GENRES = (
     "blues",
     "classical",
@@ -87,7 +89,8 @@ def write_songs(
     else:
         context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
-            rows = list(pool.map(make_song, orders, chunksize=2))
+            made = pool.map(make_song, orders, chunksize=2)
+            rows = list(progress(made, total=len(orders), what="demo songs"))
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
