@@ -1,10 +1,8 @@
 """How the kernels of this package are compiled.
 
-Conventions of every kernel: `LANES` neighbouring frames lie side by side as the last axis of an
-array, and the innermost loop runs over them, so that the compiler turns it into vector
-instructions; a *block* is such a group of frames. Kernels never call kernels of another module:
-numba's cache on the disk notices a change only in the file of the kernel itself (and `LANES`,
-which they all share, is such a change: clear the cache when it is turned).
+Kernels never call kernels of another module: numba's cache on the disk notices a change only in
+the file of the kernel itself. What they all share, in this module and in `lanes`, is cleared from
+the cache by hand when it changes (`find genre -name "*.nb[ci]" -delete`).
 """
 
 from __future__ import annotations
@@ -14,13 +12,12 @@ from typing import Any
 
 from numba import njit
 
-LANES = 16  # frames: two 512-bit or four 256-bit registers of float64
+from genre.features.lanes import FLAGS
 
 Function = Callable[..., Any]
 
-# Signals are finite by the time a kernel sees them, and the sign of a zero says nothing.
-FINITE = frozenset({"nnan", "ninf", "nsz", "contract"})
-# Sums may be taken in any order, so that they too become vector instructions.
+FINITE = frozenset(FLAGS)
+# Sums may be taken in any order, so that the compiler can make vector instructions of them.
 ANY_ORDER = FINITE | {"reassoc"}
 
 
@@ -29,30 +26,35 @@ def kernel(
 ) -> Callable[[Function], Function]:
     """Compile a function for these signatures alone, and keep the machine code on the disk.
 
-    `rounding`: the liberties that the compiler may take; with none, every operation rounds as
-    it is written. Where no folder for the cache can be written, the code is compiled in memory.
+    `rounding`: the liberties that the compiler may take with single numbers; with none, every
+    operation rounds as it is written. Where no folder can be written, the code is compiled in
+    memory.
     """
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": set(rounding), "nogil": True}
 
     def compiled(function: Function) -> Function:
-        options = {"error_model": "numpy", "fastmath": set(rounding), "nogil": True}
         try:
-            built: Function = njit(list(signatures), cache=True, **options)(function)
+            return _compile(function, signatures, {**options, "cache": True})
         except RuntimeError as error:
             if "no locator available" not in str(error):
                 raise
-            built = njit(list(signatures), **options)(function)
-        return built
+            return _compile(function, signatures, options)
 
     return compiled
 
 
 def inline(function: Function) -> Function:
     """Compile a helper that becomes part of every kernel of its module that calls it."""
-    built: Function = njit(forceinline=True, error_model="numpy", fastmath=set(FINITE))(function)
-    return built
+    options = {"error_model": "numpy", "fastmath": set(FINITE), "forceinline": True}
+    return _compile(function, (), options)
 
 
 def shared(function: Function) -> Function:
     """Compile a helper once for all kernels of its module that call it."""
-    built: Function = njit(error_model="numpy", fastmath=set(FINITE))(function)
+    return _compile(function, (), {"error_model": "numpy", "fastmath": set(FINITE)})
+
+
+def _compile(function: Function, signatures: tuple[str, ...], options: dict[str, Any]) -> Function:
+    decorate: Any = njit(list(signatures) or None, **options)
+    built: Function = decorate(function)
     return built

@@ -10,6 +10,7 @@ without the harmonic part, and one inverse transform does for both.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from genre.features import fourier, medians
 from genre.features.compiled import ANY_ORDER, FINITE, kernel
+from genre.features.lanes import LANES, load, load_complex, store_complex, where_less
 from genre.features.spectrum import Frames, Magnitudes, Spectrum, overlap_add, window_power
 
 SILENT = np.float32(np.finfo(np.float32).tiny)  # where both medians are less, each gets a half
@@ -26,39 +28,72 @@ Columns = npt.NDArray[np.float32]
 Moments = tuple[float, float]  # mean and variance
 
 
+@dataclass(frozen=True)
+class Scratch:
+    """The large arrays of a separation: both medians, and a signal as columns."""
+
+    lasting: Magnitudes
+    striking: Magnitudes
+    sums: Columns
+
+    @classmethod
+    def of(cls, frames: Frames) -> Scratch:
+        """Make them for `frames`."""
+        shape = (frames.n_blocks, frames.n_bins, LANES)
+        sums = np.empty((frames.hop_length, frames.n_columns), np.float32)
+        return cls(np.empty(shape, np.float32), np.empty(shape, np.float32), sums)
+
+
 def moments(
-    spectrum: Spectrum, magnitudes: Magnitudes, samples: Columns, frames: Frames
+    spectrum: Spectrum,
+    magnitudes: Magnitudes,
+    samples: Columns,
+    frames: Frames,
+    scratch: Scratch | None = None,
 ) -> tuple[Moments, Moments]:
     """Return mean and variance of the harmonic and of the percussive part.
 
-    `samples`: the signal as columns. As numpy's of the two signals of `librosa.effects.hpss`.
+    `samples`: the signal as columns. `scratch` is written over. As numpy's of the two signals of
+    `librosa.effects.hpss`.
     """
-    lasting = medians.over_time(magnitudes, frames.n_frames)
-    striking = medians.over_frequency(magnitudes)
-    harmonic = masked(spectrum, lasting, striking, frames)
+    scratch = scratch or Scratch.of(frames)
+    lasting = medians.over_time(magnitudes, frames.n_frames, scratch.lasting)
+    striking = medians.over_frequency(magnitudes, scratch.striking)
+    harmonic = masked(spectrum, lasting, striking, frames, scratch.sums)
     scale, complete = _window_scale(frames)
     first, n = frames.padding, frames.n_samples
     mean, variance, rest_mean, rest_variance = _moments(harmonic, scale, samples, first, n)
     if not complete:
-        percussive = masked(spectrum, striking, lasting, frames)
+        percussive = masked(spectrum, striking, lasting, frames, scratch.sums)
         rest_mean, rest_variance, *_ = _moments(percussive, scale, samples, first, n)
     return (mean, variance), (rest_mean, rest_variance)
 
 
-def masked(spectrum: Spectrum, wanted: Magnitudes, unwanted: Magnitudes, frames: Frames) -> Columns:
+def masked(
+    spectrum: Spectrum,
+    wanted: Magnitudes,
+    unwanted: Magnitudes,
+    frames: Frames,
+    out: Columns | None = None,
+) -> Columns:
     """Return the part of a signal that is `wanted`, as columns that still hold the window power.
 
-    The mask is `librosa.util.softmask(wanted, unwanted, power=2, split_zeros=True)`.
+    The mask is `librosa.util.softmask(wanted, unwanted, power=2, split_zeros=True)`. `out`: where
+    to write the columns.
     """
-    sums = np.zeros((frames.hop_length, frames.n_columns), np.float32)
+    if out is None:
+        out = np.empty((frames.hop_length, frames.n_columns), np.float32)
+    out.fill(0.0)
     plan = fourier.plan(frames.n_fft)
     part = np.empty_like(spectrum[0])
-    x = np.empty(frames.n_fft * part.shape[1], np.float32)
+    x = np.empty(frames.n_fft * LANES, np.float32)
+    numbers, n = spectrum.view(np.float32).reshape(frames.n_blocks, -1), part.view(np.float32)
+    flat = [rows.reshape(frames.n_blocks, -1) for rows in (wanted, unwanted)]
     for block in range(frames.n_blocks):
-        _mask(spectrum[block], wanted[block], unwanted[block], part)
+        _mask(numbers[block], flat[0][block], flat[1][block], n.reshape(-1))
         fourier.inverse(part, x, plan)
-        overlap_add(x, block, sums, frames)
-    return sums
+        overlap_add(x, block, out, frames)
+    return out
 
 
 @lru_cache(maxsize=4)
@@ -71,17 +106,17 @@ def _window_scale(frames: Frames) -> tuple[Columns, bool]:
     return scale, bool(inside.min() >= COVERED)
 
 
-@kernel("void(c8[:, ::1], f4[:, ::1], f4[:, ::1], c8[:, ::1])", rounding=FINITE)
+@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1])", rounding=FINITE)
 def _mask(spectrum, wanted, unwanted, part):  # type: ignore[no-untyped-def]
-    n_bins, n_lanes = spectrum.shape
-    for k in range(n_bins):
-        for j in range(n_lanes):
-            a, b = wanted[k, j], unwanted[k, j]
-            high, low = (a, b) if a > b else (b, a)
-            ratio = low / high if high >= SILENT else np.float32(1.0)
-            square = ratio * ratio
-            share = np.float32(1.0) / (np.float32(1.0) + square)
-            part[k, j] = spectrum[k, j] * (share if a > b else square * share)
+    one = np.float32(1.0)
+    for i in range(0, len(wanted), LANES):
+        a, b = load(wanted, i), load(unwanted, i)
+        high = where_less(a, b, b, a)
+        ratio = where_less(high, SILENT, one, where_less(a, b, a, b) / high)
+        square = ratio * ratio
+        share = where_less(b, a, one, square) / (one + square)
+        real, imaginary = load_complex(spectrum, 2 * i)
+        store_complex(part, 2 * i, share * real, share * imaginary)
 
 
 @kernel("UniTuple(f8, 4)(f4[:, ::1], f4[:, ::1], f4[:, ::1], i8, i8)", rounding=ANY_ORDER)

@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genre.features.compiled import FINITE, LANES, inline, kernel, shared
+from genre.features.compiled import FINITE, inline, kernel, shared
+from genre.features.lanes import LANES, load, store, where_less, zipped
 
 WIDTH = 31  # frames or bins: librosa's default for the harmonic/percussive separation
 REACH = WIDTH // 2
@@ -26,21 +27,21 @@ SPAN = WIDTH + GROUP - 1  # values that the windows of a group reach into
 Magnitudes = npt.NDArray[np.float32]
 
 
-def over_frequency(magnitudes: Magnitudes) -> Magnitudes:
-    """Return the running medians over the bins of each frame."""
-    medians = np.empty_like(magnitudes)
-    _over_frequency(_flat(magnitudes), _mirror(magnitudes.shape[1]), _flat(medians))
-    return medians
+def over_frequency(magnitudes: Magnitudes, out: Magnitudes | None = None) -> Magnitudes:
+    """Return the running medians over the bins of each frame, in `out` if given."""
+    out = np.empty_like(magnitudes) if out is None else out
+    _over_frequency(_flat(magnitudes), _mirror(magnitudes.shape[1]), _flat(out))
+    return out
 
 
-def over_time(magnitudes: Magnitudes, n_frames: int) -> Magnitudes:
-    """Return the running medians over the first `n_frames` frames of each bin.
+def over_time(magnitudes: Magnitudes, n_frames: int, out: Magnitudes | None = None) -> Magnitudes:
+    """Return the running medians over the first `n_frames` frames of each bin, in `out` if given.
 
     What stands in the lanes after them is undefined.
     """
-    medians = np.empty_like(magnitudes)
-    _over_time(_flat(magnitudes), _mirror(n_frames), n_frames, _flat(medians))
-    return medians
+    out = np.empty_like(magnitudes) if out is None else out
+    _over_time(_flat(magnitudes), _mirror(n_frames), n_frames, _flat(out))
+    return out
 
 
 def _flat(magnitudes: Magnitudes) -> Magnitudes:
@@ -55,17 +56,17 @@ def _mirror(n: int) -> npt.NDArray[np.int64]:
 
 @inline
 def _sort2(a, b):  # type: ignore[no-untyped-def]
-    return (a, b) if a < b else (b, a)
+    return where_less(a, b, a, b), where_less(a, b, b, a)
 
 
 @inline
 def _low(a, b):  # type: ignore[no-untyped-def]
-    return a if a < b else b
+    return where_less(a, b, a, b)
 
 
 @inline
 def _high(a, b):  # type: ignore[no-untyped-def]
-    return b if a < b else a
+    return where_less(a, b, b, a)
 
 
 @inline
@@ -145,53 +146,56 @@ def _middle1(x, y):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _at(rows, row, lane):  # type: ignore[no-untyped-def]
-    return rows[row * LANES + lane]
+def _at(rows, row):  # type: ignore[no-untyped-def]
+    return load(rows, row * LANES)
 
 
 @inline
-def _sorted2(rows, row, lane):  # type: ignore[no-untyped-def]
-    return _sort2(_at(rows, row, lane), _at(rows, row + 1, lane))
+def _sorted2(rows, row):  # type: ignore[no-untyped-def]
+    return _sort2(_at(rows, row), _at(rows, row + 1))
 
 
 @inline
-def _sorted4(rows, row, lane):  # type: ignore[no-untyped-def]
-    return _merge2(_sorted2(rows, row, lane), _sorted2(rows, row + 2, lane))
+def _sorted4(rows, row):  # type: ignore[no-untyped-def]
+    return _merge2(_sorted2(rows, row), _sorted2(rows, row + 2))
 
 
 @inline
-def _sorted8(rows, row, lane):  # type: ignore[no-untyped-def]
-    return _merge4(_sorted4(rows, row, lane), _sorted4(rows, row + 4, lane))
+def _sorted8(rows, row):  # type: ignore[no-untyped-def]
+    return _merge4(_sorted4(rows, row), _sorted4(rows, row + 4))
 
 
 @inline
-def _two(rows, first, shared, lane):  # type: ignore[no-untyped-def]
+def _two(rows, first, shared):  # type: ignore[no-untyped-def]
     """Write the medians of the two windows from `first` on; `shared` is what both still hold."""
-    rows[first * LANES + lane] = _middle1(shared, _at(rows, first, lane))
-    rows[(first + 1) * LANES + lane] = _middle1(shared, _at(rows, first + WIDTH, lane))
+    one = _middle1(shared, _at(rows, first))
+    two = _middle1(shared, _at(rows, first + WIDTH))
+    store(rows, first * LANES, one)
+    store(rows, (first + 1) * LANES, two)
 
 
 @inline
-def _four(rows, first, shared, lane):  # type: ignore[no-untyped-def]
-    _two(rows, first, _middle2(shared, _sorted2(rows, first + 1, lane)), lane)
-    _two(rows, first + 2, _middle2(shared, _sorted2(rows, first + WIDTH, lane)), lane)
+def _four(rows, first, shared):  # type: ignore[no-untyped-def]
+    _two(rows, first, _middle2(shared, _sorted2(rows, first + 1)))
+    _two(rows, first + 2, _middle2(shared, _sorted2(rows, first + WIDTH)))
 
 
 @inline
-def _eight(rows, first, shared, lane):  # type: ignore[no-untyped-def]
-    _four(rows, first, _middle4(shared, _sorted4(rows, first + 3, lane)), lane)
-    _four(rows, first + 4, _middle4(shared, _sorted4(rows, first + WIDTH, lane)), lane)
+def _eight(rows, first, shared):  # type: ignore[no-untyped-def]
+    _four(rows, first, _middle4(shared, _sorted4(rows, first + 3)))
+    _four(rows, first + 4, _middle4(shared, _sorted4(rows, first + WIDTH)))
 
 
 @shared
-def _in_place(rows):  # type: ignore[no-untyped-def]
+def _in_place(rows, n_groups):  # type: ignore[no-untyped-def]
     """Put the median of each 31 rows in the place of their first; `rows` is flat, row by row."""
-    for start in range(0, len(rows) - (SPAN - 1) * LANES, GROUP * LANES):
-        group = rows[start : start + SPAN * LANES]
-        for lane in range(LANES):
-            core = _merge8(_sorted8(group, 15, lane), _sorted8(group, 23, lane))
-            _eight(group, 0, _middle8(core, _sorted8(group, 7, lane)), lane)
-            _eight(group, 8, _middle8(core, _sorted8(group, WIDTH, lane)), lane)
+    for group in range(n_groups):
+        first = group * GROUP
+        core = _merge8(_sorted8(rows, first + 15), _sorted8(rows, first + 23))
+        low = _middle8(core, _sorted8(rows, first + 7))
+        high = _middle8(core, _sorted8(rows, first + WIDTH))
+        _eight(rows, first, low)
+        _eight(rows, first + 8, high)
 
 
 @inline
@@ -199,26 +203,55 @@ def _reflect(rows, mirror, n):  # type: ignore[no-untyped-def]
     """Fill the places around the `n` rows that start at `REACH`."""
     for place in range(len(mirror)):
         if not REACH <= place < REACH + n:
-            source = (REACH + mirror[place]) * LANES
-            for lane in range(LANES):
-                rows[place * LANES + lane] = rows[source + lane]
+            store(rows, place * LANES, _at(rows, REACH + mirror[place]))
 
 
 @inline
-def _interleave4(x, y):  # type: ignore[no-untyped-def]
-    quarter = LANES * LANES // 4
-    for i in range(quarter):
-        y[4 * i] = x[i]
-        y[4 * i + 1] = x[i + quarter]
-        y[4 * i + 2] = x[i + 2 * quarter]
-        y[4 * i + 3] = x[i + 3 * quarter]
+def _shuffle(x):  # type: ignore[no-untyped-def]
+    return (
+        zipped(x[0], x[8])
+        + zipped(x[1], x[9])
+        + zipped(x[2], x[10])
+        + zipped(x[3], x[11])
+        + zipped(x[4], x[12])
+        + zipped(x[5], x[13])
+        + zipped(x[6], x[14])
+        + zipped(x[7], x[15])
+    )
 
 
 @inline
-def _turn(x, between, y):  # type: ignore[no-untyped-def]
-    """Transpose a square of LANES by LANES: each interleaving turns a place's bits by two."""
-    _interleave4(x, between)
-    _interleave4(between, y)
+def _four_rows(x, first):  # type: ignore[no-untyped-def]
+    return (
+        load(x, first),
+        load(x, first + LANES),
+        load(x, first + 2 * LANES),
+        load(x, first + 3 * LANES),
+    )
+
+
+@inline
+def _put_four(y, start, a, b, c, d):  # type: ignore[no-untyped-def]
+    store(y, start, a)
+    store(y, start + LANES, b)
+    store(y, start + 2 * LANES, c)
+    store(y, start + 3 * LANES, d)
+
+
+@inline
+def _turn(x, first, y, start):  # type: ignore[no-untyped-def]
+    """Write the sixteen rows of `x` from `first` on as columns, which are rows of `y`."""
+    rows = (
+        _four_rows(x, first)
+        + _four_rows(x, first + 4 * LANES)
+        + _four_rows(x, first + 8 * LANES)
+        + _four_rows(x, first + 12 * LANES)
+    )
+    rows = _shuffle(_shuffle(_shuffle(_shuffle(rows))))
+    _put_four(y, start, rows[0], rows[1], rows[2], rows[3])
+    _put_four(y, start + 4 * LANES, rows[4], rows[5], rows[6], rows[7])
+    _put_four(y, start + 8 * LANES, rows[8], rows[9], rows[10], rows[11])
+    _put_four(y, start + 12 * LANES, rows[12], rows[13], rows[14], rows[15])
 
 
 @kernel("void(f4[:, ::1], i8[::1], f4[:, ::1])", rounding=FINITE)
@@ -229,7 +262,7 @@ def _over_frequency(magnitudes, mirror, medians):  # type: ignore[no-untyped-def
         for i in range(size):
             rows[REACH * LANES + i] = magnitudes[block, i]
         _reflect(rows, mirror, size // LANES)
-        _in_place(rows)
+        _in_place(rows, (len(mirror) - 2 * REACH) // GROUP)
         for i in range(size):
             medians[block, i] = rows[i]
 
@@ -238,19 +271,12 @@ def _over_frequency(magnitudes, mirror, medians):  # type: ignore[no-untyped-def
 def _over_time(magnitudes, mirror, n_frames, medians):  # type: ignore[no-untyped-def]
     n_blocks, size = magnitudes.shape
     square = LANES * LANES
-    rows = np.zeros(max(len(mirror), REACH + n_blocks * LANES) * LANES, np.float32)
-    part, between = np.zeros(square, np.float32), np.empty(square, np.float32)
-    for first in range(0, size, square):
-        n = min(square, size - first)
+    rows = np.zeros(len(mirror) * LANES, np.float32)
+    for place in range(0, size, square):
+        first = min(place, size - square)
         for block in range(n_blocks):
-            start = (REACH + block * LANES) * LANES
-            for i in range(n):
-                part[i] = magnitudes[block, first + i]
-            _turn(part, between, rows[start : start + square])
+            _turn(magnitudes[block], first, rows, REACH * LANES + block * square)
         _reflect(rows, mirror, n_frames)
-        _in_place(rows[: len(mirror) * LANES])
+        _in_place(rows, n_blocks)
         for block in range(n_blocks):
-            start = block * square
-            _turn(rows[start : start + square], between, part)
-            for i in range(n):
-                medians[block, first + i] = part[i]
+            _turn(rows, block * square, medians[block], first)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.features import filters
-from genre.features.compiled import FINITE, LANES, kernel
+from genre.features.compiled import FINITE, kernel
 from genre.features.filters import A4, N_CHROMA
+from genre.features.lanes import LANES, any_less, load, spread, store, where_less
 from genre.features.spectrum import Frames, Magnitudes
 
 LOWEST, HIGHEST = 150.0, 4000.0  # Hz: where librosa's `piptrack` looks for peaks
@@ -72,42 +73,37 @@ def chroma(
 def _peaks(magnitudes, n_frames, low, high, sr, n_fft, pitch, height):  # type: ignore[no-untyped-def]
     n_blocks, size = magnitudes.shape
     last = size // LANES - 1
-    greatest = np.empty(LANES, np.float32)
+    thresholds = np.empty(LANES, np.float32)
     found = 0
     for block in range(n_blocks):
-        for j in range(LANES):
-            greatest[j] = 0.0
+        magnitude = magnitudes[block]
+        greatest = spread(np.float32(0.0))
         for k in range(last + 1):
-            row = magnitudes[block, k * LANES : (k + 1) * LANES]
-            for j in range(LANES):
-                greatest[j] = greatest[j] if greatest[j] > row[j] else row[j]
-        for j in range(LANES):
-            greatest[j] = THRESHOLD * (greatest[j] * greatest[j])
-        n_lanes = min(LANES, n_frames - block * LANES)
+            value = load(magnitude, k * LANES)
+            greatest = where_less(greatest, value, value, greatest)
+        threshold = THRESHOLD * (greatest * greatest)
+        store(thresholds, 0, threshold)
         for k in range(max(low, 1), high):
-            row = magnitudes[block, (k - 1) * LANES : (k + 2) * LANES]
-            for j in range(n_lanes):
-                here = row[LANES + j] * row[LANES + j]
-                if not here > greatest[j]:
+            value = load(magnitude, k * LANES)
+            if not any_less(threshold, value * value):
+                continue
+            for j in range(k * LANES, k * LANES + min(LANES, n_frames - block * LANES)):
+                here = magnitude[j] * magnitude[j]
+                below = magnitude[j - LANES] * magnitude[j - LANES]
+                if not (here > thresholds[j - k * LANES] and here > below):
                     continue
-                below = row[j] * row[j]
-                if not here > below:
-                    continue
-                if k == last:
-                    pitch[found], height[found] = np.float32(k) * sr / n_fft, here
-                    found += 1
-                    continue
-                above = row[2 * LANES + j] * row[2 * LANES + j]
-                if not here >= above:
-                    continue
-                curve = np.float64(above + below) - 2.0 * np.float64(here)
-                slope = np.float64(above - below) / 2.0
-                shift = np.float32(0.0)
-                if abs(slope) < abs(curve):
-                    shift = np.float32(-slope / curve)
-                gradient = (above - below) / np.float32(2.0)
+                shift = rise = np.float32(0.0)
+                if k < last:
+                    above = magnitude[j + LANES] * magnitude[j + LANES]
+                    if here < above:
+                        continue
+                    curve = np.float64(above + below) - 2.0 * np.float64(here)
+                    slope = np.float64(above - below) / 2.0
+                    if abs(slope) < abs(curve):
+                        shift = np.float32(-slope / curve)
+                    rise = np.float32(0.5) * ((above - below) / np.float32(2.0))
                 pitch[found] = (np.float64(k) + np.float64(shift)) * sr / n_fft
-                height[found] = here + (np.float32(0.5) * gradient) * shift
+                height[found] = here + rise * shift
                 found += 1
     return found
 
@@ -115,24 +111,15 @@ def _peaks(magnitudes, n_frames, low, high, sr, n_fft, pitch, height):  # type: 
 @kernel("void(f4[:, ::1], f4[:, ::1], f4[:, ::1])", rounding=FINITE)
 def _chroma(magnitudes, bank, raw):  # type: ignore[no-untyped-def]
     n_chroma, n_bins = bank.shape
-    sums = np.empty(n_chroma * LANES, np.float32)
     for block in range(len(magnitudes)):
-        for i in range(len(sums)):
-            sums[i] = 0.0
-        for k in range(0, n_bins - 3, 4):
-            rows = magnitudes[block, k * LANES : (k + 4) * LANES]
-            for c in range(n_chroma):
-                total = sums[c * LANES : (c + 1) * LANES]
-                w, x, y, z = bank[c, k], bank[c, k + 1], bank[c, k + 2], bank[c, k + 3]
-                for j in range(LANES):
-                    p, q = rows[j], rows[LANES + j]
-                    r, s = rows[2 * LANES + j], rows[3 * LANES + j]
-                    total[j] += (w * (p * p) + x * (q * q)) + (y * (r * r) + z * (s * s))
-        for k in range(n_bins - n_bins % 4, n_bins):
-            row = magnitudes[block, k * LANES : (k + 1) * LANES]
-            for c in range(n_chroma):
-                for j in range(LANES):
-                    sums[c * LANES + j] += bank[c, k] * (row[j] * row[j])
-        for c in range(n_chroma):
-            for j in range(LANES):
-                raw[c, block * LANES + j] = sums[c * LANES + j]
+        for first in range(0, n_chroma, 4):
+            a = b = c = d = spread(np.float32(0.0))
+            for k in range(n_bins):
+                value = load(magnitudes[block], k * LANES)
+                power = value * value
+                a += bank[first, k] * power
+                b += bank[first + 1, k] * power
+                c += bank[first + 2, k] * power
+                d += bank[first + 3, k] * power
+            for number, total in enumerate((a, b, c, d)):
+                store(raw[first + number], block * LANES, total)

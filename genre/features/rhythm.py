@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from genre.errors import InputError
 from genre.features import filters, fourier
-from genre.features.compiled import FINITE, LANES, kernel
+from genre.features.compiled import FINITE, kernel
+from genre.features.lanes import LANES, load, load_complex, spread, store, wide
 
 ONSET_N_FFT = 2048  # samples: `librosa.beat.beat_track` has no other
 LAG = 1  # frames between the spectra that are compared
@@ -58,15 +59,14 @@ def tempo(envelope: Envelope, sr: float, hop_length: int) -> float:
     ramped = np.zeros(max(n_blocks * LANES + width, len(envelope) + 2 * reach), np.float32)
     ramped[: len(envelope) + 2 * reach] = np.pad(envelope, reach, "linear_ramp", end_values=0)
     plan = fourier.plan(lags.n_fft)
-    x = np.zeros(lags.n_fft * LANES)
+    x, energy = np.empty(lags.n_fft * LANES), np.empty(LANES)
     spectrum = np.empty((plan.n_bins, LANES), np.complex128)
-    power = np.zeros(plan.n_bins)
+    real, power = spectrum.view(np.float64).reshape(-1), np.zeros(plan.n_bins * LANES)
     for block in range(n_blocks):
-        n_lanes = min(LANES, len(envelope) - block * LANES)
-        energy = _window(ramped[block * LANES :], filters.hann(width), n_lanes, x)
+        _window(ramped[block * LANES :], filters.hann(width), x, energy)
         fourier.forward(x, spectrum, plan)
-        _add_power(spectrum, energy, power)
-    mean = np.fft.irfft(power, lags.n_fft)[:width] / len(envelope)
+        _add_power(real, energy, len(envelope) - block * LANES, power)
+    mean = np.fft.irfft(power.reshape(-1, LANES).sum(axis=1), lags.n_fft)[:width] / len(envelope)
     return float(lags.bpm[np.argmax(np.log1p(1e6 * mean) + lags.log_prior)])
 
 
@@ -122,7 +122,7 @@ def _median_rise(mel, rise):  # type: ignore[no-untyped-def]
                 below += np.int32(bits[band] < trial)
             if below <= middle:
                 upper = trial
-        lower, below = np.int32(0), 0
+        lower, below = np.int32(0), np.int32(0)
         for band in range(n_bands):
             if bits[band] < upper:
                 below += 1
@@ -134,33 +134,28 @@ def _median_rise(mel, rise):  # type: ignore[no-untyped-def]
         rise[frame - 1] = (gains[0] + high) / np.float32(2.0)
 
 
-@kernel("f8[::1](f4[::1], f8[::1], i8, f8[::1])", rounding=FINITE)
-def _window(envelope, window, n_lanes, x):  # type: ignore[no-untyped-def]
-    """Write the windowed stretches from each lane on to `x`; return their energies."""
-    energy = np.zeros(LANES)
-    for i in range(len(window) * LANES, len(x)):
-        x[i] = 0.0
+@kernel("void(f4[::1], f8[::1], f8[::1], f8[::1])", rounding=FINITE)
+def _window(envelope, window, x, energy):  # type: ignore[no-untyped-def]
+    """Write the windowed stretches from each lane on to `x`, and their energies."""
+    total = zero = spread(0.0)
     for n in range(len(window)):
-        row, source = x[n * LANES : (n + 1) * LANES], envelope[n : n + LANES]
-        for j in range(LANES):
-            value = window[n] * source[j]
-            row[j] = value
-            energy[j] += value * value
-    for j in range(n_lanes, LANES):
-        energy[j] = 0.0
-    return energy
+        value = window[n] * wide(load(envelope, n))
+        store(x, n * LANES, value)
+        total += value * value
+    for n in range(len(window), len(x) // LANES):
+        store(x, n * LANES, zero)
+    store(energy, 0, total)
 
 
-@kernel("void(c16[:, ::1], f8[::1], f8[::1])", rounding=FINITE)
-def _add_power(spectrum, energy, power):  # type: ignore[no-untyped-def]
-    """Add the power spectra, each divided by its signal's energy, over the lanes."""
-    scale = np.zeros(LANES)
-    for j in range(LANES):
-        if energy[j] > 0.0:
-            scale[j] = 1.0 / energy[j] if energy[j] >= SILENT else 1.0
-    for k in range(len(power)):
-        total = 0.0
-        for j in range(LANES):
-            value = spectrum[k, j]
-            total += scale[j] * (value.real * value.real + value.imag * value.imag)
-        power[k] += total
+@kernel("void(f8[::1], f8[::1], i8, f8[::1])", rounding=FINITE)
+def _add_power(spectrum, energy, n_lanes, power):  # type: ignore[no-untyped-def]
+    """Add the power spectra of the first lanes, each divided by its energy, to those before."""
+    for lane in range(LANES):
+        if lane >= n_lanes:
+            energy[lane] = 0.0
+        else:
+            energy[lane] = 1.0 / energy[lane] if energy[lane] >= SILENT else 1.0
+    scale = load(energy, 0)
+    for i in range(0, len(power), LANES):
+        real, imaginary = load_complex(spectrum, 2 * i)
+        store(power, i, load(power, i) + scale * (real * real + imaginary * imaginary))

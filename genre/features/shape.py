@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.features import filters
-from genre.features.compiled import FINITE, LANES, kernel
+from genre.features.compiled import FINITE, kernel
+from genre.features.lanes import LANES, load, spread, store, where_less, wide
 from genre.features.spectrum import Frames, Magnitudes
 
 ROLL_PERCENT = np.float32(0.85)  # librosa's default
@@ -27,15 +28,15 @@ def shape(magnitudes: Magnitudes, sr: float, frames: Frames) -> tuple[Series, Se
     frame on the edge between two bins falls on the same side.
     """
     n = frames.n_blocks * LANES
-    moments, below = np.empty((n, 3)), np.empty(n, np.int64)
+    moments, below = np.empty((3, n)), np.empty(n, np.float32)
     _moments(magnitudes.reshape(frames.n_blocks, -1), moments)
     _bins_below(magnitudes.reshape(frames.n_blocks, -1), below)
-    total, first, second = moments[: frames.n_frames].T
+    total, first, second = moments[:, : frames.n_frames]
     total = np.where(total < SILENT, 1.0, total)
     hz_per_bin = sr / frames.n_fft
     centroid = first / total
     bandwidth = np.sqrt(np.maximum(second / total - centroid**2, 0.0))
-    rolloff = filters.frequencies(sr, frames.n_fft)[below[: frames.n_frames]]
+    rolloff = filters.frequencies(sr, frames.n_fft)[below[: frames.n_frames].astype(np.intp)]
     return centroid * hz_per_bin, bandwidth * hz_per_bin, rolloff
 
 
@@ -44,37 +45,29 @@ def _moments(magnitudes, moments):  # type: ignore[no-untyped-def]
     """Sum each frame's magnitudes, and the same times the bin's number once and twice."""
     n_blocks, size = magnitudes.shape
     for block in range(n_blocks):
-        sums = np.zeros(3 * LANES)
+        total = first = second = spread(0.0)
         for k in range(size // LANES):
-            row = magnitudes[block, k * LANES : (k + 1) * LANES]
             number = np.float64(k)
-            square = number * number
-            for j in range(LANES):
-                value = np.float64(row[j])
-                sums[j] += value
-                sums[LANES + j] += number * value
-                sums[2 * LANES + j] += square * value
-        for j in range(LANES):
-            for moment in range(3):
-                moments[block * LANES + j, moment] = sums[moment * LANES + j]
+            value = wide(load(magnitudes[block], k * LANES))
+            total += value
+            first += number * value
+            second += (number * number) * value
+        for moment, value in enumerate((total, first, second)):
+            store(moments[moment], block * LANES, value)
 
 
-@kernel("void(f4[:, ::1], i8[::1])", rounding=FINITE)
+@kernel("void(f4[:, ::1], f4[::1])", rounding=FINITE)
 def _bins_below(magnitudes, below):  # type: ignore[no-untyped-def]
     """Count the bins at which the running sum of a frame has not reached its threshold."""
     n_blocks, size = magnitudes.shape
+    zero, one = np.float32(0.0), np.float32(1.0)
     for block in range(n_blocks):
-        total = np.zeros(LANES, np.float32)
+        total = spread(zero)
         for k in range(size // LANES):
-            row = magnitudes[block, k * LANES : (k + 1) * LANES]
-            for j in range(LANES):
-                total[j] += row[j]
-        # One array, so that the compiler sees that its parts do not overlap.
-        both = np.zeros(2 * LANES, np.float32)
+            total += load(magnitudes[block], k * LANES)
+        threshold = ROLL_PERCENT * total
+        running = count = spread(zero)
         for k in range(size // LANES):
-            row = magnitudes[block, k * LANES : (k + 1) * LANES]
-            for j in range(LANES):
-                both[j] += row[j]
-                both[LANES + j] += np.float32(both[j] < ROLL_PERCENT * total[j])
-        for j in range(LANES):
-            below[block * LANES + j] = np.int64(both[LANES + j])
+            running += load(magnitudes[block], k * LANES)
+            count += where_less(running, threshold, one, zero)
+        store(below, block * LANES, count)

@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.features import filters, fourier
-from genre.features.compiled import ANY_ORDER, FINITE, LANES, kernel
+from genre.features.compiled import ANY_ORDER, FINITE, kernel
+from genre.features.lanes import LANES, load, store, wide
 
 Spectrum = npt.NDArray[np.complex64]
 Magnitudes = npt.NDArray[np.float32]
+Spectra = tuple[Spectrum, Magnitudes]
 
 
 @dataclass(frozen=True)
@@ -58,34 +60,51 @@ class Frames:
         return max(self.n_blocks * LANES + reach, covered)
 
 
-def pad(y: npt.NDArray[np.float32], frames: Frames) -> npt.NDArray[np.float32]:
-    """Return the padded signal, shape=(n_columns * hop_length,)."""
-    padded = np.zeros(frames.n_columns * frames.hop_length, np.float32)
+def pad(
+    y: npt.NDArray[np.float32], frames: Frames, out: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return the padded signal, shape=(n_columns * hop_length,).
+
+    `out`: where to write it, zero outside the signal.
+    """
+    padded = np.zeros(frames.n_columns * frames.hop_length, np.float32) if out is None else out
     padded[frames.padding : frames.padding + len(y)] = y
     return padded
 
 
-def columns(padded: npt.NDArray[np.float32], frames: Frames) -> npt.NDArray[np.float32]:
-    """Return the columns of a padded signal."""
-    turned = np.empty((frames.hop_length, frames.n_columns), np.float32)
-    _transpose(padded.reshape(frames.n_columns, frames.hop_length), turned)
-    return turned
+def columns(
+    padded: npt.NDArray[np.float32], frames: Frames, out: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return the columns of a padded signal, in `out` if given."""
+    if out is None:
+        out = np.empty((frames.hop_length, frames.n_columns), np.float32)
+    _transpose(padded.reshape(frames.n_columns, frames.hop_length), out)
+    return out
 
 
-def stft(samples: npt.NDArray[np.float32], frames: Frames) -> tuple[Spectrum, Magnitudes]:
+def stft(samples: npt.NDArray[np.float32], frames: Frames, out: Spectra | None = None) -> Spectra:
     """Return the spectrum of a signal given as columns, and its magnitudes.
 
-    As `librosa.stft` with its defaults: computed in float64, kept as complex64.
+    As `librosa.stft` with its defaults: computed in float64, kept as complex64. `out`: where to
+    write them.
     """
-    shape = (frames.n_blocks, frames.n_bins, LANES)
-    spectrum, magnitudes = np.empty(shape, np.complex64), np.empty(shape, np.float32)
+    spectrum, magnitudes = out = out or spectra(frames)
     plan, window = fourier.plan(frames.n_fft), filters.hann(frames.n_fft)
     x = np.empty(frames.n_fft * LANES)
     for block in range(frames.n_blocks):
-        _load(samples, window, block * LANES, min(LANES, frames.n_frames - block * LANES), x)
+        _load(samples, window, block * LANES, x)
+        n_lanes = frames.n_frames - block * LANES
+        if n_lanes < LANES:
+            x.reshape(-1, LANES)[:, n_lanes:] = 0.0
         fourier.forward(x, spectrum[block], plan)
         np.abs(spectrum[block], out=magnitudes[block])
-    return spectrum, magnitudes
+    return out
+
+
+def spectra(frames: Frames) -> Spectra:
+    """Return the arrays for a spectrum and its magnitudes, not filled in."""
+    shape = (frames.n_blocks, frames.n_bins, LANES)
+    return np.empty(shape, np.complex64), np.empty(shape, np.float32)
 
 
 def overlap_add(
@@ -118,28 +137,20 @@ def _transpose(rows, turned):  # type: ignore[no-untyped-def]
                 turned[c, r] = rows[r, c]
 
 
-@kernel("void(f4[:, ::1], f8[::1], i8, i8, f8[::1])", rounding=FINITE)
-def _load(samples, window, first, n_lanes, x):  # type: ignore[no-untyped-def]
+@kernel("void(f4[:, ::1], f8[::1], i8, f8[::1])", rounding=FINITE)
+def _load(samples, window, first, x):  # type: ignore[no-untyped-def]
     hop_length = len(samples)
     for n in range(len(window)):
-        column = first + n // hop_length
-        source = samples[n % hop_length, column : column + LANES]
-        frame = x[n * LANES : (n + 1) * LANES]
-        for j in range(LANES):
-            frame[j] = window[n] * source[j]
-        for j in range(n_lanes, LANES):
-            frame[j] = 0.0
+        row = samples[n % hop_length]
+        store(x, n * LANES, window[n] * wide(load(row, first + n // hop_length)))
 
 
 @kernel("void(f4[::1], f4[::1], i8, f4[:, ::1])", rounding=FINITE)
 def _add(x, window, first, sums):  # type: ignore[no-untyped-def]
     hop_length = len(sums)
     for n in range(len(window)):
-        column = first + n // hop_length
-        target = sums[n % hop_length, column : column + LANES]
-        frame = x[n * LANES : (n + 1) * LANES]
-        for j in range(LANES):
-            target[j] += window[n] * frame[j]
+        row, column = sums[n % hop_length], first + n // hop_length
+        store(row, column, load(row, column) + window[n] * load(x, n * LANES))
 
 
 @kernel("void(f4[::1], i8, f4[:, ::1])", rounding=ANY_ORDER)
