@@ -19,9 +19,10 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from genre.errors import CollectionError, GenreError
 
@@ -31,7 +32,11 @@ DEFAULT_GIGABYTES = 100.0  # unpacked, or downloaded
 MOST_FILES = 200_000
 MOST_RATIO = 200  # unpacked bytes for each byte of the archive; audio stays near 1
 RATIO_FREE_BYTES = 64 * 10**6  # up to which the ratio does not matter
-COMPRESSIONS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\x00": lzma.LZMAFile}
+COMPRESSIONS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -156,6 +161,8 @@ def _unpack_tar(archive: Path, folder: Path, meter: Meter) -> None:
                     source = packed.extractfile(entry)
                     assert source is not None  # a plain file has content
                     _write(source, target, archive, meter)
+        while metered.read(BLOCK_BYTES):  # to the checksum, which comes last
+            pass
 
 
 class _MeteredStream(io.RawIOBase):
@@ -177,7 +184,7 @@ def _decompressed(file: BinaryIO) -> IO[bytes]:
     file.seek(0)
     for magic, reader in COMPRESSIONS.items():
         if start.startswith(magic):
-            opened: IO[bytes] = reader(file)
+            opened: IO[bytes] = reader(file, "rb")
             return opened
     return file
 

@@ -1,0 +1,243 @@
+"""Archives: recognised by content, unpacked without trust, and added like folders."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import os
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from folders import left_behind, rows_in, songs_in, write_tree
+
+from genre import archives
+from genre.archives import Limits, is_archive, unpack
+from genre.collection import add
+from genre.errors import CollectionError
+
+SONGS = {
+    "blues/a.mp3": b"A" * 2000,
+    "rock/deep/c.wav": b"C",
+    "manifest.csv": b"path,artist\nblues/a.mp3,Ann\n",
+}
+SUFFIXES = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
+
+
+def pack(path: Path, files: dict[str, bytes], *, within: str = "") -> Path:
+    """An archive of the kind that the suffix says."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, content in files.items():
+                packed.writestr(within + name, content)
+    else:
+        kind = path.suffix[1:] if path.suffix != ".tar" else ""
+        with tarfile.open(path, f"w:{kind}") as packed:  # type: ignore[call-overload]
+            for name, content in files.items():
+                entry = tarfile.TarInfo(within + name)
+                entry.size = len(content)
+                packed.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def tar_of(path: Path, *entries: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w") as packed:
+        for entry in entries:
+            packed.addfile(entry)
+    return path
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, link
+    return made
+
+
+def refused(archive: Path, tmp_path: Path, message: str, limits: Limits | None = None) -> None:
+    """Assert that adding `archive` is refused with `message` and writes nothing anywhere."""
+    root = tmp_path / "project"
+    outside = set(tmp_path.iterdir()) | {root}
+    with pytest.raises(CollectionError, match=message):
+        add(archive, root, limits=limits)
+    assert not (root / "data/raw").exists()
+    assert left_behind(root) == []
+    assert set(tmp_path.iterdir()) == outside
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("within", ["", "my music/"])
+def test_an_archive_is_added_like_the_folder_it_holds(
+    tmp_path: Path, suffix: str, within: str
+) -> None:
+    archive = pack(tmp_path / f"songs.{suffix}", SONGS, within=within)
+    unnamed = archive.rename(tmp_path / "no suffix at all")  # told by its content
+    added = add(unnamed, tmp_path)
+    assert added.added == ("blues/a.mp3", "rock/deep/c.wav")
+    assert songs_in(tmp_path) == {name: SONGS[name] for name in added.added}
+    assert rows_in(tmp_path)["blues/a.mp3"]["artist"] == "Ann"
+    assert unnamed.exists()
+    assert add(unnamed, tmp_path).already == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"blues/a.mp3": b"1", "blues/b.mp3": b"2"}, {"blues/a.mp3", "blues/b.mp3"}),
+        ({"all/blues/a.mp3": b"1", "all/readme.txt": b""}, {"blues/a.mp3"}),
+        ({"all/blues/a.mp3": b"1", "readme.txt": b""}, {"blues/a.mp3"}),
+        ({"all/blues/a.mp3": b"1", "__MACOSX/all/blues/._a.mp3": b"2"}, {"blues/a.mp3"}),
+        ({"all/a.mp3": b"1", "all/manifest.csv": b"path,genre\na.mp3,jazz\n"}, {"jazz/a.mp3"}),
+        ({"jazz/a.mp3": b"1", "manifest.csv": b"path\njazz/a.mp3\n"}, {"jazz/a.mp3"}),
+    ],
+)
+def test_one_wrapping_folder_is_looked_through_and_one_genre_is_not(
+    tmp_path: Path, files: dict[str, bytes], expected: set[str]
+) -> None:
+    add(pack(tmp_path / "songs.zip", files), tmp_path)
+    assert set(songs_in(tmp_path)) == expected
+
+
+def test_separators_of_another_system_in_a_zip_are_folders(tmp_path: Path) -> None:
+    add(pack(tmp_path / "songs.zip", {"blues\\a.mp3": b"1"}), tmp_path)
+    assert set(songs_in(tmp_path)) == {"blues/a.mp3"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name"),
+    [
+        *itertools.product(
+            ("zip", "tar.gz"),
+            ("../evil.mp3", "blues/../../evil.mp3", "/tmp/evil.mp3", "C:/evil.mp3"),
+        ),
+        ("zip", "..\\evil.mp3"),  # in a tar a backslash is part of the name
+    ],
+)
+def test_an_entry_that_would_land_outside_is_refused(
+    tmp_path: Path, suffix: str, name: str
+) -> None:
+    archive = pack(tmp_path / f"songs.{suffix}", {"blues/a.mp3": b"1", name: b"evil"})
+    refused(archive, tmp_path, "would land outside the target")
+
+
+@pytest.mark.parametrize(
+    ("kind", "link"),
+    [
+        (tarfile.SYMTYPE, "/etc"),
+        (tarfile.SYMTYPE, "a.mp3"),
+        (tarfile.LNKTYPE, "blues/a.mp3"),
+        (tarfile.FIFOTYPE, ""),
+        (tarfile.CHRTYPE, ""),
+    ],
+)
+def test_links_and_devices_in_a_tar_are_refused_wherever_they_lead(
+    tmp_path: Path, kind: bytes, link: str
+) -> None:
+    archive = tar_of(tmp_path / "songs.tar", entry("blues/a.mp3"), entry("blues/b.mp3", kind, link))
+    refused(archive, tmp_path, r"'blues/b.mp3' is a link or a device")
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("blues/b.mp3")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "songs.zip", "w") as packed:
+        packed.writestr("blues/a.mp3", "A")
+        packed.writestr(link, "/etc/passwd")
+    refused(tmp_path / "songs.zip", tmp_path, r"'blues/b.mp3' is a link")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_more_bytes_than_allowed_are_refused(tmp_path: Path, suffix: str) -> None:
+    archive = pack(tmp_path / f"songs.{suffix}", {"blues/a.mp3": os.urandom(300_000)})
+    refused(archive, tmp_path, r"more than 0.0002 GB.*--max-gigabytes", Limits(gigabytes=0.0002))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_more_entries_than_allowed_are_refused(tmp_path: Path, suffix: str) -> None:
+    archive = pack(tmp_path / f"songs.{suffix}", {f"blues/{n}.mp3": b"x" for n in range(11)})
+    refused(archive, tmp_path, "more than 10 entries", Limits(files=10))
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
+def test_a_decompression_bomb_is_refused_before_it_goes_off(tmp_path: Path, suffix: str) -> None:
+    archive = pack(
+        tmp_path / f"bomb.{suffix}", {"blues/a.wav": bytes(archives.RATIO_FREE_BYTES + 1)}
+    )
+    refused(archive, tmp_path, r"more than 200 times its size, as a decompression bomb does")
+
+
+def test_a_bomb_in_the_headers_of_a_tar_is_refused_too(tmp_path: Path) -> None:
+    huge = tarfile.TarInfo("blues/a.mp3")
+    huge.pax_headers = {"comment": "x" * (archives.RATIO_FREE_BYTES + 10_000)}
+    with tarfile.open(tmp_path / "songs.tar.xz", "w:xz", format=tarfile.PAX_FORMAT) as packed:
+        packed.addfile(huge)
+    refused(tmp_path / "songs.tar.xz", tmp_path, "decompression bomb")
+
+
+def test_a_zip_whose_header_lies_about_a_size_is_refused(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "songs.zip", {"blues/a.mp3": b"A" * 5000})
+    content = archive.read_bytes()
+    assert content.count(struct.pack("<I", 5000)) == 2
+    archive.write_bytes(content.replace(struct.pack("<I", 5000), struct.pack("<I", 100)))
+    refused(archive, tmp_path, "is damaged")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_archive_that_is_cut_short_or_damaged_is_refused(tmp_path: Path, suffix: str) -> None:
+    archive = pack(tmp_path / f"songs.{suffix}", {"blues/a.mp3": os.urandom(50_000)})
+    content = archive.read_bytes()
+    damaged = bytearray(content)
+    if suffix in ("zip", "tar.gz", "tar.bz2", "tar.xz"):
+        damaged[30_000] ^= 0xFF  # deep in the song; its checksum comes after it
+        archive.write_bytes(damaged)
+        refused(archive, tmp_path, "is damaged|cannot be unpacked|not an archive")
+    archive.write_bytes(content[:30_000])
+    refused(archive, tmp_path, "is damaged|cannot be unpacked|not an archive")
+
+
+def test_an_encrypted_zip_and_two_entries_of_one_name_are_refused(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "songs.zip", {"blues/a.mp3": b"A" * 100})
+    content = bytearray(archive.read_bytes())
+    content[6] |= 1  # the flag of encryption, in the entry and in the directory
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    archive.write_bytes(content)
+    refused(archive, tmp_path, "cannot be unpacked .*encrypted")
+    twice = tar_of(tmp_path / "songs.tar", entry("blues/a.mp3"), entry("blues/a.mp3"))
+    archive.unlink()
+    refused(twice, tmp_path, "holds two entries called 'a.mp3'")
+
+
+def test_an_archive_with_no_song_in_it_is_refused(tmp_path: Path) -> None:
+    refused(pack(tmp_path / "songs.zip", {"readme.txt": b"hello"}), tmp_path, "holds no songs")
+    (tmp_path / "songs.zip").unlink()
+    refused(
+        pack(tmp_path / "songs.tar", {"a.txt": b"", "x/b.txt": b""}), tmp_path, "holds no songs"
+    )
+
+
+def test_a_wrong_sha256_is_refused_and_the_right_one_is_not(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "songs.zip", SONGS)
+    right = hashlib.sha256(archive.read_bytes()).hexdigest()
+    root = tmp_path / "project"
+    with pytest.raises(CollectionError, match=f"found sha256 {right}, expected {'0' * 64}"):
+        add(archive, root, sha256="0" * 64)
+    with pytest.raises(CollectionError, match="expected 64 hexadecimal digits"):
+        add(archive, root, sha256="123")
+    assert not (root / "data/raw").exists()
+    assert len(add(archive, root, sha256=right.upper()).added) == 2
+
+
+def test_what_is_no_archive_is_not_taken_for_one(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path, {"a.zip": "PK not really", "b.gz": b"\x1f\x8b\x08 no", "c.tar": bytes(512)}
+    )
+    assert not any(is_archive(path) for path in sorted(tmp_path.iterdir()))
+
+
+def test_unpacked_files_are_plain_whatever_the_archive_says_of_them(tmp_path: Path) -> None:
+    made = entry("blues/a.mp3")
+    made.mode = 0o6777
+    unpack(tar_of(tmp_path / "songs.tar", made), tmp_path / "to", Limits())
+    assert (tmp_path / "to/blues/a.mp3").stat().st_mode & 0o7111 == 0

@@ -1,0 +1,170 @@
+"""Adding from a URL, against a server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from folders import left_behind, songs_in
+
+from genre.archives import Limits
+from genre.collection import add, download
+from genre.errors import CollectionError, GenreError
+
+PAGES: dict[str, bytes] = {}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `PAGES`, and what can go wrong."""
+
+    def do_GET(self) -> None:
+        page = self.path.partition("?")[0]
+        if page == "/moved":
+            self.answer(302, b"", Location="/songs.zip")
+        elif page == "/to-file":
+            self.answer(302, b"", Location="file:///etc/passwd")
+        elif page == "/to-ftp":
+            self.answer(302, b"", Location="ftp://127.0.0.1/songs.zip")
+        elif page == "/round":
+            self.answer(302, b"", Location="/round")
+        elif page == "/busy":
+            self.answer(503, b"")
+        elif page == "/short":
+            self.answer(200, b"x" * 10, **{"Content-Length": "1000"})
+        elif page == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(b"x" * 65536)
+            except OSError:
+                pass
+        elif page == "/slow":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.flush()
+            STOP.wait(20)
+        elif page in PAGES:
+            self.answer(200, PAGES[page])
+        else:
+            self.answer(404, b"")
+
+    def answer(self, code: int, content: bytes, **headers: str) -> None:
+        self.send_response(code)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+STOP = threading.Event()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    archive = tmp_path_factory.mktemp("served") / "songs.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("blues/a.mp3", "A" * 1000)
+        packed.writestr("rock/b.mp3", "B")
+    PAGES["/songs.zip"] = archive.read_bytes()
+    PAGES["/page.html"] = b"<html>"
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=served.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{served.server_address[1]}"
+    STOP.set()
+    served.shutdown()
+    served.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def test_an_archive_is_fetched_checked_and_added(server: str, tmp_path: Path) -> None:
+    right = hashlib.sha256(PAGES["/songs.zip"]).hexdigest()
+    said: list[str] = []
+    added = add(f"{server}/songs.zip?key=secret", tmp_path, sha256=right, say=said.append)
+    assert set(songs_in(tmp_path)) == set(added.added) == {"blues/a.mp3", "rock/b.mp3"}
+    assert said[0] == f"Downloading {server}/songs.zip …"
+    assert left_behind(tmp_path) == []
+    assert add(f"{server}/moved", tmp_path, say=said.append).already == 2
+
+
+def test_a_wrong_sha256_is_refused_before_anything_is_unpacked(server: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(CollectionError, match=r"found sha256 .* expected 0000"):
+        add(f"{server}/songs.zip", tmp_path, sha256="0" * 64, say=said.append)
+    assert not any("Unpacking" in line for line in said)
+    assert not (tmp_path / "data/raw").exists()
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "message"),
+    [
+        ("/nowhere", CollectionError, "answers 404"),
+        ("/page.html", CollectionError, "not an archive"),
+        ("/to-file", CollectionError, "'file:///etc/passwd' is not allowed"),
+        ("/to-ftp", CollectionError, "redirects to ftp://.* refused"),
+        ("/round", CollectionError, "302"),
+        ("/endless", CollectionError, "larger than 0.001 GB"),
+        ("/busy", GenreError, "answers 503"),
+        ("/short", GenreError, "broke off after 10 of 1000 bytes"),
+        ("/a b\n", CollectionError, "not an address"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_and_nothing_is_written(
+    server: str, tmp_path: Path, page: str, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(GenreError, match=message) as caught:
+        add(server + page, tmp_path, limits=Limits(gigabytes=0.001))
+    assert type(caught.value) is kind
+    assert not (tmp_path / "data/raw").exists()
+    assert left_behind(tmp_path) == []
+
+
+def test_an_announced_size_beyond_the_limit_is_not_fetched(server: str, tmp_path: Path) -> None:
+    with pytest.raises(CollectionError, match="--max-gigabytes"):
+        add(f"{server}/songs.zip", tmp_path, limits=Limits(gigabytes=1e-7))
+
+
+def test_a_server_that_falls_silent_or_is_not_there_may_be_tried_again(
+    server: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GenreError, match="timed out") as caught:
+        download.fetch(f"{server}/slow", tmp_path / "x", gigabytes=1, timeout=0.3)
+    assert not isinstance(caught.value, CollectionError)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(GenreError, match="cannot be reached"):
+        download.fetch(f"http://127.0.0.1:{port}/x", tmp_path / "x", gigabytes=1)
+
+
+def test_passwords_and_keys_in_an_address_are_not_shown() -> None:
+    shown = download.shown("https://me:secret@example.org:81/music/songs.zip?key=1#part")
+    assert shown == "https://example.org:81/music/songs.zip"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://h/music/songs.zip?x=1", "songs.zip"),
+        ("http://h/..", "archive"),
+        ("http://h/", "archive"),
+        ("http://h/a%2Fb\x1b.zip", "a_2Fb_.zip"),
+    ],
+)
+def test_a_fetched_file_gets_a_safe_name(url: str, name: str) -> None:
+    assert download.file_name(url) == name
