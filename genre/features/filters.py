@@ -31,7 +31,7 @@ def hann(length: int) -> Floats:
 @lru_cache(maxsize=8)
 def frequencies(sr: float, n_fft: int) -> Floats:
     """Centre of each bin in Hz, shape=(1 + n_fft // 2,), as `librosa.fft_frequencies`."""
-    return np.fft.rfftfreq(n_fft, 1.0 / sr)
+    return np.fft.rfftfreq(n_fft, 1.0 / sr).astype(np.float64, copy=False)
 
 
 def _mel_to_hz(mels: Floats) -> Floats:
@@ -95,12 +95,3 @@ def chroma(sr: float, n_fft: int, tuning: float) -> Weights:
     weights *= np.exp(-0.5 * ((semitones / N_CHROMA - centre_octave) / octaves) ** 2)
     from_c = np.roll(weights, -3, axis=0)  # the bank starts at A
     return np.ascontiguousarray(from_c, dtype=np.float32)
-
-
-@lru_cache(maxsize=1)
-def dct(n_coefficients: int) -> Floats:
-    """Orthonormal DCT-II of the mel bands, shape=(n_coefficients, N_MELS), as `scipy.fft.dct`."""
-    angles = np.outer(np.arange(n_coefficients), 2 * np.arange(N_MELS) + 1)
-    table: Floats = np.sqrt(2.0 / N_MELS) * np.cos(np.pi / (2 * N_MELS) * angles)
-    table[0] /= np.sqrt(2.0)
-    return table

@@ -1,9 +1,9 @@
 """Fourier transforms of `LANES` real signals at once.
 
-Conventions: samples lie in one flat array, sample by sample: `x[n * LANES + lane]`. The lengths that are powers of two take a radix-4 transform of half the length
-(each pair of samples is one complex number) in which every operation is done for all lanes: no
-shuffles, and three to four times the speed of a transform of one signal after the other. Any
-other length goes through numpy.
+Conventions: samples lie in one flat array, sample by sample: `x[n * LANES + lane]`. The lengths
+that are powers of two take a radix-4 transform of half the length (each pair of samples is one
+complex number) in which every operation is done for all lanes: no shuffles, and three to four
+times the speed of a transform of one signal after the other. Any other length goes through numpy.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import extending, types
+from numba.extending import models, overload, register_model
 
 LANES = 16  # two 512-bit or four 256-bit registers of float64
 
@@ -24,8 +24,11 @@ FLAGS = ("nnan", "ninf", "nsz", "contract")
 
 Build = Callable[..., Any]
 
+# Functions that kernels call and that are never called otherwise: their types are the compiler's.
+intrinsic: Callable[[Callable[..., Any]], Any] = extending.intrinsic
 
-class Lanes(types.Type):  # type: ignore[misc]
+
+class Lanes(types.Type):
     """The compiler's type of a row of `dtype`."""
 
     def __init__(self, dtype: types.Float) -> None:
@@ -34,10 +37,11 @@ class Lanes(types.Type):  # type: ignore[misc]
 
 
 @register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, lanes: Lanes) -> None:
         element = manager.lookup(lanes.dtype).get_value_type()
-        super().__init__(manager, lanes, ir.VectorType(element, LANES))
+        vector = ir.VectorType(element, LANES)
+        super().__init__(manager, lanes, vector)  # type: ignore[no-untyped-call]
 
 
 def _pointer(context: Any, builder: Any, array: Any, kind: Any, index: Any, vector: Any) -> Any:
@@ -55,12 +59,16 @@ def _spread(context: Any, builder: Any, value: Any, kind: Any, lanes: Lanes) -> 
     return builder.shuffle_vector(first, vector(ir.Undefined), _places([0] * LANES))
 
 
+def _pair(lanes: Lanes) -> Any:
+    return types.UniTuple(lanes, 2)  # type: ignore[no-untyped-call]
+
+
 def _places(numbers: list[int]) -> Any:
     return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def load(typing: Any, array: Any, index: Any) -> tuple[Any, Build]:
+@intrinsic
+def load(_typing: Any, array: Any, _index: Any) -> tuple[Any, Build]:
     """Return the row of a flat array that starts at `index`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -71,11 +79,11 @@ def load(typing: Any, array: Any, index: Any) -> tuple[Any, Build]:
     return Lanes(array.dtype)(array, types.intp), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def store(typing: Any, array: Any, index: Any, row: Any) -> tuple[Any, Build]:
+@intrinsic
+def store(_typing: Any, array: Any, _index: Any, row: Any) -> tuple[Any, Build] | None:
     """Put a row into a flat array of the same precision, from `index` on."""
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         vector = context.get_value_type(row)
         start = _pointer(context, builder, arguments[0], array, arguments[1], vector)
         builder.store(arguments[2], start, align=array.dtype.bitwidth // 8)
@@ -84,8 +92,8 @@ def store(typing: Any, array: Any, index: Any, row: Any) -> tuple[Any, Build]:
     return (types.void(array, types.intp, row), build) if array.dtype == row.dtype else None
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def load_complex(typing: Any, array: Any, index: Any) -> tuple[Any, Build]:
+@intrinsic
+def load_complex(_typing: Any, array: Any, _index: Any) -> tuple[Any, Build]:
     """Return the real and the imaginary parts of `LANES` complex numbers, stored in turns."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -99,19 +107,19 @@ def load_complex(typing: Any, array: Any, index: Any) -> tuple[Any, Build]:
         ]
         return context.make_tuple(builder, signature.return_type, parts)
 
-    return types.UniTuple(Lanes(array.dtype), 2)(array, types.intp), build
+    return _pair(Lanes(array.dtype))(array, types.intp), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store_complex(
-    typing: Any, array: Any, index: Any, real: Any, imaginary: Any
+    _typing: Any, array: Any, _index: Any, real: Any, imaginary: Any
 ) -> tuple[Any, Build]:
     """Put `LANES` complex numbers into a flat array, real and imaginary parts in turns.
 
     Parts of float64 are rounded where the array is float32.
     """
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         element = context.get_value_type(array.dtype)
         parts = list(arguments[2:])
         if array.dtype != real.dtype:
@@ -127,30 +135,30 @@ def store_complex(
     return types.void(array, types.intp, real, imaginary), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def spread(typing: Any, number: Any) -> tuple[Any, Build]:
+@intrinsic
+def spread(_typing: Any, number: Any) -> tuple[Any, Build]:
     """Return a row with the same number in every lane."""
     lanes = Lanes(number)
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return _spread(context, builder, arguments[0], number, lanes)
 
     return lanes(number), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def wide(typing: Any, row: Any) -> tuple[Any, Build]:
+@intrinsic
+def wide(_typing: Any, row: Any) -> tuple[Any, Build]:
     """Return a row of float32 as float64."""
     lanes = Lanes(types.float64)
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.fpext(arguments[0], context.get_value_type(lanes))
 
     return lanes(row), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def where_less(typing: Any, a: Any, b: Any, yes: Any, no: Any) -> tuple[Any, Build]:
+@intrinsic
+def where_less(_typing: Any, a: Any, b: Any, yes: Any, no: Any) -> tuple[Any, Build]:
     """Return `yes` in the lanes where `a < b`, else `no`; `b`, `yes` and `no` may be numbers."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -163,11 +171,11 @@ def where_less(typing: Any, a: Any, b: Any, yes: Any, no: Any) -> tuple[Any, Bui
     return a(a, b, yes, no), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def any_less(typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
+@intrinsic
+def any_less(_typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
     """Return whether `a < b` in some lane."""
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         less = builder.fcmp_ordered("<", *arguments, flags=FLAGS)
         bits = ir.IntType(LANES)
         return builder.icmp_unsigned("!=", builder.bitcast(less, bits), bits(0))
@@ -175,8 +183,8 @@ def any_less(typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
     return types.boolean(a, b), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def zipped(typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
+@intrinsic
+def zipped(_typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
     """Return the lanes of two rows in turns, as two rows."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -187,24 +195,24 @@ def zipped(typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
         ]
         return context.make_tuple(builder, signature.return_type, halves)
 
-    return types.UniTuple(a, 2)(a, b), build
+    return _pair(a)(a, b), build
 
 
 def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
     """Teach the compiler an operation between rows, and between a row and a number."""
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def calculate(typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
+    @intrinsic
+    def calculate(_typing: Any, a: Any, b: Any) -> tuple[Any, Build]:
         lanes = a if isinstance(a, Lanes) else b
 
-        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             x = _spread(context, builder, arguments[0], a, lanes)
             y = _spread(context, builder, arguments[1], b, lanes)
             return getattr(builder, instruction)(x, y, flags=FLAGS)
 
         return lanes(a, b), build
 
-    @overload(operation, jit_options={"forceinline": True})  # type: ignore[untyped-decorator]
+    @overload(operation, jit_options={"forceinline": True})
     def typed(a, b):  # type: ignore[no-untyped-def]
         if not (isinstance(a, Lanes) or isinstance(b, Lanes)):
             return None

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.features.compiled import FINITE, inline, kernel, shared
-from genre.features.lanes import LANES, load, store, where_less, zipped
+from genre.features.lanes import LANES, load, store, where_less
+from genre.features.turning import turn
 
 WIDTH = 31  # frames or bins: librosa's default for the harmonic/percussive separation
 REACH = WIDTH // 2
@@ -206,54 +207,6 @@ def _reflect(rows, mirror, n):  # type: ignore[no-untyped-def]
             store(rows, place * LANES, _at(rows, REACH + mirror[place]))
 
 
-@inline
-def _shuffle(x):  # type: ignore[no-untyped-def]
-    return (
-        zipped(x[0], x[8])
-        + zipped(x[1], x[9])
-        + zipped(x[2], x[10])
-        + zipped(x[3], x[11])
-        + zipped(x[4], x[12])
-        + zipped(x[5], x[13])
-        + zipped(x[6], x[14])
-        + zipped(x[7], x[15])
-    )
-
-
-@inline
-def _four_rows(x, first):  # type: ignore[no-untyped-def]
-    return (
-        load(x, first),
-        load(x, first + LANES),
-        load(x, first + 2 * LANES),
-        load(x, first + 3 * LANES),
-    )
-
-
-@inline
-def _put_four(y, start, a, b, c, d):  # type: ignore[no-untyped-def]
-    store(y, start, a)
-    store(y, start + LANES, b)
-    store(y, start + 2 * LANES, c)
-    store(y, start + 3 * LANES, d)
-
-
-@inline
-def _turn(x, first, y, start):  # type: ignore[no-untyped-def]
-    """Write the sixteen rows of `x` from `first` on as columns, which are rows of `y`."""
-    rows = (
-        _four_rows(x, first)
-        + _four_rows(x, first + 4 * LANES)
-        + _four_rows(x, first + 8 * LANES)
-        + _four_rows(x, first + 12 * LANES)
-    )
-    rows = _shuffle(_shuffle(_shuffle(_shuffle(rows))))
-    _put_four(y, start, rows[0], rows[1], rows[2], rows[3])
-    _put_four(y, start + 4 * LANES, rows[4], rows[5], rows[6], rows[7])
-    _put_four(y, start + 8 * LANES, rows[8], rows[9], rows[10], rows[11])
-    _put_four(y, start + 12 * LANES, rows[12], rows[13], rows[14], rows[15])
-
-
 @kernel("void(f4[:, ::1], i8[::1], f4[:, ::1])", rounding=FINITE)
 def _over_frequency(magnitudes, mirror, medians):  # type: ignore[no-untyped-def]
     n_blocks, size = magnitudes.shape
@@ -275,8 +228,8 @@ def _over_time(magnitudes, mirror, n_frames, medians):  # type: ignore[no-untype
     for place in range(0, size, square):
         first = min(place, size - square)
         for block in range(n_blocks):
-            _turn(magnitudes[block], first, rows, REACH * LANES + block * square)
+            turn(magnitudes[block], first, LANES, rows, REACH * LANES + block * square, LANES)
         _reflect(rows, mirror, n_frames)
         _in_place(rows, n_blocks)
         for block in range(n_blocks):
-            _turn(rows, block * square, medians[block], first)
+            turn(rows, block * square, LANES, medians[block], first, LANES)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from genre.features import filters, fourier
 from genre.features.compiled import ANY_ORDER, FINITE, kernel
 from genre.features.lanes import LANES, load, store, wide
+from genre.features.turning import turn
 
 Spectrum = npt.NDArray[np.complex64]
 Magnitudes = npt.NDArray[np.float32]
@@ -54,10 +55,10 @@ class Frames:
 
     @property
     def n_columns(self) -> int:
-        """Number of columns that the frames of all blocks reach into."""
+        """Number of columns that the frames of all blocks reach into, in whole lanes."""
         reach = -(-self.n_fft // self.hop_length)
         covered = -(-(self.n_samples + 2 * self.padding) // self.hop_length)
-        return max(self.n_blocks * LANES + reach, covered)
+        return -(-max(self.n_blocks * LANES + reach, covered) // LANES) * LANES
 
 
 def pad(
@@ -130,11 +131,13 @@ def window_power(frames: Frames) -> npt.NDArray[np.float32]:
 @kernel("void(f4[:, ::1], f4[:, ::1])")
 def _transpose(rows, turned):  # type: ignore[no-untyped-def]
     n_rows, width = rows.shape
-    for start in range(0, n_rows, LANES):
-        stop = min(start + LANES, n_rows)
-        for c in range(width):
-            for r in range(start, stop):
-                turned[c, r] = rows[r, c]
+    x, y = rows.reshape(-1), turned.reshape(-1)
+    for r in range(0, n_rows, LANES):
+        for c in range(0, width - LANES + 1, LANES):
+            turn(x, r * width + c, width, y, c * n_rows + r, n_rows)
+        for c in range(width - width % LANES, width):
+            for row in range(r, r + LANES):
+                turned[c, row] = rows[row, c]
 
 
 @kernel("void(f4[:, ::1], f8[::1], i8, f8[::1])", rounding=FINITE)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.features import filters
-from genre.features.compiled import ANY_ORDER, FINITE, kernel
+from genre.features.compiled import FINITE, kernel
 from genre.features.filters import N_MELS
 from genre.features.lanes import LANES, load, spread, store
 from genre.features.names import N_MFCC
@@ -48,14 +48,20 @@ def mel_decibels(magnitudes: Magnitudes, sr: float, frames: Frames) -> Mel:
     decibels = by_frame.reshape(-1, N_MELS)[: frames.n_frames]
     np.log10(np.maximum(decibels, FLOOR, out=decibels), out=decibels)
     decibels *= np.float32(10.0)
-    return np.maximum(decibels, decibels.max() - DYNAMIC_RANGE, out=decibels)
+    np.maximum(decibels, decibels.max() - DYNAMIC_RANGE, out=decibels)
+    return decibels
 
 
 def mfcc(mel: Mel) -> npt.NDArray[np.float32]:
-    """Mel-frequency cepstral coefficients, shape=(N_MFCC, n_frames), as `librosa.feature.mfcc`."""
-    coefficients = np.empty((N_MFCC, len(mel)), np.float32)
-    _dct(mel, filters.dct(N_MFCC), coefficients)
-    return coefficients
+    """Mel-frequency cepstral coefficients, shape=(N_MFCC, n_frames), as `librosa.feature.mfcc`.
+
+    The same transform as librosa's, in float32: of a few loud frames in silence the mean is so
+    near zero that its rounding shows.
+    """
+    from scipy.fft import dct
+
+    coefficients: npt.NDArray[np.float32] = dct(mel, axis=-1, type=2, norm="ortho")
+    return np.ascontiguousarray(coefficients[:, :N_MFCC].T)
 
 
 @kernel("void(f4[:, ::1], i8[:, ::1], f4[::1], f4[:, ::1])", rounding=FINITE)
@@ -69,16 +75,3 @@ def _mel_power(magnitudes, limits, weights, power):  # type: ignore[no-untyped-d
                 total += weights[weight] * (value * value)
                 weight += 1
             store(power[block], band * LANES, total)
-
-
-@kernel("void(f4[:, ::1], f8[:, ::1], f4[:, ::1])", rounding=ANY_ORDER)
-def _dct(mel, table, coefficients):  # type: ignore[no-untyped-def]
-    row = np.empty(mel.shape[1])
-    for frame in range(len(mel)):
-        for band in range(len(row)):
-            row[band] = mel[frame, band]
-        for number in range(len(table)):
-            total = 0.0
-            for band in range(len(row)):
-                total += table[number, band] * row[band]
-            coefficients[number, frame] = total
