@@ -22,5 +22,9 @@ SETTINGS = {
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
+# What listens on this machine alone is never asked for through a proxy.
+for _name in ("NO_PROXY", "no_proxy"):
+    os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1,localhost")))
+
 # Prefect makes its home when it is imported, but not the folder that it lies in.
 Path(os.environ["PREFECT_HOME"]).parent.mkdir(parents=True, exist_ok=True)

@@ -96,11 +96,31 @@ def end_all() -> None:
 def group_members(group: int) -> list[psutil.Process]:
     """The living processes of a process group."""
     members = []
-    for process in psutil.process_iter(["status"]):
+    for process in psutil.process_iter():
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+            if os.getpgid(process.pid) == group and is_alive(process):
                 members.append(process)
     return members
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether that very process still runs; one that nobody has waited for yet does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def end_processes(left: Callable[[], list[psutil.Process]], grace: float) -> None:
+    """Send SIGTERM to what `left()` finds, after `grace` seconds SIGKILL, until it finds none."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in left():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        deadline = time.monotonic() + grace
+        while left():
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_SECONDS / 10)
 
 
 def _refuse_when_ending() -> None:
@@ -153,27 +173,10 @@ def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
         # A descendant that left the group (setsid) can be found only while its parents live.
         with contextlib.suppress(psutil.NoSuchProcess):
             strays = psutil.Process(process.pid).children(recursive=True)
-    left = _left(process.pid, strays)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if not left:
-            break
-        for member in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.send_signal(number)
-        deadline = time.monotonic() + grace
-        while left and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS / 10)
-            process.poll()
-            left = _left(process.pid, strays)
+
+    def left() -> list[psutil.Process]:
+        process.poll()
+        return [*group_members(process.pid), *filter(is_alive, strays)]
+
+    end_processes(left, grace)
     process.wait()
-
-
-def _left(group: int, strays: list[psutil.Process]) -> list[psutil.Process]:
-    """The living processes of a group, and those of `strays`."""
-    members = group_members(group)
-    known = {member.pid for member in members}
-    for stray in strays:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if stray.pid not in known and stray.status() != psutil.STATUS_ZOMBIE:
-                members.append(stray)
-    return members

@@ -1,0 +1,118 @@
+"""Serve the `retrain` deployment: its schedule, and runs started in the UI. One run at a time.
+
+A run that is due while another works is cancelled and says so, so that runs never pile up. Before
+serving, what a killed predecessor left is settled: its runs are marked as crashed, the place that
+they held is free again, and of several runs that were missed meanwhile only the last is made up.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.schedules import Cron, Schedule
+from prefect.settings import PREFECT_API_URL
+from prefect.types.entrypoint import EntrypointType
+
+from flows.daemons import READY_SECONDS
+from flows.retrain import retrain
+from flows.web import answers
+from genre.errors import GenreError, ParameterError
+from genre.params import RetrainParams, load_params
+from tasks.cli import BAD_INPUT, FAILED, OK
+
+NAME = "retrain"  # of the deployment; the flow has the same
+UNFINISHED = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
+TIMEOUT_SECONDS = 30
+
+
+def serve(params: RetrainParams) -> None:
+    """Serve until SIGTERM. Raises `ParameterError` where `retrain.cron` is not a schedule."""
+    when = schedule(params)
+    wait_for_server(str(PREFECT_API_URL.value()))
+    with httpx.Client(base_url=str(PREFECT_API_URL.value()), timeout=TIMEOUT_SECONDS) as api:
+        settle(api, datetime.now(UTC))
+    retrain.serve(
+        name=NAME,
+        schedules=[when],
+        global_limit=ConcurrencyLimitConfig(
+            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+        ),
+        pause_on_shutdown=False,
+        print_starting_message=False,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+
+
+def wait_for_server(address: str) -> None:
+    """Wait until the server answers. Raises `GenreError` where it does not in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not answers(f"{address}/health"):
+        if time.monotonic() >= deadline:
+            raise GenreError(f"{address}: found no Prefect server there; start it with make up")
+        time.sleep(0.2)
+
+
+def schedule(params: RetrainParams) -> Schedule:
+    """The schedule of `retrain.cron` in `retrain.timezone`."""
+    try:
+        return Cron(params.cron, timezone=params.timezone)
+    except ValueError as error:
+        raise ParameterError(
+            f"params.yaml: retrain.cron is {params.cron!r} in the timezone {params.timezone!r}, "
+            f'expected for example "0 3 * * *" in Europe/Berlin: {error}'
+        ) from error
+
+
+def settle(api: httpx.Client, now: datetime) -> None:
+    """Bring the server's record of the deployment's runs into line: nothing of it runs now."""
+    answer = api.get(f"/deployments/name/{NAME}/{NAME}")
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return
+    deployment = answer.raise_for_status().json()
+    for run in _runs(api, deployment["id"], {"type": {"any_": UNFINISHED}}):
+        _set_state(api, run, "CRASHED", "the process that ran it was ended")
+    limit = deployment.get("global_concurrency_limit")
+    if limit is not None and limit["active_slots"]:
+        _ask(api, "PATCH", f"/v2/concurrency_limits/{limit['id']}", {"active_slots": 0})
+    scheduled = _runs(api, deployment["id"], {"type": {"any_": ["SCHEDULED"]}})
+    missed = [run for run in scheduled if _due(run) < now]
+    for run in sorted(missed, key=_due)[:-1]:
+        _set_state(api, run, "CANCELLED", "missed while nothing served it; a later one is made up")
+
+
+def _runs(api: httpx.Client, deployment: str, state: dict[str, Any]) -> list[dict[str, Any]]:
+    body = {"flow_runs": {"state": state}, "deployments": {"id": {"any_": [deployment]}}}
+    runs: list[dict[str, Any]] = _ask(api, "POST", "/flow_runs/filter", body).json()
+    return runs
+
+
+def _set_state(api: httpx.Client, run: dict[str, Any], kind: str, message: str) -> None:
+    state = {"type": kind, "name": kind.capitalize(), "message": message}
+    _ask(api, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+
+
+def _ask(api: httpx.Client, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
+    return api.request(method, path, json=body).raise_for_status()
+
+
+def _due(run: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(run["next_scheduled_start_time"] or run["expected_start_time"])
+
+
+def main() -> int:
+    """Serve from the project's folder; `flows.services` starts this."""
+    try:
+        serve(load_params().retrain)
+    except GenreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT if isinstance(error, ParameterError) else FAILED
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
