@@ -7,6 +7,7 @@ decibels below full scale, cut off 80 dB below the loudest.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +22,47 @@ from genre.features.spectrum import Frames, Magnitudes
 FLOOR = np.float32(1e-10)  # of the power: librosa's `amin`
 DYNAMIC_RANGE = np.float32(80.0)  # dB: librosa's `top_db`
 
+PROBES = 1024  # terms looked at in one product
+
 Mel = npt.NDArray[np.float32]
 
 
 @lru_cache(maxsize=8)
 def _bands(sr: float, n_fft: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Return the mel filter bank without its zeros.
+    """Return the mel filter bank without its zeros, in parts.
 
-    Band `m` adds up bins `limits[m, 0]` to `limits[m, 1]`; its weights follow those of the bands
-    before it.
+    A part is (band, first bin, bin after the last); its weights follow those of the parts before.
+    librosa adds the bins up with numpy's matrix product, in float32, and that starts a new sum
+    every few hundred bins: a band across such a place is two parts.
     """
     bank = filters.mel(sr, n_fft)
-    limits = np.zeros((len(bank), 2), np.int64)
+    cuts = _cuts(bank.shape[1])
+    parts: list[tuple[int, int, int]] = []
     for band, weights in enumerate(bank):
         used = np.flatnonzero(weights)
         if len(used):
-            limits[band] = used[0], used[-1] + 1
-    return limits, np.concatenate([w[a:b] for w, (a, b) in zip(bank, limits, strict=True)])
+            low, high = int(used[0]), int(used[-1]) + 1
+            edges = [low, *(cut for cut in cuts if low < cut < high), high]
+            parts.extend((band, a, b) for a, b in pairwise(edges))
+    weights = np.concatenate([bank[band, low:high] for band, low, high in parts])
+    return np.array(parts, np.int64), weights
+
+
+@lru_cache(maxsize=8)
+def _cuts(n_bins: int) -> list[int]:
+    """Return the terms at which numpy's matrix product of this depth starts a new sum.
+
+    In float32, 2**24 + 1 - 2**24 is 0, unless a new sum starts with the 1.
+    """
+    ones = np.ones((n_bins, LANES), np.float32)
+    cuts: list[int] = []
+    for first in range(1, n_bins - 1, PROBES):
+        rows = np.arange(min(PROBES, n_bins - 1 - first))
+        terms = np.zeros((len(rows), n_bins), np.float32)
+        for shift, term in enumerate((2**24, 1, -(2**24)), start=first - 1):
+            terms[rows, rows + shift] = term
+        cuts.extend(first + int(row) for row in np.flatnonzero((terms @ ones)[:, 0]))
+    return cuts
 
 
 def mel_decibels(magnitudes: Magnitudes, sr: float, frames: Frames) -> Mel:
@@ -45,7 +70,7 @@ def mel_decibels(magnitudes: Magnitudes, sr: float, frames: Frames) -> Mel:
     power = np.empty((frames.n_blocks, N_MELS * LANES), np.float32)
     _mel_power(magnitudes.reshape(frames.n_blocks, -1), *_bands(sr, frames.n_fft), power)
     by_frame = power.reshape(frames.n_blocks, N_MELS, LANES).transpose(0, 2, 1)
-    decibels = by_frame.reshape(-1, N_MELS)[: frames.n_frames]
+    decibels = np.ascontiguousarray(by_frame.reshape(-1, N_MELS)[: frames.n_frames])
     np.log10(np.maximum(decibels, FLOOR, out=decibels), out=decibels)
     decibels *= np.float32(10.0)
     np.maximum(decibels, decibels.max() - DYNAMIC_RANGE, out=decibels)
@@ -65,13 +90,17 @@ def mfcc(mel: Mel) -> npt.NDArray[np.float32]:
 
 
 @kernel("void(f4[:, ::1], i8[:, ::1], f4[::1], f4[:, ::1])", rounding=FINITE)
-def _mel_power(magnitudes, limits, weights, power):  # type: ignore[no-untyped-def]
+def _mel_power(magnitudes, parts, weights, power):  # type: ignore[no-untyped-def]
     for block in range(len(magnitudes)):
+        for i in range(power.shape[1]):
+            power[block, i] = 0.0
         weight = 0
-        for band in range(len(limits)):
+        for part in range(len(parts)):
+            band, low, high = parts[part, 0], parts[part, 1], parts[part, 2]
             total = spread(np.float32(0.0))
-            for k in range(limits[band, 0], limits[band, 1]):
+            for k in range(low, high):
                 value = load(magnitudes[block], k * LANES)
                 total += weights[weight] * (value * value)
                 weight += 1
-            store(power[block], band * LANES, total)
+            row = power[block]
+            store(row, band * LANES, load(row, band * LANES) + total)
