@@ -63,6 +63,7 @@ AMPLIFIED: dict[str, Style] = {
     "metal": Style(
         tempo=(112, 184),
         loose=0.004,
+        drum_gain=-8,
         kits=("metal", "arena"),
         drums=(
             {"kick": "x.xxx.xxx.xxx.xx", "snare": "....X.......X...", "crash": "x...x...x...x..."},
@@ -80,8 +81,8 @@ AMPLIFIED: dict[str, Style] = {
             ("palm mute", "saw guitar"),
             ("x.xxx.xxX=====xx", "X===xxxxX===xxxx", "xxxxxxxxxxxxX==="),
             40,
-            -5,
-            drive=9.0,
+            -4,
+            drive=12.0,
         ),
         pad=Part(("saw guitar",), ("x===============", "x=======x======="), 40, -12, drive=7.0),
         lead=Part(("saw guitar", "rapper"), (), 64, -9, drive=4.0),
@@ -98,7 +99,7 @@ AMPLIFIED: dict[str, Style] = {
             "C5 Eb5 | C5 F#5 | C5 Eb5 | Db5",
         ),
         scales=("phrygian", "minor"),
-        sound=Sound(loudness=-13, press=2.6, room=0.5, wet=0.07, hiss=-58, tilt=0.5),
+        sound=Sound(loudness=-12, press=2.8, room=0.5, wet=0.07, hiss=-58, tilt=0.8),
     ),
     "pop": Style(
         tempo=(92, 128),
@@ -131,6 +132,7 @@ AMPLIFIED: dict[str, Style] = {
     "rock": Style(
         tempo=(102, 152),
         loose=0.007,
+        drum_gain=-4,
         kits=("arena", "studio"),
         drums=(
             _BACKBEAT,
@@ -149,7 +151,7 @@ AMPLIFIED: dict[str, Style] = {
             ("x=x=x=x=x=x=x=x=", "x===x.x.x===x.x.", "X=====x=..x=x==="),
             45,
             -8,
-            drive=2.2,
+            drive=1.6,
         ),
         pad=Part(("organ", "acoustic guitar"), ("x===============", "x===x===x===x==="), 57, -17),
         lead=Part(("singer", "saw guitar", "electric guitar"), (), 62, -7, drive=2.0),
@@ -161,6 +163,6 @@ AMPLIFIED: dict[str, Style] = {
             "C5 | Eb5 | F5 | C5",
         ),
         scales=("minor pentatonic", "mixolydian", "major pentatonic"),
-        sound=Sound(loudness=-15, press=2.0, room=0.8, wet=0.12, hiss=-62, tilt=0.1),
+        sound=Sound(loudness=-16, press=1.5, room=0.8, wet=0.12, hiss=-62, tilt=0.0),
     ),
 }

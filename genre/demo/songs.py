@@ -52,7 +52,7 @@ FORMATS = (
     Format("ogg", "OGG", "VORBIS", 44_100, 1),
     Format("flac", "FLAC", "PCM_16", 22_050, 2),
 )
-BORROWING = 0.35  # share of the songs that borrow from a neighbouring genre
+BORROWING = 0.25  # share of the songs that borrow from a neighbouring genre
 MOST_LOANS = 2  # that a song takes
 SECONDS = (30.5, 36.5)  # the shortest song and the longest
 
@@ -71,11 +71,11 @@ def artist_of(genre: str, number: int, seed: int) -> Artist:
         name=ARTISTS[genre][index],
         tempo=(order[index] + 0.5) / len(order),
         tuning=float(rng.uniform(-35, 35)),
-        tilt=float(rng.normal(0, 0.5)),
-        cutoff=float(rng.uniform(7000, 11000)),
+        tilt=float(rng.normal(0, 0.4)),
+        cutoff=float(rng.uniform(8000, 11000)),
         room=float(rng.uniform(0.6, 1.6)),
         wet=float(rng.uniform(0.4, 1.8)),
-        hiss=float(rng.uniform(-4, 4)),
+        hiss=float(rng.uniform(-3, 3)),
         loudness=float(rng.normal(0, 1.5)),
         press=float(rng.uniform(0.7, 1.5)),
         drive=float(rng.uniform(0.5, 1.6)),
