@@ -49,7 +49,11 @@ def describe(params: Params, root: Path) -> list[Service]:
         Service(
             SERVER,
             listening("prefect", "server", "start", port=params.services.prefect_port),
-            environment(root, SERVER),
+            environment(root, SERVER)
+            | {
+                "PREFECT_SERVER_UI_API_URL": f"{server}/api",
+                "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            },
             lambda _: answers(f"{server}/api/health"),
             params.services.prefect_port,
         ),

@@ -125,6 +125,8 @@ def services(tmp_path_factory, project):
 def test_both_pages_answer_on_this_machine_alone(services):
     assert httpx.get(f"{services.prefect}/api/health").json() is True
     assert "<title>MLflow" in httpx.get(services.mlflow).text
+    settings = httpx.get(f"{services.prefect}/ui-settings").json()
+    assert settings["api_url"] == f"{services.prefect}/api"  # else the page asks another port
     listening = {
         connection.laddr.ip
         for process in ours(services.root)
