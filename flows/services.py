@@ -34,7 +34,7 @@ from flows.web import answers, read_json
 from genre.errors import GenreError, InputError
 from genre.params import Params, load_params
 from genre.registry import resolve_uri
-from tasks import pipeline
+from tasks import dvc_command
 from tasks.cli import BAD_INPUT, FAILED, OK
 
 TITLES = {SERVER: "Prefect", MLFLOW: "MLflow", RUNNER: "retrain"}
@@ -91,7 +91,9 @@ def listening(*command: str, port: int) -> list[str]:
 
 def environment(root: Path, name: str) -> dict[str, str]:
     """The environment of the service `name`: this project's, whatever the person's own says."""
-    own = {key: value for key, value in pipeline.environment().items() if key != "PREFECT_API_URL"}
+    own = {
+        key: value for key, value in dvc_command.environment().items() if key != "PREFECT_API_URL"
+    }
     return {**own, **SETTINGS, MARK: mark(root, name), "PREFECT_RUNNER_POLL_FREQUENCY": "5"}
 
 

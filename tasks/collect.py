@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from genre.errors import CollectionError, GenreError
-from tasks import paths, pipeline, processes
+from tasks import dvc_command, paths, pipeline, processes
 from tasks.cli import BAD_INPUT, OK
-from tasks.pipeline import Say
+from tasks.dvc_command import Say
 from tasks.transcript import last_error
 
 DEMO = "demo"
@@ -50,7 +50,7 @@ def add(
     command = [sys.executable, "-m", "genre.cli", "add", source]
     command += ["--sha256", sha256] if sha256 else []
     code = processes.run(
-        command, cwd=root, env=pipeline.environment(), on_line=hear, timeout=timeout
+        command, cwd=root, env=dvc_command.environment(), on_line=hear, timeout=timeout
     )
     if code != OK:
         message = last_error(lines)[0]

@@ -8,24 +8,19 @@ group of their own, of which nothing is left when a call returns or raises.
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from genre.errors import InputError
-from tasks import paths, processes
+from tasks import dvc_command, paths
+from tasks.dvc_command import LOCK_RETRY_SECONDS, LOCK_WAIT_SECONDS, Say
 from tasks.processes import StepTimeoutError
 from tasks.transcript import BusyError, Event, Outcome, Said, StepError, Transcript
 
 RAW_VERSION = paths.RAW.with_suffix(".dvc")  # what `dvc add data/raw` writes
-LOCK_WAIT_SECONDS = 60.0  # how long another DVC command may keep us waiting
-LOCK_RETRY_SECONDS = 2.0
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ def stages(root: Path) -> dict[str, Stage]:
     Raises `InputError` where `dvc.yaml` cannot be used.
     """
     lines: list[str] = []
-    if _dvc(["dag", "--dot"], root, lines.append) != 0:
+    if dvc_command.run(["dag", "--dot"], root, lines.append) != 0:
         raise InputError("dvc.yaml: " + "\n".join(lines))
     parents: dict[str, list[str]] = {}
     for line in lines:
@@ -122,10 +117,10 @@ def version_collection(root: Path, *, on_line: Say = print) -> bool:
     if not (root / paths.RAW).is_dir():
         return False
     if (root / RAW_VERSION).exists():
-        lines = _dvc_output(["status", "--json", str(RAW_VERSION)], root, on_line)
+        lines = dvc_command.output(["status", "--json", str(RAW_VERSION)], root, on_line)
         if json.loads(lines[-1]) == {}:
             return False
-    _dvc_output(["add", "--quiet", str(paths.RAW)], root, on_line)
+    dvc_command.output(["add", "--quiet", str(paths.RAW)], root, on_line)
     return True
 
 
@@ -135,7 +130,7 @@ def restore_collection(root: Path, *, on_line: Say = print) -> None:
     Raises `InputError` where the cache does not hold it.
     """
     lines: list[str] = []
-    if _dvc(["checkout", str(RAW_VERSION)], root, lines.append) != 0:
+    if dvc_command.run(["checkout", str(RAW_VERSION)], root, lines.append) != 0:
         for line in lines:
             on_line(line)
         raise InputError(
@@ -143,18 +138,6 @@ def restore_collection(root: Path, *, on_line: Say = print) -> None:
             "files in DVC's cache; fetch them (dvc pull), or remove "
             f"{RAW_VERSION} to start a new collection"
         )
-
-
-def environment() -> dict[str, str]:
-    """The environment of DVC and the steps: this Python's programs first, lines at once."""
-    here = str(Path(sys.executable).parent)
-    path = os.environ.get("PATH", os.defpath)
-    return {
-        **os.environ,
-        "PATH": f"{here}{os.pathsep}{path}",
-        "DVC_NO_ANALYTICS": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def _repro(
@@ -171,7 +154,7 @@ def _repro(
     finished: dict[str, Outcome] = {}
     while True:
         transcript = Transcript(on_event)
-        code = _dvc(command, root, transcript.read, timeout=timeout)
+        code = dvc_command.run(command, root, transcript.read, timeout=timeout)
         transcript.close(code)
         for outcome in transcript.outcomes:
             before = finished.get(outcome.stage)
@@ -191,32 +174,6 @@ def _repro(
     if code != 0 and not any(outcome.error for outcome in finished.values()):
         raise StepError(f"dvc {' '.join(command)}: {transcript.complaint()}")
     return list(finished.values())
-
-
-def _dvc_output(arguments: list[str], root: Path, on_line: Say) -> list[str]:
-    """The lines that a short DVC command prints; waits for its lock; raises `StepError`."""
-    deadline = time.monotonic() + LOCK_WAIT_SECONDS
-    while True:
-        lines: list[str] = []
-        code = _dvc(arguments, root, lines.append)
-        if code == 0:
-            return lines
-        text = "\n".join(lines)
-        if "Unable to acquire lock" not in text and "is busy" not in text:
-            raise StepError(f"dvc {' '.join(arguments)}: {text}")
-        if time.monotonic() >= deadline:
-            raise BusyError(f"another DVC command works in {root.resolve()}: {text}")
-        on_line("waiting for another DVC command")
-        time.sleep(LOCK_RETRY_SECONDS)
-
-
-def _dvc(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None = None) -> int:
-    """Run DVC in the project at `root` and return its exit code."""
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder, expected a project with a dvc.yaml")
-    # -P: no folder of the project may stand in for one of DVC's packages.
-    command = [sys.executable, "-P", "-m", "dvc", *arguments]
-    return processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
 
 
 def _steps_only(names: list[str]) -> list[str]:

@@ -37,7 +37,7 @@ _HOUSEKEEPING = re.compile(
     r"|To (?:track the changes|enable auto staging)|\t(?:git add|dvc config)|Use `dvc push`"
     r"|Data and pipelines are up to date"
 )
-_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
+BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
 _BLOCKER = re.compile(r"\s+\(PID \d+\): ")
 
 
@@ -113,13 +113,13 @@ class Transcript:
             self._record(Outcome(match["stage"], "restored"))
         elif match := _FAILED.match(line):
             self._fail(match["stage"], int(match["code"]))
-        elif not _BUSY.search(line) and (match := _NOT_DONE.match(line)):
+        elif not BUSY.search(line) and (match := _NOT_DONE.match(line)):
             for stage in _quoted(match["stages"]):
                 self._fail_in_dvc(stage, match["why"])
         elif match := _SKIPPED.match(line):
             for stage in _quoted(match["stages"]):
                 self._record(Outcome(stage, "skipped"))
-        elif _BUSY.search(line):
+        elif BUSY.search(line):
             self.busy = re.sub(r"^(?:ERROR|WARNING): ", "", line)
         elif self.busy and _BLOCKER.match(line):
             self.busy = f"{self.busy} {line.strip()}"

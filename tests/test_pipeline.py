@@ -236,6 +236,13 @@ def test_a_step_that_another_dvc_is_running_is_waited_for(tmp_path):
     assert any(line.startswith("waiting for another DVC command") for line in lines)
 
 
+def test_a_list_of_busy_files_that_a_kill_cut_off_stops_nobody(tmp_path):
+    root = make_project(tmp_path)
+    (root / ".dvc/tmp/rwlock").write_text('{"write": {"/so')
+
+    assert pipeline.bring_up_to_date("ingest", root).state == "ran"
+
+
 def test_reproduce_tells_each_step_its_lines_and_its_end(tmp_path):
     root = make_project(tmp_path, models=("mlp", "cnn"))
     events = []

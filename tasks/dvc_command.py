@@ -1,0 +1,89 @@
+"""Run the `dvc` beside the running Python, and mend what a killed one leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from genre.errors import InputError
+from tasks import processes
+from tasks.transcript import BUSY, BusyError, StepError
+
+LOCK_WAIT_SECONDS = 60.0  # how long another DVC command may keep us waiting
+LOCK_RETRY_SECONDS = 2.0
+RWLOCK = Path(".dvc/tmp/rwlock")  # which files which DVC command reads and writes, as JSON
+
+Say = Callable[[str], None]
+
+
+def run(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None = None) -> int:
+    """Run DVC in the project at `root` and return its exit code."""
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder, expected a project with a dvc.yaml")
+    mend_rwlock(root)
+    # -P: no folder of the project may stand in for one of DVC's packages.
+    command = [sys.executable, "-P", "-m", "dvc", *arguments]
+    return processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
+
+
+def output(arguments: list[str], root: Path, on_line: Say) -> list[str]:
+    """The lines that a short DVC command prints; waits for its lock; raises `StepError`."""
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        lines: list[str] = []
+        code = run(arguments, root, lines.append)
+        if code == 0:
+            return lines
+        text = "\n".join(lines)
+        if not BUSY.search(text):
+            raise StepError(f"dvc {' '.join(arguments)}: {text}")
+        if time.monotonic() >= deadline:
+            raise BusyError(f"another DVC command works in {root.resolve()}: {text}")
+        on_line("waiting for another DVC command")
+        time.sleep(LOCK_RETRY_SECONDS)
+
+
+def environment() -> dict[str, str]:
+    """The environment of DVC and the steps: this Python's programs first, lines at once."""
+    here = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    return {
+        **os.environ,
+        "PATH": f"{here}{os.pathsep}{path}",
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def mend_rwlock(root: Path) -> None:
+    """Remove DVC's list of busy files where a kill cut it off, which would stop DVC for ever.
+
+    It is judged while holding the lock that DVC holds when it writes the list.
+    """
+    import zc.lockfile  # type: ignore[import-untyped]
+
+    rwlock = root / RWLOCK
+    if _is_whole(rwlock):
+        return
+    with contextlib.suppress(zc.lockfile.LockError):
+        lock = zc.lockfile.LockFile(str(rwlock.with_name("rwlock.lock")))
+        try:
+            if not _is_whole(rwlock):
+                rwlock.unlink(missing_ok=True)
+        finally:
+            lock.close()
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
