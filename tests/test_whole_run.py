@@ -1,0 +1,232 @@
+"""The whole pipeline in a clone: twice, after a change, as an experiment, from nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from genre import demo
+
+pytestmark = pytest.mark.slow
+
+GENRES = ("country", "pop", "rock")  # alike enough to be mistaken for each other
+PRODUCTS = (
+    "data/catalogue.parquet",
+    "data/features/30s/part-0.parquet",
+    "data/features/3s/part-0.parquet",
+    "data/split.parquet",
+    "models/mlp/weights.safetensors",
+    "reports/metrics.json",
+    "reports/predictions.parquet",
+    "reports/figures/confusion.png",
+)
+STEPS = ["ingest", "trim", "spectrograms", "features", "split", "train@mlp", "evaluate", "register"]
+
+
+def clone(project: Path, target: Path) -> Path:
+    """A checkout of the project as it stands, with its compiled kernels and without its data."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=project, text=True
+    )
+    for name in listed.splitlines():
+        if (project / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(project / name, target / name)
+    kernels = "genre/features/__pycache__"
+    if (project / kernels).is_dir():  # spares the test half a minute of compiling
+        shutil.copytree(project / kernels, target / kernels)
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@localhost"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "the project"]):
+        subprocess.run([*git, *command], cwd=target, check=True)
+    return target
+
+
+def run(root: Path, *command: str, code: int = 0) -> str:
+    """Run a program of this Python's environment in the clone; returns what it printed."""
+    binaries = Path(sys.executable).parent
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("DVC_EXP")},
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        "DVC_SITE_CACHE_DIR": str(root.parent / "site-cache"),
+    }
+    program = [sys.executable, *command[1:]] if command[0] == "python" else [*command]
+    done = subprocess.run(
+        program,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+def digests(root: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in PRODUCTS}
+
+
+def receipt(root: Path) -> dict[str, object]:
+    return json.loads((root / "mlruns/registered.json").read_text())
+
+
+def steps_run(printed: str) -> list[str]:
+    return [step for step in STEPS if f"Running stage '{step}'" in printed]
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("songs")
+    demo.write_songs(folder, songs_per_genre=8, genres=GENRES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
+    """A clone in which the whole job was done once, with its summary in `first.txt`."""
+    root = clone(project, tmp_path_factory.mktemp("clone") / "project")
+    (root / "first.txt").write_text(run(root, "python", "-m", "tasks.run", str(songs)))
+    return root
+
+
+def test_songs_in_folders_become_a_registered_model_and_a_summary(root: Path) -> None:
+    summary = (root / "first.txt").read_text()
+
+    metrics = json.loads((root / "reports/metrics.json").read_text())
+    song = metrics["models"]["mlp"]["test"]["song"]
+    assert all(step in summary for step in STEPS)
+    assert "24 synthetic demo songs in 3 genres" in summary
+    assert f"{100 * song['accuracy']:.1f} % of {song['n']} songs" in summary
+    assert "music-genre version 1, champion" in summary
+    assert receipt(root)["aliases"] == ["champion"]
+    assert (metrics["protocol"], metrics["selected"]) == ("song", "mlp")
+    assert song["ci95"][0] <= song["accuracy"] <= song["ci95"][1]
+    catalogue = pd.read_parquet(root / "data/catalogue.parquet")
+    assert len(list((root / "data/clips").glob("*.wav"))) == len(catalogue) == 24
+    assert len(pd.read_parquet(root / "data/features/3s")) == 240
+
+
+def test_no_song_and_no_artist_is_on_two_sides(root: Path) -> None:
+    split = pd.read_parquet(root / "data/split.parquet")
+    catalogue = pd.read_parquet(root / "data/catalogue.parquet")
+
+    sides = split.merge(catalogue, on="track_id").groupby("artist")["subset"].nunique()
+
+    assert (sides == 1).all()
+    assert set(split["subset"]) == {"train", "validation", "test"}
+
+
+def test_git_shows_only_what_belongs_to_the_collection(root: Path) -> None:
+    changed = run(root, "git", "status", "--short", "--untracked-files=all").split("\n")
+
+    assert sorted(line for line in changed if "first.txt" not in line) == [
+        "",
+        "?? data/raw.dvc",
+        "?? dvc.lock",
+    ]
+
+
+def test_a_second_run_with_nothing_changed_runs_no_step(root: Path) -> None:
+    before = digests(root)
+
+    summary = run(root, "python", "-m", "tasks.run")
+
+    assert summary.count("up to date") == len(STEPS)
+    assert steps_run(run(root, "dvc", "repro")) == []
+    assert digests(root) == before
+
+
+def test_dvc_shows_the_metrics_and_draws_the_plots(root: Path) -> None:
+    metrics = json.loads(run(root, "dvc", "metrics", "show", "--json"))
+    page = run(root, "dvc", "plots", "show", "--out", "plots")
+
+    (shown,) = metrics[""]["data"].values()
+    assert shown["data"]["selected"] == "mlp"
+    html = (root / "plots/index.html").read_text()
+    assert "index.html" in page
+    assert "confusion" in html
+    assert "curves_mlp" in html
+    shutil.rmtree(root / "plots")
+
+
+def test_one_changed_number_runs_only_what_depends_on_it(root: Path) -> None:
+    params = root / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("dynamic_range_db: 80.0", "dynamic_range_db: 60.0"))
+    try:
+        assert steps_run(run(root, "dvc", "repro")) == ["spectrograms"]
+        params.write_text(before.replace("bootstrap_samples: 1000", "bootstrap_samples: 500"))
+        assert steps_run(run(root, "dvc", "repro"))[0] == "evaluate"
+    finally:
+        params.write_text(before)
+        run(root, "dvc", "repro")
+    # The model is the same, so no second version came of it.
+    assert (receipt(root)["version"], receipt(root)["aliases"]) == ("1", ["champion"])
+
+
+def test_a_typing_error_in_the_parameters_is_told_before_any_step(root: Path) -> None:
+    params = root / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("min_seconds:", "min_second:"))
+    try:
+        printed = run(root, "python", "-m", "tasks.run", code=2)
+    finally:
+        params.write_text(before)
+
+    assert "unknown key ingest.min_second" in printed
+    assert "did you mean min_seconds" in printed
+    assert "ingest …" not in printed
+
+
+def test_an_experiment_trains_again_and_moves_no_alias(root: Path) -> None:
+    champion = receipt(root)
+    run(root, "git", "add", "data/raw.dvc", "dvc.lock")
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
+    run(root, "git", *identity, "commit", "-qm", "the collection")
+
+    printed = run(root, "dvc", "exp", "run", "-S", "train.mlp.learning_rate=0.0005")
+
+    assert steps_run(printed) == ["train@mlp", "evaluate", "register"]
+    assert receipt(root)["version"] is None
+    assert "experiment" in str(receipt(root)["reason"])
+    run(root, "git", "checkout", "--", ".")
+    run(root, "dvc", "repro")
+    again = receipt(root)
+    assert (again["version"], again["aliases"]) == (champion["version"], ["champion"])
+    diff = json.loads(run(root, "dvc", "exp", "show", "--json"))
+    assert len(diff[1]["experiments"] or []) == 1
+
+
+def test_without_its_store_the_model_is_registered_again(root: Path) -> None:
+    before = digests(root)
+    shutil.rmtree(root / "mlruns")
+
+    printed = run(root, "dvc", "repro")
+
+    assert steps_run(printed) == ["register"]
+    assert receipt(root)["version"] == "1"
+    assert receipt(root)["aliases"] == ["champion"]
+    assert digests(root) == before
+
+
+def test_from_nothing_the_same_songs_give_the_same_bytes(
+    root: Path, project: Path, tmp_path: Path, songs: Path
+) -> None:
+    other = clone(project, tmp_path / "other")
+    content = yaml.safe_load((other / "params.yaml").read_text())
+    content["compute"]["workers"] = 1  # how the work is shared changes no byte
+    (other / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+    run(other, "python", "-m", "tasks.run", str(songs))
+
+    assert digests(other) == digests(root)
