@@ -33,6 +33,7 @@ COMMANDS = {
     "add": Entry("genre.collection.commands:add", "Add songs: a folder, archive, URL or demo."),
     "remove": Entry("genre.collection.commands:remove", "Take songs out of the collection."),
     "relabel": Entry("genre.collection.commands:relabel", "Move songs to another genre."),
+    "models": Entry("genre.registry.commands:models", "List the registered versions."),
 }
 
 

@@ -230,3 +230,13 @@ def test_from_nothing_the_same_songs_give_the_same_bytes(
     run(other, "python", "-m", "tasks.run", str(songs))
 
     assert digests(other) == digests(root)
+
+
+def test_the_registered_versions_are_listed(root: Path) -> None:
+    accuracy = json.loads((root / "reports/metrics.json").read_text())
+    song = accuracy["models"]["mlp"]["test"]["song"]
+
+    printed = run(root, "python", "-m", "genre.cli", "models")
+
+    assert "champion" in printed
+    assert f"{100 * song['accuracy']:.1f} %" in printed
