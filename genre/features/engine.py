@@ -62,6 +62,14 @@ def extract_clip(
     )
 
 
+def compile_kernels() -> None:
+    """Compile all kernels now and keep the machine code on the disk: about ten seconds, once.
+
+    Otherwise the first call of `extract` does it.
+    """
+    from genre.features import pitch, rhythm, shape, temporal, timbre, workspace  # noqa: F401
+
+
 def _checked(y: npt.ArrayLike, sr: float, n_fft: int, hop_length: int) -> Samples:
     samples = np.ascontiguousarray(y, dtype=np.float32)
     if samples.ndim != 1 or len(samples) == 0:
