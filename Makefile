@@ -52,8 +52,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
-	@echo "Setting up $(VENV) (a few minutes the first time) …"
+	@echo "Setting up $(VENV) and compiling the feature kernels (a few minutes the first time) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	@$(BIN)/python -c 'import numpy; from genre.features import extract; extract(numpy.zeros(22050, "float32"), 22050)'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
