@@ -110,12 +110,55 @@ class MlpParams(Section):
     patience: Count
 
 
+class LdaParams(Section):
+    """Linear discriminant analysis on normalised features."""
+
+    shrinkage: Literal["auto"] | Share
+
+
+class SvmParams(Section):
+    """Support vector machine with an RBF kernel, on normalised and whitened features."""
+
+    C: Positive
+    gamma: Positive
+    whitening: Annotated[float, Field(gt=0, le=1)]
+    folds: Annotated[int, Field(ge=2)]
+
+
+class BoostingParams(Section):
+    """Gradient boosting of small trees."""
+
+    n_estimators: Count
+    learning_rate: Positive
+    max_depth: Annotated[int, Field(ge=1, le=16)]
+    min_samples_leaf: Count
+    subsample: Annotated[float, Field(gt=0, le=1)]
+    max_features: Annotated[float, Field(gt=0, le=1)]
+
+
+class VoteParams(Section):
+    """Several models that answer together."""
+
+    members: Annotated[list[Literal["mlp", "lda", "svm", "boosting"]], Field(min_length=2)]
+    folds: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _members_are_different(self) -> VoteParams:
+        if len(set(self.members)) < len(self.members):
+            raise ValueError(f"members is {self.members}, expected each name once")
+        return self
+
+
 class TrainParams(Section):
     """Which models are trained, and how."""
 
-    models: Annotated[list[Literal["mlp"]], Field(min_length=1)]
+    models: Annotated[list[Literal["mlp", "lda", "svm", "boosting", "vote"]], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)]
     mlp: MlpParams
+    lda: LdaParams
+    svm: SvmParams
+    boosting: BoostingParams
+    vote: VoteParams
 
 
 class EvaluateParams(Section):

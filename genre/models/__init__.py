@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _FAMILIES = {
     "mlp": "genre.models.mlp:Mlp",
+    "lda": "genre.models.lda:Lda",
+    "svm": "genre.models.svm:Svm",
+    "boosting": "genre.models.boosting:Boosting",
+    "vote": "genre.models.vote:Vote",
 }
 NAMES = tuple(_FAMILIES)
 

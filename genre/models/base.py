@@ -99,6 +99,7 @@ class Model(ABC):
     name: ClassVar[str]
     input: ClassVar[Input]
     settings_type: ClassVar[type[Section]]
+    stops_early: ClassVar[bool] = False  # whether `fit` looks at validation rows
 
     def __init__(self, settings: Section) -> None:
         self.settings = settings
@@ -174,7 +175,7 @@ class Model(ABC):
 
     @abstractmethod
     def _fit(
-        self, train: Examples, validation: Examples, seed: int, progress: Progress
+        self, train: Examples, validation: Examples, seed: int, progress: Progress, /
     ) -> History | None:
         """Learn; `classes`, `features` and `seed` are set."""
 

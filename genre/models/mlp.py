@@ -28,6 +28,7 @@ class Mlp(Model):
     input = "features_3s"
     settings_type = MlpParams
     settings: MlpParams
+    stops_early = True
 
     def _fit(
         self, train: Examples, validation: Examples, seed: int, progress: Progress

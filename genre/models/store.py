@@ -84,6 +84,10 @@ class Reader:
         """A reader of the arrays whose names start with `prefix` and a dot."""
         return Reader(self.path, self._arrays, f"{self._prefix}{prefix}.")
 
+    def error(self, message: str) -> InputError:
+        """The error for arrays that contradict each other."""
+        return InputError(f"{self.path}: {message}; train the model again")
+
     def finish(self) -> None:
         """Raise `InputError` where arrays are left that nobody asked for."""
         if self._arrays:

@@ -1,0 +1,382 @@
+"""The scikit-learn families and the vote: one contract, answers as scikit-learn gives them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+from scipy.special import expit
+from scipy.stats import yeojohnson
+from sklearn.datasets import make_blobs
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.preprocessing import PowerTransformer
+from sklearn.svm import SVC
+
+from genre.errors import InputError
+from genre.models import load_model, make_model, store
+from genre.models.base import Examples, Model
+from genre.models.boosting import Boosting
+from genre.models.folds import IN_NO_FOLD, fold_numbers, predict_out_of_fold
+from genre.models.lda import Lda
+from genre.models.normalise import LIMIT, Normaliser, Whitener, yeo_johnson
+from genre.models.pairwise import couple, fit_sigmoids, pairs
+from genre.models.svm import Svm
+from genre.models.vote import Vote, fit_weights
+from genre.params import TrainParams, load_params
+
+GENRES = ("blues", "jazz", "metal", "rock")
+FEATURES = tuple(f"feature{number}" for number in range(5))
+NAMES = ("lda", "svm", "boosting", "vote")
+
+
+def songs(seed: int, *, genres: int = 4, each: int = 40, spread: float = 2.0) -> Examples:
+    """Segments, five of a song, on skewed scales as features have them."""
+    centers = np.eye(4, 5)[:genres] * 4
+    X, y = make_blobs([each] * genres, centers=centers, cluster_std=spread, random_state=seed)
+    order = np.argsort(y, kind="stable")
+    X, y = np.exp(X[order] / 4) * np.array([1, 1e-5, 100, 1e6, 1]), y[order]
+    groups = np.array([f"song{number // 5}" for number in range(len(y))])
+    return Examples(X, y.astype(np.int64), groups, GENRES[:genres], FEATURES)
+
+
+@pytest.fixture(scope="module")
+def params(project: Path) -> TrainParams:
+    train = load_params(project / "params.yaml").train
+    boosting = train.boosting.model_copy(update={"n_estimators": 12, "max_features": 0.5})
+    return train.model_copy(update={"boosting": boosting})
+
+
+@pytest.fixture(scope="module")
+def train() -> Examples:
+    return songs(1)
+
+
+@pytest.fixture(scope="module")
+def validation() -> Examples:
+    return songs(2)
+
+
+@pytest.fixture(scope="module")
+def trained(params: TrainParams, train: Examples, validation: Examples) -> dict[str, Model]:
+    models = {name: make_model(name, params) for name in NAMES}
+    for model in models.values():
+        model.fit(train, validation, seed=3)
+    return models
+
+
+# What holds for every family
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_what_can_be_learned(
+    trained: dict[str, Model], validation: Examples, name: str
+) -> None:
+    proba = trained[name].predict_proba(validation.X)
+    assert proba.dtype == np.float64
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-12)
+    assert proba.min() >= 0
+    assert (proba.argmax(axis=1) == validation.y).mean() > 0.7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_saved_and_loaded_without_a_difference(
+    trained: dict[str, Model], validation: Examples, tmp_path: Path, name: str
+) -> None:
+    trained[name].save(tmp_path / name)
+    loaded = load_model(tmp_path / name)
+    assert loaded.settings == trained[name].settings
+    np.testing.assert_array_equal(
+        loaded.predict_proba(validation.X), trained[name].predict_proba(validation.X)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_trainings_write_the_same_bytes(
+    trained: dict[str, Model],
+    params: TrainParams,
+    train: Examples,
+    validation: Examples,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    again = make_model(name, params)
+    again.fit(train, validation, seed=3)
+    for model, folder in ((trained[name], "one"), (again, "other")):
+        model.save(tmp_path / folder)
+    for file in (store.WEIGHTS, store.DESCRIPTION):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_validation_rows_change_nothing_where_nothing_stops_early(
+    trained: dict[str, Model], params: TrainParams, train: Examples, name: str
+) -> None:
+    other = make_model(name, params)
+    other.fit(train, songs(77), seed=3)
+    for key, array in trained[name].arrays().items():
+        np.testing.assert_array_equal(array, other.arrays()[key])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_genres_are_enough(params: TrainParams, name: str) -> None:
+    train, validation = songs(1, genres=2), songs(2, genres=2)
+    model = make_model(name, params)
+    model.fit(train, validation, seed=0)
+    proba = model.predict_proba(validation.X)
+    assert proba.shape == (80, 2)
+    assert (proba.argmax(axis=1) == validation.y).mean() > 0.7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_rows_give_no_probabilities(trained: dict[str, Model], name: str) -> None:
+    assert trained[name].predict_proba(np.empty((0, 5))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answering_needs_neither_torch_nor_scikit_learn(
+    trained: dict[str, Model], tmp_path: Path, name: str
+) -> None:
+    trained[name].save(tmp_path / name)
+    program = (
+        "import sys, numpy; from genre.models import load_model;"
+        f"load_model({str(tmp_path / name)!r}).predict_proba(numpy.ones((2, 5)));"
+        "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# What scikit-learn says
+
+
+def test_the_power_transform_is_that_of_scipy_and_scikit_learn(train: Examples) -> None:
+    X = np.column_stack([train.X[:, 0], -train.X[:, 2], train.X[:, 0] - 1, np.full(160, 3.0)])
+    powers = np.array([0.0, 2.0, 0.5, -1.0])
+    expected = np.column_stack([yeojohnson(X[:, n], powers[n]) for n in range(4)])
+    np.testing.assert_allclose(yeo_johnson(X, powers), expected, rtol=1e-12)
+    normaliser = Normaliser().fit(train.X)
+    reference = PowerTransformer().fit_transform(train.X / normaliser.unit)
+    expected = np.clip(reference, -LIMIT, LIMIT)
+    np.testing.assert_allclose(normaliser.transform(train.X), expected, atol=1e-8)
+
+
+def test_the_unit_of_a_feature_changes_nothing(train: Examples) -> None:
+    once = Normaliser().fit(train.X).transform(train.X)
+    scaled = Normaliser().fit(train.X * 1024).transform(train.X * 1024)
+    np.testing.assert_allclose(once, scaled, atol=1e-9)
+
+
+def test_features_that_are_constant_or_mostly_zero_stay_finite() -> None:
+    X = np.column_stack([np.zeros(50), np.full(50, 7.0), np.r_[np.zeros(49), 5.0]])
+    assert np.isfinite(Normaliser().fit(X).transform(X)).all()
+
+
+def test_whitened_rows_do_not_differ_more_in_one_direction_than_in_another(
+    train: Examples,
+) -> None:
+    normal = Normaliser().fit(train.X).transform(train.X)
+    white = Whitener().fit(normal, train.y, shrinkage=1e-9).transform(normal)
+    within = white - np.stack([white[train.y == g].mean(axis=0) for g in range(4)])[train.y]
+    np.testing.assert_allclose(within.T @ within / len(within), np.eye(5), atol=1e-6)
+
+
+@pytest.mark.parametrize("genres", [2, 4])
+def test_lda_answers_as_scikit_learn(params: TrainParams, genres: int) -> None:
+    train, other = songs(1, genres=genres), songs(2, genres=genres)
+    model = Lda(params.lda)
+    model.fit(train, other, seed=0)
+    reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    reference.fit(model.normaliser.transform(train.X), train.y)
+    expected = reference.predict_proba(model.normaliser.transform(other.X))
+    np.testing.assert_allclose(model.predict_proba(other.X), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("genres", [2, 4])
+def test_the_decisions_of_the_svm_are_those_of_scikit_learn(
+    params: TrainParams, genres: int
+) -> None:
+    train, other = songs(1, genres=genres), songs(2, genres=genres)
+    model = Svm(params.svm)
+    model.fit(train, other, seed=0)
+    rows = [model.whitener.transform(model.normaliser.transform(part.X)) for part in (train, other)]
+    reference = SVC(C=params.svm.C, gamma=params.svm.gamma, decision_function_shape="ovo").fit(
+        rows[0], train.y
+    )
+    expected = reference.decision_function(rows[1])
+    if genres == 2:
+        expected = -expected[:, np.newaxis]
+    np.testing.assert_allclose(model.decisions(rows[1]), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("genres", [2, 4])
+def test_boosting_answers_as_scikit_learn(params: TrainParams, genres: int) -> None:
+    train, other = songs(1, genres=genres), songs(2, genres=genres)
+    model = Boosting(params.boosting)
+    model.fit(train, other, seed=5)
+    reference = GradientBoostingClassifier(
+        init="zero", random_state=5, **params.boosting.model_dump()
+    ).fit(train.X.astype(np.float32), train.y)
+    expected = reference.predict_proba(other.X)
+    np.testing.assert_allclose(model.predict_proba(other.X), expected, atol=1e-10)
+
+
+# Probabilities of pairs
+
+
+def test_coupling_finds_the_probabilities_that_pairs_come_from() -> None:
+    generator = np.random.default_rng(0)
+    proba = generator.dirichlet(np.ones(4), size=20)
+    decisions = np.column_stack([np.log(proba[:, i] / proba[:, j]) for i, j in pairs(4)])
+    sigmoids = np.tile([1.0, 0.0], (6, 1))
+    np.testing.assert_allclose(couple(decisions, sigmoids, 4), proba, atol=1e-5)
+
+
+def test_coupling_of_two_genres_is_the_sigmoid() -> None:
+    decisions = np.linspace(-3, 3, 7)[:, np.newaxis]
+    found = couple(decisions, np.array([[2.0, 0.5]]), 2)
+    np.testing.assert_allclose(found[:, 0], expit(2 * decisions[:, 0] + 0.5), atol=1e-9)
+
+
+def test_a_pair_told_apart_without_an_error_gives_no_infinite_slope() -> None:
+    decisions, y = np.r_[np.ones(10), -np.ones(10)][:, np.newaxis], np.repeat([0, 1], 10)
+    ((slope, offset),) = fit_sigmoids(decisions, y.astype(np.int64), 2)
+    assert expit(slope + offset) == pytest.approx(11 / 12, abs=1e-3)
+
+
+# Folds
+
+
+def test_no_group_is_on_two_sides_of_a_fold_and_every_genre_is_learned(train: Examples) -> None:
+    number = fold_numbers(train, folds=3, seed=0)
+    for group in np.unique(train.groups):
+        assert len(set(number[train.groups == group])) == 1
+    for fold in range(3):
+        assert not train.take(number != fold).absent()
+        assert not train.take(number == fold).absent()
+
+
+def test_a_genre_of_one_artist_is_always_learned_and_never_predicted(train: Examples) -> None:
+    groups = np.where(train.y == 2, "one artist", train.groups)
+    lonely = Examples(train.X, train.y, groups, train.classes, train.features)
+    number = fold_numbers(lonely, folds=3, seed=0)
+    assert set(number[lonely.y == 2]) == {IN_NO_FOLD}
+    assert IN_NO_FOLD not in number[lonely.y != 2]
+
+
+def test_one_artist_for_each_genre_is_refused(train: Examples) -> None:
+    artists = Examples(train.X, train.y, train.y.astype(str), train.classes, train.features)
+    with pytest.raises(InputError, match="at least two of a genre"):
+        fold_numbers(artists, folds=3, seed=0)
+
+
+class ByHeart(Lda):
+    """Gives away whether it has seen the songs that it is asked for."""
+
+    seen: frozenset[float]
+
+    def _fit(self, train: Examples, *_: Any) -> None:
+        self.seen = frozenset(train.X[:, 0].tolist())
+
+    def _predict(self, X: Any) -> Any:
+        assert not self.seen & set(X[:, 0].tolist())
+        return np.full((len(X), len(self.classes)), 1 / len(self.classes))
+
+
+@pytest.mark.parametrize("stops_early", [False, True])
+def test_rows_are_predicted_by_models_that_have_not_seen_their_song(
+    params: TrainParams, train: Examples, stops_early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ByHeart, "stops_early", stops_early)
+    found = predict_out_of_fold(lambda: ByHeart(params.lda), train, folds=4, seed=0)
+    assert found.scored.all()
+    np.testing.assert_allclose(found.proba, 0.25)
+
+
+# The vote
+
+
+def test_the_weights_make_the_true_genres_likeliest() -> None:
+    generator = np.random.default_rng(1)
+    right = generator.uniform(0.05, 0.9, size=(2, 400))
+    weight = fit_weights(right)[0]
+    tried = np.linspace(0, 1, 2001)
+    losses = [-np.log(w * right[0] + (1 - w) * right[1]).mean() for w in tried]
+    assert weight == pytest.approx(tried[int(np.argmin(losses))], abs=1e-3)
+
+
+def test_a_member_that_knows_nothing_gets_next_to_no_weight() -> None:
+    weights = fit_weights(np.stack([np.full(200, 0.9), np.full(200, 0.25)]))
+    np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
+
+
+def test_a_network_may_be_a_member(
+    params: TrainParams, train: Examples, validation: Examples, tmp_path: Path
+) -> None:
+    mlp = params.mlp.model_copy(update={"hidden": [8], "max_epochs": 3})
+    vote = params.vote.model_copy(update={"members": ["mlp", "lda"], "folds": 2})
+    chosen = params.model_copy(update={"mlp": mlp, "vote": vote})
+    model = Vote.from_params(chosen)
+    model.fit(train, validation, seed=0)
+    model.save(tmp_path / "vote")
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "vote").predict_proba(validation.X),
+        model.predict_proba(validation.X),
+    )
+
+
+# Damaged files
+
+
+def damage(model: Model, folder: Path, name: str, change: Any) -> None:
+    import hashlib
+    import json
+
+    model.save(folder)
+    arrays = load((folder / store.WEIGHTS).read_bytes())
+    arrays[name] = change(arrays[name].copy())
+    content = save(arrays)
+    (folder / store.WEIGHTS).write_bytes(content)
+    path = folder / store.DESCRIPTION
+    description = json.loads(path.read_text())
+    description["weights_sha256"] = hashlib.sha256(content).hexdigest()
+    path.write_text(json.dumps(description))
+
+
+def first(value: float) -> Any:
+    def change(array: Any) -> Any:
+        array.flat[0] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "change", "message"),
+    [
+        ("svm", "support.counts", first(1000), "does not sum to the number of support vectors"),
+        (
+            "svm",
+            "whitener.matrix",
+            lambda array: array[:, :-1].copy(),
+            r"expected float64 \(5, 5\)",
+        ),
+        ("boosting", "left", first(0), "do not point to each other"),
+        ("boosting", "right", first(10_000_000), "do not point to each other"),
+        ("boosting", "feature", first(57), "feature or a node that is not there"),
+        ("boosting", "roots", first(-1), "feature or a node that is not there"),
+        ("lda", "coefficients", first(np.inf), "not finite"),
+        ("vote", "weights", first(-1), "must be positive"),
+        ("vote", "svm.intercepts", lambda array: array[1:].copy(), r"svm\.intercepts is float64"),
+    ],
+)
+def test_arrays_that_contradict_each_other_are_refused(
+    trained: dict[str, Model], tmp_path: Path, name: str, array: str, change: Any, message: str
+) -> None:
+    damage(trained[name], tmp_path / name, array, change)
+    with pytest.raises(InputError, match=message):
+        load_model(tmp_path / name)
