@@ -60,12 +60,19 @@ def moments(
     lasting = medians.over_time(magnitudes, frames.n_frames, scratch.lasting)
     striking = medians.over_frequency(magnitudes, scratch.striking)
     harmonic = masked(spectrum, lasting, striking, frames, scratch.sums)
-    scale, complete = _window_scale(frames)
-    first, n = frames.padding, frames.n_samples
-    mean, variance, rest_mean, rest_variance = _moments(harmonic, scale, samples, first, n)
-    if not complete:
+    part, rest = moments_of(harmonic, samples, frames)
+    if not _window_scale(frames)[1]:
         percussive = masked(spectrum, striking, lasting, frames, scratch.sums)
-        rest_mean, rest_variance, *_ = _moments(percussive, scale, samples, first, n)
+        rest, _ = moments_of(percussive, samples, frames)
+    return part, rest
+
+
+def moments_of(sums: Columns, samples: Columns, frames: Frames) -> tuple[Moments, Moments]:
+    """Return mean and variance of a part, from `masked`, and of the rest of the signal."""
+    scale, _ = _window_scale(frames)
+    mean, variance, rest_mean, rest_variance = _moments(
+        sums, scale, samples, frames.padding, frames.n_samples
+    )
     return (mean, variance), (rest_mean, rest_variance)
 
 

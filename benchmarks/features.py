@@ -1,0 +1,271 @@
+"""Time the 57 features against librosa's functions, one by one: `python -m benchmarks.features`.
+
+One process, one thread. Each clip is extracted by both, ours before and after librosa, so that a
+machine that slows down slows down both; the ratio of a clip is librosa's time over the mean of
+our two, and what is reported is the median over the clips. "30 s" is a whole clip, "3 s" its
+segment in the middle. Kernels are timed on one clip, each alone and warm.
+
+The floor is one STFT and one inverse STFT by librosa, less than which no extraction that calls it
+can take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, load
+from genre.errors import GenreError, InputError
+from genre.features import NAMES, extract
+from genre.features.reference import extract as librosas
+
+SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".au", ".aiff", ".m4a"}
+SMALLEST = 1e-4  # values below it are compared as if they were it
+REPEATS = 15  # of each kernel
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both extractions of one signal: milliseconds, and the greatest relative difference."""
+
+    ours_ms: float
+    librosa_ms: float
+    error: float
+    column: str
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours is."""
+        return self.librosa_ms / self.ours_ms
+
+
+def compare(y: Samples) -> Comparison:
+    """Extract `y` with ours, with librosa and with ours again."""
+    first, ours = _timed(lambda: extract(y, SAMPLE_RATE))
+    theirs, expected = _timed(lambda: librosas(y, SAMPLE_RATE))
+    second, _ = _timed(lambda: extract(y, SAMPLE_RATE))
+    errors = {
+        name: abs(ours[name] - expected[name]) / max(abs(expected[name]), SMALLEST)
+        for name in NAMES
+    }
+    worst = max(errors, key=errors.__getitem__)
+    return Comparison((first + second) / 2, theirs, errors[worst], worst)
+
+
+def kernels(y: Samples) -> dict[str, float]:
+    """Milliseconds of each step of our extraction of `y`, in their order."""
+    from genre.features import harmonic, medians, pitch, rhythm, shape, spectrum, temporal, timbre
+    from genre.features.workspace import borrow
+
+    frames = spectrum.Frames(len(y), 2048, 512)
+    arrays = borrow(frames)
+    took: dict[str, float] = {}
+
+    def step(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        took[name] = _median_ms(lambda: function(*arguments))
+        return function(*arguments)
+
+    padded = step("padding", spectrum.pad, y, frames, arrays.padded)
+    columns = step("columns", spectrum.columns, padded, frames, arrays.columns)
+    spectra, magnitudes = step("STFT", spectrum.stft, columns, frames, arrays.spectra)
+    peaks = step("spectral peaks", pitch.peaks, magnitudes, SAMPLE_RATE, frames)
+    tuning = step("tuning", pitch.tuning, *peaks)
+    step("chroma", pitch.chroma, magnitudes, SAMPLE_RATE, tuning, frames)
+    step("centroid, bandwidth, roll-off", shape.shape, magnitudes, SAMPLE_RATE, frames)
+    step("zero crossings", temporal.zero_crossing_rate, padded, frames)
+    step("loudness", temporal.rms, padded, frames)
+    parts = arrays.separation
+    step("medians over time", medians.over_time, magnitudes, frames.n_frames, parts.lasting)
+    step("medians over frequency", medians.over_frequency, magnitudes, parts.striking)
+    both = (parts.lasting, parts.striking)
+    sums = step("masks, inverse STFT", harmonic.masked, spectra, *both, frames, parts.sums)
+    step("moments of the two parts", harmonic.moments_of, sums, columns, frames)
+    mel = step("mel spectrum", timbre.mel_decibels, magnitudes, SAMPLE_RATE, frames)
+    step("cepstrum", timbre.mfcc, mel)
+    envelope = step("onset strength", rhythm.onset_strength, mel, 512)
+    step("tempo", rhythm.tempo, envelope, SAMPLE_RATE, 512)
+    return took
+
+
+def floor(y: Samples) -> float:
+    """Milliseconds of librosa's STFT and inverse STFT of `y`."""
+    import librosa
+
+    return _median_ms(lambda: librosa.istft(librosa.stft(y), length=len(y)))
+
+
+def peers(path: Path, y: Samples) -> dict[str, float]:
+    """Milliseconds of other extractors of music features, where they are installed."""
+    took = {}
+    if importlib.util.find_spec("opensmile"):
+        import opensmile  # type: ignore[import-not-found, unused-ignore]
+
+        smile = opensmile.Smile(
+            feature_set=opensmile.FeatureSet.ComParE_2016,
+            feature_level=opensmile.FeatureLevel.Functionals,
+        )
+        took["openSMILE ComParE 2016"] = _timed(lambda: smile.process_signal(y, SAMPLE_RATE))[0]
+    if importlib.util.find_spec("essentia"):
+        from essentia import standard  # type: ignore[import-not-found, unused-ignore]
+
+        took["Essentia MusicExtractor"] = _timed(lambda: standard.MusicExtractor()(str(path)))[0]
+    return took
+
+
+def run(folder: Path, n_clips: int) -> dict[str, Any]:
+    """Measure on `n_clips` clips spread evenly over the audio files below `folder`.
+
+    Raises `InputError` where there are none.
+    """
+    chosen = _choose(folder, n_clips)
+    whole, segments, last = [], [], None
+    _warm_up()
+    for number, (path, y) in enumerate(_clips(chosen), start=1):
+        whole.append(compare(y))
+        middle = len(y) // SEGMENT_SAMPLES // 2 * SEGMENT_SAMPLES
+        segments.append(compare(y[middle : middle + SEGMENT_SAMPLES].copy()))
+        last = path, y
+        print(f"\r{number} of {len(chosen)} clips", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    if last is None:
+        raise InputError(f"{folder}: no file is 30 s long, expected songs or clips of that length")
+    worst = max(whole + segments, key=lambda comparison: comparison.error)
+    return {
+        "machine": _machine(),
+        "clips": len(whole),
+        "ratio_30s": statistics.median(comparison.ratio for comparison in whole),
+        "ratio_3s": statistics.median(comparison.ratio for comparison in segments),
+        "ms_30s": statistics.median(comparison.ours_ms for comparison in whole),
+        "ms_3s": statistics.median(comparison.ours_ms for comparison in segments),
+        "librosa_ms_30s": statistics.median(comparison.librosa_ms for comparison in whole),
+        "librosa_ms_3s": statistics.median(comparison.librosa_ms for comparison in segments),
+        "max_relative_error": worst.error,
+        "max_relative_error_column": worst.column,
+        "floor_ms_30s": floor(last[1]),
+        "kernels_ms_30s": kernels(last[1]),
+        "kernels_ms_3s": kernels(last[1][:SEGMENT_SAMPLES].copy()),
+        "peers_ms_30s": peers(*last),
+    }
+
+
+def report(result: dict[str, Any]) -> str:
+    """The tables of `docs/features.md`, as Markdown."""
+    lines = [
+        f"{result['machine']}; {result['clips']} clips, one thread, medians.",
+        "",
+        "| | ours, ms | librosa, ms | ratio |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for length in ("30s", "3s"):
+        ours, theirs = result[f"ms_{length}"], result[f"librosa_ms_{length}"]
+        ratio = result[f"ratio_{length}"]
+        lines.append(f"| {length[:-1]} s | {ours:.1f} | {theirs:.0f} | {ratio:.1f} |")
+    lines += [
+        "",
+        f"Greatest relative error {result['max_relative_error']:.1e} "
+        f"({result['max_relative_error_column']}). "
+        f"librosa's STFT and inverse STFT alone: {result['floor_ms_30s']:.1f} ms for 30 s.",
+        "",
+        "| kernel | 30 s, ms | share | 3 s, ms |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    total = sum(result["kernels_ms_30s"].values())
+    for name, took in result["kernels_ms_30s"].items():
+        short = result["kernels_ms_3s"][name]
+        lines.append(f"| {name} | {took:.2f} | {took / total:.0%} | {short:.3f} |")
+    lines.append(f"| sum | {total:.1f} | | {sum(result['kernels_ms_3s'].values()):.2f} |")
+    if result["peers_ms_30s"]:
+        lines += ["", "| the same clip elsewhere | ms |", "| --- | ---: |"]
+        lines += [f"| {name} | {took:.0f} |" for name, took in result["peers_ms_30s"].items()]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print the report and write the figures."""
+    parser = argparse.ArgumentParser(description="Time the 57 features against librosa.")
+    parser.add_argument("--audio", type=Path, required=True, help="folder with songs or clips")
+    parser.add_argument("--clips", type=int, default=24, help="how many of them (default: 24)")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    options = parser.parse_args(arguments)
+    try:
+        result = run(options.audio, options.clips)
+    except GenreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(report(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _choose(folder: Path, n_clips: int) -> list[Path]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths or n_clips < 1:
+        raise InputError(
+            f"--audio {folder}, --clips {n_clips}: found {len(paths)} audio files, expected at "
+            "least one of each"
+        )
+    return [paths[i * len(paths) // n_clips] for i in range(min(n_clips, len(paths)))]
+
+
+def _clips(paths: list[Path]) -> Iterator[tuple[Path, Samples]]:
+    for path in paths:
+        y = load(path)
+        if len(y) >= CLIP_SAMPLES:
+            yield path, y[:CLIP_SAMPLES].copy()
+        else:
+            print(f"\n{path}: shorter than 30 s, left out", file=sys.stderr)
+
+
+def _warm_up() -> None:
+    """Import and compile what either extraction needs."""
+    y = np.random.default_rng(0).normal(size=SEGMENT_SAMPLES).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        librosas(y, SAMPLE_RATE)
+    extract(y, SAMPLE_RATE)
+
+
+def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    value = function()
+    return 1e3 * (time.perf_counter() - start), value
+
+
+def _median_ms(function: Callable[[], Any]) -> float:
+    function()
+    return statistics.median(_timed(function)[0] for _ in range(REPEATS))
+
+
+def _machine() -> str:
+    """Processor, cores and Python, without anything that names the machine."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        processor = names[0] if names else processor
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
