@@ -6,7 +6,6 @@ import atexit
 import functools
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -62,14 +61,20 @@ def write_stages(root: Path, stages: dict[str, object]) -> None:
 @functools.cache
 def template() -> Path:
     """An empty git and DVC project with two songs of text, versioned; made once and copied."""
-    root = Path(tempfile.mkdtemp(prefix="project-"))
-    atexit.register(shutil.rmtree, root)
+    root = Path(tempfile.mkdtemp(prefix="dvc-template-"))
+    atexit.register(_remove, root, os.getpid())
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
     dvc(root, "init", "--quiet")
     add_song(root, "blues", "one")
     add_song(root, "blues", "two")
     dvc(root, "add", "--quiet", "data/raw")
     return root
+
+
+def _remove(folder: Path, owner: int) -> None:
+    """Remove a folder at the end of the process that made it, not of one forked from it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_project(root: Path, stages: dict[str, object] | None = None, *, models=("mlp",)) -> Path:
@@ -99,10 +104,3 @@ def wait_until(condition, seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "what was waited for did not happen"
         time.sleep(0.05)
-
-
-def end(process: subprocess.Popen, number: int = signal.SIGTERM) -> int:
-    """Send a signal to a process of the test and wait for its end."""
-    if process.poll() is None:
-        os.kill(process.pid, number)
-    return process.wait(60)

@@ -257,7 +257,7 @@ def test_a_step_has_its_own_retries_back_off_and_time_out(project):
     assert trim.retries == params.retries
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_flow_that_is_ended_leaves_no_process_behind(root, project, number):
     lingering = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"
     change(root, ingest={"cmd": lingering}, spectrograms={})

@@ -222,7 +222,7 @@ def test_a_lock_held_by_another_dvc_is_waited_for_and_then_named(tmp_path):
 
 
 def test_a_step_that_another_dvc_is_running_is_waited_for(tmp_path):
-    slow = {**CHAIN["ingest"], "cmd": "touch started; sleep 4; touch data/catalogue; echo done"}
+    slow = {**CHAIN["ingest"], "cmd": "touch started; sleep 3; touch data/catalogue; echo done"}
     root = make_project(tmp_path, {"ingest": slow})
     lines = []
     other = threading.Thread(target=pipeline.bring_up_to_date, args=("ingest", root))
