@@ -25,7 +25,7 @@ PLUMBING = {
     "tasks.cli",
     "tasks.paths",
 }
-STAGES = "ingest trim spectrograms features split train evaluate register".split()
+STAGES = ["ingest", "trim", "spectrograms", "features", "split", "train", "evaluate", "register"]
 
 
 @pytest.fixture(scope="module")
