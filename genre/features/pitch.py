@@ -16,7 +16,7 @@ from genre.features.spectrum import Frames, Magnitudes
 
 LOWEST, HIGHEST = 150.0, 4000.0  # Hz: where librosa's `piptrack` looks for peaks
 THRESHOLD = np.float32(0.1)  # of the frame's greatest power
-BINS_PER_SEMITONE = 100  # resolution of the tuning
+EDGES = np.linspace(-0.5, 0.5, 101)  # semitones: the histogram of the tuning
 SILENT = float(np.finfo(np.float32).tiny)
 
 Peaks = npt.NDArray[np.float32]
@@ -48,8 +48,8 @@ def tuning(pitch: Peaks, height: Peaks) -> float:
     semitones = N_CHROMA * np.log2(pitch / (A4 / 16))
     residual = np.mod(semitones, np.float32(1.0))
     residual[residual >= 0.5] -= 1.0
-    counts, edges = np.histogram(residual, np.linspace(-0.5, 0.5, BINS_PER_SEMITONE + 1))
-    return float(edges[np.argmax(counts)])
+    bins = np.searchsorted(EDGES, residual.astype(np.float64), side="right") - 1
+    return float(EDGES[np.argmax(np.bincount(bins))])
 
 
 def chroma(

@@ -57,7 +57,10 @@ def tempo(envelope: Envelope, sr: float, hop_length: int) -> float:
     n_blocks = -(-len(envelope) // LANES)
     reach = width // 2
     ramped = np.zeros(max(n_blocks * LANES + width, len(envelope) + 2 * reach), np.float32)
-    ramped[: len(envelope) + 2 * reach] = np.pad(envelope, reach, "linear_ramp", end_values=0)
+    n = len(envelope)
+    ramped[:reach] = np.linspace(0, envelope[0], reach, endpoint=False)
+    ramped[reach : reach + n] = envelope
+    ramped[reach + n : 2 * reach + n] = np.linspace(0, envelope[-1], reach, endpoint=False)[::-1]
     plan = fourier.plan(lags.n_fft)
     x, energy = np.empty(lags.n_fft * LANES), np.empty(LANES)
     spectrum = np.empty((plan.n_bins, LANES), np.complex128)
