@@ -12,8 +12,8 @@ ROOTS: dict[str, Style] = {
         tempo=(66, 118),
         swing=0.66,
         loose=0.012,
-        drum_gain=-9,
-        kits=("studio", "brushes"),
+        drum_gain=-7,
+        kits=("studio",),
         drums=(
             {"kick": "X.......x.......", "snare": "....X.......X...", "hat": "x...x.x.x...x.x."},
             {"kick": "X.....x.x.......", "snare": "....X.......X.o.", "ride": "x...x.x.x...x.x."},
@@ -32,7 +32,7 @@ ROOTS: dict[str, Style] = {
         lead_rhythms=("..x=x=x===x=....", "x=====x=x=x=....", "....x=x=x=x====="),
         progressions=(_BLUES_12, _BLUES_12.replace("C7 | F7 | C7 | C7", "C7 | C7 | C7 | C7", 1)),
         scales=("blues",),
-        sound=Sound(loudness=-19, press=1.2, room=0.8, wet=0.14, hiss=-60, tilt=-0.6),
+        sound=Sound(loudness=-19, press=1.2, room=0.8, wet=0.14, hiss=-60, tilt=-0.1),
     ),
     "classical": Style(
         tempo=(60, 132),
@@ -92,7 +92,7 @@ ROOTS: dict[str, Style] = {
         swing=0.64,
         loose=0.010,
         swell=2.0,
-        drum_gain=-10,
+        drum_gain=-11,
         metres=(4, 4, 4, 3),
         kits=("jazz", "brushes"),
         drums=(
@@ -121,7 +121,7 @@ ROOTS: dict[str, Style] = {
             "Fm7 | Bb7 | Ebmaj7 | Ab7 | Dm7 | G7 | Cmaj7 | C9",
         ),
         scales=("dorian", "major", "blues"),
-        sound=Sound(loudness=-21, press=0.9, room=0.9, wet=0.16, hiss=-60, tilt=-0.8),
+        sound=Sound(loudness=-21, press=0.9, room=0.9, wet=0.16, hiss=-60, tilt=-1.1),
     ),
     "reggae": Style(
         tempo=(66, 96),

@@ -52,7 +52,7 @@ FORMATS = (
     Format("ogg", "OGG", "VORBIS", 44_100, 1),
     Format("flac", "FLAC", "PCM_16", 22_050, 2),
 )
-BORROWING = 0.25  # share of the songs that borrow from a neighbouring genre
+BORROWING = 0.2  # share of the songs that borrow from a neighbouring genre
 MOST_LOANS = 2  # that a song takes
 SECONDS = (30.5, 36.5)  # the shortest song and the longest
 
@@ -128,8 +128,8 @@ def _tempo(style: Style, artist: Artist, rng: np.random.Generator) -> float:
 
 
 def _chosen(instruments: tuple[str, ...], artist: Artist, rng: np.random.Generator) -> str:
-    """The artist's own instrument, most of the time."""
-    own = artist.choice if rng.random() < 0.7 else int(rng.integers(1000))
+    """The artist's own instrument, half of the time or more."""
+    own = artist.choice if rng.random() < 0.5 else int(rng.integers(1000))
     return instruments[own % len(instruments)]
 
 
