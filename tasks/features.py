@@ -16,7 +16,7 @@ import numpy as np
 from genre.audio import CLIP_SAMPLES, SEGMENT_SAMPLES, SEGMENT_SECONDS
 from genre.compute import Failed
 from genre.features import NAMES
-from genre.features.clips import Rows, decode_rows, rows_of_clip
+from genre.features.clips import KERNELS, Rows, decode_rows, rows_of_clip
 from genre.files import atomic_folder
 from genre.params import Params
 from genre.store import fingerprint
@@ -112,6 +112,7 @@ def run(params: Params, root: Path) -> str:
             root=root,
             what="features",
             tally=tally,
+            preload=KERNELS,
         )
         for clip, result in results:
             if isinstance(result, Failed):

@@ -68,6 +68,7 @@ def each_song(
     root: Path,
     what: str,
     tally: Tally,
+    preload: Sequence[str] = (),
     keep: Callable[[bytes], bytes] = bytes,
     recall: Callable[[Song, bytes], bytes | None] = lambda _, kept: kept,
 ) -> Iterator[tuple[Song, bytes | Failed]]:
@@ -75,12 +76,13 @@ def each_song(
 
     `fingerprint` names all that the result depends on besides the song's content. `keep` makes of
     a result what the store keeps; `recall` makes of that the result again, or None where it
-    cannot, and the song is then computed. `work` must live in a module of `genre`.
+    cannot, and the song is then computed. `work` must live in a module of `genre`; `preload` names
+    more modules that it will import.
     """
     module = getattr(work, "func", work).__module__
     with (
         Store(root, fingerprint) as store,
-        open_workers(compute, preload=[module]) as workers,
+        open_workers(compute, preload=[module, *preload]) as workers,
     ):
         known = Known(store, songs)
         reused: set[str] = set()

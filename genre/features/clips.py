@@ -15,6 +15,12 @@ from genre.features import NAMES, extract_clip
 
 Rows = npt.NDArray[np.float64]
 
+# What a worker needs compiled; loaded once, before workers are forked, where it can be.
+KERNELS = tuple(
+    f"genre.features.{name}"
+    for name in ("harmonic", "pitch", "rhythm", "shape", "spectrum", "temporal", "timbre")
+)
+
 
 def rows_of_clip(source: Path | bytes, content: str, *, n_fft: int, hop_length: int) -> bytes:
     """The rows of the clip whose sha256 is `content`.
