@@ -88,6 +88,14 @@ def test_without_any_folder_to_write_to_kernels_are_compiled_in_memory(
     assert total(np.arange(4.0)) == 6.0
 
 
+def test_machine_code_is_kept_under_the_version_of_what_kernels_share(tmp_path: Path) -> None:
+    run("import genre.features.shape", NUMBA_CACHE_DIR=str(tmp_path))
+
+    kept = [path.name for path in tmp_path.rglob("*.nbi")]
+    assert len(kept) > 0
+    assert all(compiled._version() in name for name in kept)
+
+
 def test_a_kernel_that_does_not_compile_says_why() -> None:
     with pytest.raises(Exception, match="'undefined' is not defined"):
 

@@ -1,13 +1,16 @@
 """How the kernels of this package are compiled.
 
-Kernels never call kernels of another module: numba's cache on the disk notices a change only in
-the file of the kernel itself. What they all share, in this module and in `lanes`, is cleared from
-the cache by hand when it changes (`find genre -name "*.nb[ci]" -delete`).
+Kernels call helpers of their own module and of the three in `SHARED`, never a kernel of another:
+numba's cache on the disk notices a change only in the file of the kernel itself. That of the shared
+modules is told it by the names under which it keeps the machine code.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -15,6 +18,8 @@ from numba import njit
 from genre.features.lanes import FLAGS
 
 Function = Callable[..., Any]
+
+SHARED = ("compiled.py", "lanes.py", "turning.py")
 
 FINITE = frozenset(FLAGS)
 # Sums may be taken in any order, so that the compiler can make vector instructions of them.
@@ -33,6 +38,7 @@ def kernel(
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": set(rounding), "nogil": True}
 
     def compiled(function: Function) -> Function:
+        function.__qualname__ += f"_{_version()}"
         try:
             return _compile(function, signatures, {**options, "cache": True})
         except RuntimeError as error:
@@ -52,6 +58,13 @@ def inline(function: Function) -> Function:
 def shared(function: Function) -> Function:
     """Compile a helper once for all kernels of its module that call it."""
     return _compile(function, (), {"error_model": "numpy", "fastmath": set(FINITE)})
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Return eight characters that change with the source of the shared modules."""
+    sources = [(Path(__file__).parent / name).read_bytes() for name in SHARED]
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:8]
 
 
 def _compile(function: Function, signatures: tuple[str, ...], options: dict[str, Any]) -> Function:
