@@ -103,7 +103,7 @@ def masked(
     return out
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _window_scale(frames: Frames) -> tuple[Columns, bool]:
     """Return what undoes the window power, and whether every sample has enough of it."""
     power = window_power(frames)
