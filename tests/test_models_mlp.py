@@ -25,6 +25,7 @@ SETTINGS = MlpParams(
     dropout=0.2,
     learning_rate=0.01,
     weight_decay=0.0001,
+    label_smoothing=0.0,
     batch_size=16,
     max_epochs=12,
     patience=4,
@@ -142,8 +143,11 @@ def test_training_stops_early_and_keeps_the_best_epoch(
     history = model.fit(train, validation, seed=0)
     # then it stops `patience` epochs after the best one, and answers as it did there
     assert history is not None
-    losses = {row.epoch: row.loss for row in history.rows if row.subset == "validation"}
-    assert history.best_epoch == min(losses, key=losses.__getitem__)
+    validated = [row for row in history.rows if row.subset == "validation"]
+    losses = {row.epoch: row.loss for row in validated}
+    accuracies = {row.epoch: row.accuracy for row in validated}
+    scores = {epoch: (accuracies[epoch], -losses[epoch]) for epoch in losses}
+    assert history.best_epoch == max(scores, key=scores.__getitem__)
     assert max(losses) == history.best_epoch + SETTINGS.patience < 200
     likelihood = model.predict_proba(validation.X)[np.arange(len(validation)), validation.y]
     assert -np.log(likelihood).mean() == pytest.approx(losses[history.best_epoch], abs=1e-5)

@@ -29,6 +29,7 @@ def untrained(fill: float = 0.5) -> Mlp:
             dropout=0.0,
             learning_rate=0.1,
             weight_decay=0.0,
+            label_smoothing=0.0,
             batch_size=2,
             max_epochs=1,
             patience=1,

@@ -45,6 +45,7 @@ class Mlp(Model):
             self._scaled(train),
             self._scaled(validation),
             settings=self.settings,
+            label_smoothing=self.settings.label_smoothing,
             seed=seed,
             progress=progress,
         )

@@ -58,10 +58,13 @@ def train_network(
     seed: int,
     progress: Progress = silent,
     augment: Augment | None = None,
+    label_smoothing: float = 0.0,
 ) -> tuple[torch.nn.Module, History]:
     """Train with AdamW on cross-entropy; stop early; give back the best epoch's network.
 
-    The best epoch is the one with the lowest validation loss. Training stops after
+    The best epoch is the one with the highest validation accuracy, of several the one with the
+    lowest validation loss. `label_smoothing` (Szegedy et al. 2016) is the share of each target
+    that is spread over all classes in training, and never in validation. Training stops after
     `settings.patience` epochs without a better one. Training loss and accuracy are running means
     over the epoch, dropout and augmentation included. Raises `ParameterError` where the loss is
     no longer finite.
@@ -76,12 +79,13 @@ def train_network(
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        rows, best, best_epoch, lowest = [], copy.deepcopy(network.state_dict()), 0, math.inf
+        rows, best, best_epoch = [], copy.deepcopy(network.state_dict()), 0
+        highest = (-math.inf, -math.inf)
         data = _tensors(train)
         held_out = _tensors(validation)
         for epoch in range(1, settings.max_epochs + 1):
             loss, accuracy = _one_epoch(
-                network, optimiser, *data, settings.batch_size, generator, augment
+                network, optimiser, *data, settings.batch_size, generator, augment, label_smoothing
             )
             if not math.isfinite(loss):
                 raise ParameterError(
@@ -91,8 +95,9 @@ def train_network(
             rows.append(Epoch(epoch, "train", loss, accuracy))
             loss, accuracy = _evaluate(network, *held_out)
             rows.append(Epoch(epoch, "validation", loss, accuracy))
-            if loss < lowest:
-                best, best_epoch, lowest = copy.deepcopy(network.state_dict()), epoch, loss
+            if (accuracy, -loss) > highest:
+                best, best_epoch = copy.deepcopy(network.state_dict()), epoch
+                highest = accuracy, -loss
             words = f"validation loss {loss:.3f}, accuracy {accuracy:.1%}, best epoch {best_epoch}"
             progress(epoch, settings.max_epochs, words)
             if epoch - best_epoch >= settings.patience:
@@ -121,6 +126,7 @@ def _one_epoch(
     batch_size: int,
     generator: torch.Generator,
     augment: Augment | None,
+    label_smoothing: float,
 ) -> tuple[float, float]:
     """Learn from every row once; return the running loss and accuracy."""
     network.train()
@@ -132,7 +138,7 @@ def _one_epoch(
         if augment:
             rows, wanted = augment(rows, wanted, generator)
         logits = network(rows)
-        loss = cross_entropy(logits, wanted)
+        loss = cross_entropy(logits, wanted, label_smoothing=label_smoothing)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
