@@ -150,6 +150,33 @@ class VoteParams(Section):
         return self
 
 
+class CnnParams(Section):
+    """The report's SimpleCNN."""
+
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=2)]
+    max_epochs: Count
+    patience: Count
+
+
+class ResnetParams(Section):
+    """The small residual network."""
+
+    width: Annotated[int, Field(ge=1, le=256)]
+    blocks: Annotated[int, Field(ge=1, le=8)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    crop_frames: Annotated[int, Field(ge=32)]
+    mask_frames: Annotated[int, Field(ge=0)]
+    mask_bands: Annotated[int, Field(ge=0)]
+    mixup: Annotated[float, Field(ge=0)]
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=2)]
+    max_epochs: Count
+    patience: Count
+
+
 class TrainParams(Section):
     """Which models are trained, and how."""
 
@@ -160,6 +187,8 @@ class TrainParams(Section):
     svm: SvmParams
     boosting: BoostingParams
     vote: VoteParams
+    cnn: CnnParams
+    resnet: ResnetParams
 
 
 class EvaluateParams(Section):

@@ -24,6 +24,8 @@ _FAMILIES = {
     "svm": "genre.models.svm:Svm",
     "boosting": "genre.models.boosting:Boosting",
     "vote": "genre.models.vote:Vote",
+    "cnn": "genre.models.images:Cnn",
+    "resnet": "genre.models.images:Resnet",
 }
 NAMES = tuple(_FAMILIES)
 

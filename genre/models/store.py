@@ -98,7 +98,7 @@ def save(model: Model, folder: Path) -> None:
     """Write `model` to `folder`, replacing it in one exchange."""
     from safetensors.numpy import save as encode
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in model.arrays().items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in model.arrays().items()}
     weights = encode(arrays)
     description = Description(
         format=FORMAT,

@@ -1,0 +1,213 @@
+"""The models that look at pictures: the report's SimpleCNN, and a small residual network.
+
+X is [shape=(n, channels, height, width)], uint8 or float32: four-channel spectrogram pictures for
+the CNN, log-mel spectrograms with one channel for the residual network. They learn from whole
+clips, a row a song, and answer for pictures of any width: `cut` makes segments of clips. Both are
+trained and answer in torch, with as many threads as the caller has set (`torch.set_num_threads`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.audio import SEGMENTS_PER_CLIP
+from genre.errors import InputError
+from genre.models.base import Examples, History, Model, Progress, softmax
+from genre.params import CnnParams, ResnetParams
+
+if TYPE_CHECKING:
+    import torch
+
+    from genre.models.store import Reader
+    from genre.models.training import Augment
+
+ROWS_TOGETHER = 64  # rows whose mean and deviation are summed at once
+
+
+class ImageModel(Model):
+    """A network on pictures with `channels` channels."""
+
+    channels: ClassVar[int]
+    one_cycle: ClassVar[bool] = False
+    stops_early = True
+    settings: CnnParams | ResnetParams
+
+    @abstractmethod
+    def build(self) -> torch.nn.Module:
+        """The untrained network, with a `Standardise` named `standardise`."""
+
+    def new_network(self) -> torch.nn.Module:
+        """The untrained network, laid out in memory as convolutions are fastest."""
+        import torch
+
+        network = self.build()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    def augment(self) -> Augment | None:
+        """How training examples are changed, if at all."""
+        return None
+
+    def _check(self, X: npt.NDArray[Any]) -> None:
+        from genre.models.networks import SMALLEST_SIDE
+
+        if X.ndim != 4 or X.shape[1] != self.channels or min(X.shape[2:]) < SMALLEST_SIDE:
+            raise InputError(
+                f"{self.name}: found pictures of shape {X.shape[1:]}, expected {self.channels} "
+                f"channels, each side at least {SMALLEST_SIDE} long"
+            )
+        if X.dtype not in (np.uint8, np.float32):
+            raise InputError(f"{self.name}: found pictures of {X.dtype}, expected uint8 or float32")
+        if X.dtype == np.float32 and not np.isfinite(X).all():
+            raise InputError(f"{self.name}: pictures hold values that are not finite")
+
+    def _fit(
+        self, train: Examples, validation: Examples, seed: int, progress: Progress
+    ) -> History | None:
+        import torch
+
+        from genre.models.training import train_network
+
+        mean, scale = channel_scaling(train.X)
+
+        def build() -> torch.nn.Module:
+            network = self.new_network()
+            standardise = network.get_submodule("standardise")
+            standardise.load_state_dict(
+                {"mean": torch.from_numpy(mean), "scale": torch.from_numpy(scale)}
+            )
+            return network
+
+        self.network, history = train_network(
+            build,
+            train,
+            validation,
+            settings=self.settings,
+            seed=seed,
+            progress=progress,
+            augment=self.augment(),
+            one_cycle=self.one_cycle,
+        )
+        return history
+
+    def _predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        import torch
+
+        from genre.models.training import predict_logits
+
+        if not len(X):
+            return np.empty((0, len(self.classes)))
+        rows = torch.from_numpy(np.require(X, requirements=["C", "W"]))
+        return softmax(predict_logits(self.network, rows, self.settings.batch_size).numpy())
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The network's parameters and buffers, by torch's names."""
+        return {name: value.numpy() for name, value in self.network.state_dict().items()}
+
+    def restore(self, reader: Reader) -> None:
+        """Take back what `arrays` gave."""
+        import torch
+
+        self.network = self.new_network().eval()
+        state = {}
+        for name, value in self.network.state_dict().items():
+            dtype = np.int64 if value.dtype == torch.int64 else np.float32
+            state[name] = torch.from_numpy(reader.take(name, dtype, tuple(value.shape)).copy())
+        self.network.load_state_dict(state)
+
+
+class Cnn(ImageModel):
+    """The report's SimpleCNN on RGBA pictures of spectrograms."""
+
+    name = "cnn"
+    input = "spectrogram"
+    channels = 4
+    settings_type = CnnParams
+    settings: CnnParams
+
+    def _fit(
+        self, train: Examples, validation: Examples, seed: int, progress: Progress
+    ) -> History | None:
+        # The report's network learns from 3 s pictures; it has no crops that would make them.
+        return super()._fit(cut_examples(train), cut_examples(validation), seed, progress)
+
+    def build(self) -> torch.nn.Module:
+        """The untrained network."""
+        from genre.models.networks import SimpleCnn
+
+        return SimpleCnn(len(self.classes))
+
+
+class Resnet(ImageModel):
+    """A residual network on log-mel spectrograms, with crops, SpecAugment and mixup."""
+
+    name = "resnet"
+    input = "log_mel"
+    channels = 1
+    one_cycle = True
+    settings_type = ResnetParams
+    settings: ResnetParams
+
+    def build(self) -> torch.nn.Module:
+        """The untrained network."""
+        from genre.models.networks import ResidualNetwork
+
+        return ResidualNetwork(
+            len(self.classes),
+            width=self.settings.width,
+            blocks=self.settings.blocks,
+            dropout=self.settings.dropout,
+        )
+
+    def augment(self) -> Augment:
+        """Crops, masks and blends, as the settings say."""
+        from genre.models.augment import SpectrogramAugment
+
+        return SpectrogramAugment(
+            crop_frames=self.settings.crop_frames,
+            mask_bands=self.settings.mask_bands,
+            mask_frames=self.settings.mask_frames,
+            mixup=self.settings.mixup,
+        )
+
+
+def cut(X: npt.NDArray[Any], parts: int = SEGMENTS_PER_CLIP) -> npt.NDArray[Any]:
+    """Pictures of clips cut in time [shape=(n · parts, channels, height, width // parts)].
+
+    The parts of a clip follow each other; columns left over at the end are left out.
+    """
+    n, channels, height, width = X.shape
+    narrow = width // parts
+    pieces = X[..., : narrow * parts].reshape(n, channels, height, parts, narrow)
+    order = pieces.transpose(0, 3, 1, 2, 4)
+    return np.ascontiguousarray(order).reshape(n * parts, channels, height, narrow)
+
+
+def cut_examples(examples: Examples) -> Examples:
+    """Clips cut into segments, where they are wide enough to be clips."""
+    from genre.models.networks import SMALLEST_SIDE
+
+    if examples.X.shape[3] < SEGMENTS_PER_CLIP * SMALLEST_SIDE:
+        return examples
+    y, groups = (np.repeat(part, SEGMENTS_PER_CLIP) for part in (examples.y, examples.groups))
+    return Examples(cut(examples.X), y, groups, examples.classes, examples.features)
+
+
+def channel_scaling(
+    X: npt.NDArray[Any],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Mean and standard deviation of each channel over all rows; a constant one is scaled by 1."""
+    total, squares = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for start in range(0, len(X), ROWS_TOGETHER):
+        part = X[start : start + ROWS_TOGETHER].astype(np.float64)
+        total += part.sum(axis=(0, 2, 3))
+        squares += (part**2).sum(axis=(0, 2, 3))
+    count = X.size / X.shape[1]
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    scale = np.where(deviation > 1e-6, deviation, 1.0)
+    return mean.astype(np.float32), scale.astype(np.float32)
