@@ -24,7 +24,7 @@ def restore(root: Path, *, say: Say) -> None:
 
     Raises `InputError` where DVC's cache does not hold them.
     """
-    if (root / pipeline.RAW_VERSION).exists() and not has_songs(root):
+    if (root / pipeline.RAW_VERSION).exists() and not (root / paths.RAW).exists():
         say(
             f"bringing back the collection that {pipeline.RAW_VERSION} names "
             "(remove that file to start a new one)"
