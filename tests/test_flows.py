@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -30,7 +31,14 @@ from tasks import pipeline, processes
 @pytest.fixture(scope="module", autouse=True)
 def server():
     """A Prefect server with a database of its own."""
-    with prefect_test_harness(server_startup_timeout=120):
+    with contextlib.ExitStack() as stack:
+        for attempt in range(3):
+            try:
+                stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+                break
+            except httpx.TransportError:  # Prefect asks a server that is not quite up, and fails
+                if attempt == 2:
+                    raise
         yield
 
 

@@ -37,8 +37,9 @@ def clone(project: Path, target: Path) -> Path:
     listed = subprocess.check_output(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=project, text=True
     )
+    own = {"data/raw.dvc", "dvc.lock"}  # of a collection that the checkout may hold
     for name in listed.splitlines():
-        if (project / name).is_file():
+        if (project / name).is_file() and name not in own:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(project / name, target / name)
     kernels = "genre/features/__pycache__"
