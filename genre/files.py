@@ -7,6 +7,8 @@ over the old one. `TEMPORARY_PREFIX` and the file's name mark what a killed run 
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import glob
 import json
 import os
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEMPORARY_PREFIX = ".incomplete-"
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
+NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # no such call, or file system
 
 
 @contextmanager
@@ -72,7 +77,8 @@ def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; put it in the place of `path` on a clean exit.
 
-    A run killed between the two renames leaves `path` absent, never half-filled.
+    The two change places in one step; where the system cannot, a run killed between two renames
+    leaves `path` absent, never half-filled.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,15 +87,31 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        if path.exists():
+        if not path.exists():
+            temporary.rename(path)
+        elif not exchange(temporary, path):
             old = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
             path.rename(old / path.name)
             temporary.rename(path)
             shutil.rmtree(old)
-        else:
-            temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; false where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    rename.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    names = os.fsencode(one), os.fsencode(other)
+    if rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in NOT_HERE:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
 
 
 def sweep(path: str | Path) -> None:

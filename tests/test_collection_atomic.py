@@ -157,7 +157,7 @@ def test_a_real_process_that_is_killed_while_copying_leaves_the_collection_as_it
 @pytest.fixture
 def no_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system without an exchange of two folders in one step."""
-    monkeypatch.setattr(transaction, "_exchange", lambda _one, _other: False)
+    monkeypatch.setattr(transaction, "exchange", lambda _one, _other: False)
 
 
 @pytest.mark.usefixtures("no_exchange")

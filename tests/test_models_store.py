@@ -160,7 +160,7 @@ def test_saving_again_replaces_the_whole_folder(folder: Path) -> None:
 def test_a_file_system_without_exchange_is_served_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_exchange", lambda *_: False)
+    monkeypatch.setattr(store, "exchange", lambda *_: False)
     untrained(fill=2).save(folder)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["mlp"]
     assert load_model(folder).arrays()["layer0.weight"][0, 0] == 2

@@ -9,7 +9,6 @@ it left is removed by the next one. One command at a time holds the lock.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -23,15 +22,12 @@ from typing import IO
 
 from genre.collection.manifest import MANIFEST
 from genre.errors import CollectionError, GenreError
-from genre.files import TEMPORARY_PREFIX
+from genre.files import NOT_HERE, TEMPORARY_PREFIX, exchange
 from genre.progress import progress
 
 LOCK = ".collection.lock"
 STAGING_PREFIX = f"{TEMPORARY_PREFIX}collection-"
 PREVIOUS = f"{TEMPORARY_PREFIX}previous-collection"
-AT_FDCWD = -100
-RENAME_EXCHANGE = 2
-NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # no such call, or file system
 
 
 @dataclass
@@ -114,7 +110,7 @@ def put_in_place(tree: Path, raw: Path) -> None:
     """Exchange `tree` and `raw`, or move `tree` there where there is no `raw`."""
     if not raw.exists():
         tree.rename(raw)
-    elif not _exchange(tree, raw):
+    elif not exchange(tree, raw):
         previous = raw.with_name(PREVIOUS)
         raw.rename(previous)
         try:
@@ -124,22 +120,6 @@ def put_in_place(tree: Path, raw: Path) -> None:
             raise
         shutil.rmtree(previous)
     _flush(raw.parent)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step; false where the system cannot."""
-    try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):
-        return False
-    rename.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
-    names = os.fsencode(one), os.fsencode(other)
-    if rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in NOT_HERE:
-        return False
-    raise OSError(number, os.strerror(number), str(other))
 
 
 def _recover(raw: Path) -> None:

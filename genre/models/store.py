@@ -8,12 +8,9 @@ any time leaves the old model or the new one.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
-import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,7 +20,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre.errors import InputError
-from genre.files import TEMPORARY_PREFIX, sweep, write_bytes, write_json, write_text
+from genre.files import TEMPORARY_PREFIX, exchange, sweep, write_bytes, write_json, write_text
 from genre.models.base import Model
 
 DESCRIPTION = "model.json"
@@ -191,24 +188,13 @@ def _put_in_place(new: Path, folder: Path) -> None:
     """Put `new` where `folder` is; afterwards `new` holds what was there, or is gone."""
     if not folder.exists():
         new.rename(folder)
-    elif not _exchange(new, folder):
+    elif not exchange(new, folder):
         # A file system that cannot exchange: killed between these two renames, the model is
         # absent, and the step makes it again.
         old = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{folder.stem}-", dir=new.parent))
         folder.rename(old / folder.name)
         new.rename(folder)
         shutil.rmtree(old)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in one step, as Linux can; false where the system cannot."""
-    if not sys.platform.startswith("linux"):
-        return False
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is None:
-        return False
-    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
-    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
 def _first(error: ValidationError) -> str:
