@@ -8,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from genre.audio import SEGMENT_SECONDS, SEGMENTS_PER_CLIP
 from genre.errors import InputError
 from genre.features.names import NAMES
 
-SEGMENT_SECONDS = 3
-SEGMENTS_PER_CLIP = 10
 LOUDEST = 1e12  # of a sample: the squares of a greater one's spectrum do not fit into float32
 SHORTEST_N_FFT = 64  # samples
 
