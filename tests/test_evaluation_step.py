@@ -40,9 +40,9 @@ def root(params: Params, tmp_path: Path) -> Path:
             "genre": np.repeat(GENRES, 10),
         }
     )
-    songs["path"] = songs["genre"] + "/" + songs["track_id"] + ".wav"
     facts = {"artist": "", "status": "ok", "duplicate_of": None, "source": "synthetic demo song 1"}
-    write_parquet(tmp_path / paths.CATALOGUE, songs.assign(**facts))
+    catalogue = songs.assign(path=songs["genre"] + "/" + songs["track_id"] + ".wav", **facts)
+    write_parquet(tmp_path / paths.CATALOGUE, catalogue)
     features = songs.loc[songs.index.repeat(10)].reset_index(drop=True)
     features["segment"] = np.tile(np.arange(10), len(songs))
     features["start_s"] = features["segment"] * 3.0
