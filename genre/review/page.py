@@ -1,0 +1,146 @@
+"""The findings as a page for a person: sections, times to listen at, commands to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isnan
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from genre.review.findings import (
+    DUPLICATE,
+    FAULT,
+    KINDS,
+    LABEL,
+    RELABEL,
+    SET_ASIDE,
+    TWO_GENRES,
+    Row,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands above the songs of a kind, what stands there instead where there is none."""
+
+    title: str
+    words: str
+    none: str
+    command: Callable[[Row], str]
+
+
+def _relabel(row: Row) -> str:
+    return f"genre relabel {_arguments(row['path'], row['suggestion'].removeprefix(RELABEL))}"
+
+
+def _remove(row: Row) -> str:
+    return f"genre remove {_arguments(row['path'])}"
+
+
+SECTIONS = {
+    LABEL: Section(
+        "Labels to check",
+        "Models that had not heard these songs, nor others of their artists where they are known, "
+        "find another genre likelier. Many will turn out to be the models' mistakes: read from "
+        "the top, and listen first. The score is how much likelier, from 0 to 1. Test songs are "
+        "not looked at, so that no one mends them by what a model thinks.",
+        "No label is suspected.",
+        _relabel,
+    ),
+    TWO_GENRES: Section(
+        "One recording under several genres",
+        "At most one of the labels is right. The commands keep the longest recording of each "
+        "group; where another has the right genre, remove the others instead.",
+        "No recording is filed under several genres.",
+        _remove,
+    ),
+    FAULT: Section(
+        "Clips that are mostly noise",
+        "Noise, hum, digital silence or overdrive in most of what the pipeline cuts out of the "
+        "song. The score is the share of the clip.",
+        "No clip is mostly noise.",
+        _remove,
+    ),
+    DUPLICATE: Section(
+        "Near-duplicates",
+        "The same recording again: at another bit rate or level, or an excerpt. They stay "
+        "together when songs are shared out, so they do no harm but count twice. The commands "
+        "keep the longest of each group.",
+        "No near-duplicates were found.",
+        _remove,
+    ),
+    SET_ASIDE: Section(
+        "Files set aside",
+        "The pipeline works without them.",
+        "No file was set aside.",
+        _remove,
+    ),
+}
+
+
+def page(findings: pd.DataFrame, *, heard: str, most: int) -> str:
+    """The findings (see `genre.review`) as Markdown, at most `most` songs in each section.
+
+    `heard` says in a sentence or two what was looked at.
+    """
+    lines = [
+        "# Review of the collection",
+        "",
+        heard,
+        "Nothing has been changed: these are songs to listen to. Times are those of the song in "
+        "`data/raw`. The commands are for copying, one by one, after listening; the whole list is "
+        "in `review.csv`.",
+        "",
+        "| what | songs |",
+        "| --- | ---: |",
+    ]
+    parts = {kind: findings[findings["kind"] == kind] for kind in KINDS}
+    lines += [f"| {SECTIONS[kind].title} | {len(part)} |" for kind, part in parts.items()]
+    for kind, part in parts.items():
+        lines += ["", *_section(SECTIONS[kind], part, most)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(section: Section, part: pd.DataFrame, most: int) -> list[str]:
+    lines = [f"## {section.title}", ""]
+    if part.empty:
+        return [*lines, section.none]
+    shown: list[Row] = part.head(most).to_dict("records")
+    lines += [
+        section.words,
+        "",
+        "| song | what | listen at | score |",
+        "| --- | --- | --- | ---: |",
+    ]
+    for row in shown:
+        score = "" if isnan(row["score"]) else f"{row['score']:.2f}"
+        times = _listen(row["start_s"], row["end_s"])
+        cells = (_cell(row["path"]), _cell(row["what"]), times, score)
+        lines.append(f"| {' | '.join(cells)} |")
+    if len(part) > len(shown):
+        lines += ["", f"… and {len(part) - len(shown)} more in `review.csv`."]
+    return [*lines, "", "```sh", *(section.command(row) for row in shown), "```"]
+
+
+def _listen(start: float, end: float) -> str:
+    """`1:05–1:08`, empty where there is nothing to listen to."""
+    if isnan(start):
+        return ""
+    return "–".join(f"{int(at) // 60}:{int(at) % 60:02d}" for at in (start, end))
+
+
+def _cell(text: str) -> str:
+    """Text that a Markdown table shows as it is."""
+    for mark in "\\`*_|<[":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
+
+
+def _arguments(*words: str) -> str:
+    """Words as a shell takes them; after `--` where one could be taken for an option."""
+    options = "-- " if any(word.startswith("-") for word in words) else ""
+    return options + " ".join(quote(word) for word in words)
