@@ -19,6 +19,7 @@ PARAMS_FILE = Path("params.yaml")
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+ModelName = Literal["mlp", "cnn", "resnet", "lda", "svm", "boosting"]
 
 
 class Section(BaseModel):
@@ -137,19 +138,6 @@ class BoostingParams(Section):
     max_features: Annotated[float, Field(gt=0, le=1)]
 
 
-class VoteParams(Section):
-    """Several models that answer together."""
-
-    members: Annotated[list[Literal["mlp", "lda", "svm", "boosting"]], Field(min_length=2)]
-    folds: Annotated[int, Field(ge=2)]
-
-    @model_validator(mode="after")
-    def _members_are_different(self) -> VoteParams:
-        if len(set(self.members)) < len(self.members):
-            raise ValueError(f"members is {self.members}, expected each name once")
-        return self
-
-
 class CnnParams(Section):
     """The report's SimpleCNN."""
 
@@ -174,21 +162,32 @@ class ResnetParams(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
     max_epochs: Count
-    patience: Count
 
 
 class TrainParams(Section):
     """Which models are trained, and how."""
 
-    models: Annotated[list[Literal["mlp", "lda", "svm", "boosting", "vote"]], Field(min_length=1)]
+    models: Annotated[list[ModelName], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)]
+    folds: Annotated[int, Field(ge=2)]
     mlp: MlpParams
     lda: LdaParams
     svm: SvmParams
     boosting: BoostingParams
-    vote: VoteParams
     cnn: CnnParams
     resnet: ResnetParams
+
+    @model_validator(mode="after")
+    def _models_are_different(self) -> TrainParams:
+        if len(set(self.models)) < len(self.models):
+            raise ValueError(f"models is {self.models}, expected each name once")
+        return self
+
+
+class SelectParams(Section):
+    """How the classifier is chosen from what was trained."""
+
+    vote: bool
 
 
 class EvaluateParams(Section):
@@ -196,6 +195,17 @@ class EvaluateParams(Section):
 
     bootstrap_samples: Annotated[int, Field(ge=100)]
     seed: Annotated[int, Field(ge=0)]
+
+
+class ReviewParams(Section):
+    """When a clip is listed as mostly noise, and how long the lists on the page are."""
+
+    noise_flatness: Share
+    steady_share: Share
+    silent_share: Share
+    clipped_share: Share
+    faulty_share: Annotated[float, Field(gt=0, le=1)]
+    rows_shown: Count
 
 
 class RegisterParams(Section):
@@ -255,7 +265,9 @@ class Params(Section):
     features: FeatureParams
     split: SplitParams
     train: TrainParams
+    select: SelectParams
     evaluate: EvaluateParams
+    review: ReviewParams
     register_: Annotated[RegisterParams, Field(alias="register")]
     tracking: TrackingParams
     compute: ComputeParams

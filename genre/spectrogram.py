@@ -80,6 +80,25 @@ def encode_png(image: Image) -> bytes:
     return buffer.getvalue()
 
 
+def read_picture(path: Path) -> Image:
+    """The image in the file `path`, channels first: uint8, shape=(4, height, width).
+
+    Raises `InputError` where it cannot be read.
+    """
+    from PIL import Image as Pillow
+
+    from genre.errors import InputError
+
+    try:
+        with Pillow.open(path) as picture:
+            image = np.asarray(picture.convert("RGBA"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: not a picture ({error}); draw it again (dvc repro spectrograms)"
+        ) from error
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
 @cache
 def colours(name: str) -> Image:
     """The 256 colours of a matplotlib colour map: uint8, shape=(256, 4).

@@ -1,14 +1,14 @@
 """evaluate: trained models → scores, predictions, plot data and figures below `reports/`.
 
-Every model of `train.models` answers every segment of the split; the best on validation songs is
-selected, and the figures are of that one, on test songs (on validation songs where there are no
-test songs). Test scores are reported and decide nothing.
+Every trained model, and the vote where there is one, answers every segment of the split; the
+figures are of the selected one, on test songs (on validation songs where there are no test songs).
+Test scores are reported and decide nothing: what is selected stands in `reports/selection.json`.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,22 @@ import numpy as np
 
 from genre import evaluation, figures, splits
 from genre.errors import InputError
+from genre.evaluation.calibration import ROWS_PER_BIN
+from genre.evaluation.predictions import TEMPERATURE
 from genre.files import atomic_folder, write_json, write_parquet, write_text
 from genre.models import load_model
+from genre.models.mixing import Mixture
 from genre.models.store import CURVES, read_description
-from genre.params import Params
-from tasks import paths
+from genre.params import EvaluateParams, Params
+from tasks import inputs, paths
 from tasks.cli import step
-from tasks.tables import read_songs
-from tasks.train import read_rows
+from tasks.tables import read_songs, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from genre.models.base import Input
+    from genre.models.data import Data
 
 METRICS = paths.REPORTS / "metrics.json"
 PREDICTIONS = paths.REPORTS / "predictions.parquet"
@@ -46,22 +49,36 @@ def run(params: Params, root: Path) -> str:
     import pandas as pd
 
     split = read_split(root)
-    settings: dict[str, Any] = {
-        "samples": params.evaluate.bootstrap_samples,
-        "seed": params.evaluate.seed,
+    settings = params.evaluate
+    selection = read_selection(root)
+    selected = selection["selected"]
+    predictions = predict(root, selection["models"])
+    models = {
+        name: evaluation.evaluate(table, samples=settings.bootstrap_samples, seed=settings.seed)
+        for name, table in predictions.items()
     }
-    predictions = predict(root, params.train.models)
-    models = {name: evaluation.evaluate(table, **settings) for name, table in predictions.items()}
-    selected = evaluation.select(models)
     protocol = split.attrs["settings"]["protocol"]
     write_parquet(root / PREDICTIONS, pd.concat(predictions.values(), ignore_index=True))
     subset = splits.TEST if splits.TEST in models[selected] else splits.VALIDATION
-    songs = evaluation.by_song(predictions[selected])
-    songs = songs[songs["subset"] == subset]
-    histories = {name: read_curves(root / paths.MODELS / name) for name in models}
+    segments = predictions[selected]
+    segments = segments[segments["subset"] == subset]
+    held_out = pd.read_parquet(root / paths.HELD_OUT)
+    calibration = {
+        "held_out": calibrate(held_out, settings),
+        subset: calibrate(segments, settings),
+    }
+    songs = evaluation.by_song(segments)
+    histories = {str(name): read_curves(root / paths.MODELS / name) for name in params.train.models}
     curves = {name: table for name, table in histories.items() if table is not None}
     write_plots(root / PLOTS, songs, curves)
-    draw(root, songs, curves, protocol=protocol, what=f"{selected}, {len(songs)} {subset} songs")
+    draw(
+        root,
+        songs,
+        curves,
+        calibration,
+        protocol=protocol,
+        what=f"{selected}, {len(songs)} {subset} songs",
+    )
     write_json(
         root / METRICS,
         {
@@ -69,6 +86,11 @@ def run(params: Params, root: Path) -> str:
             "artist_leak": split.attrs["artist_leak"],
             "models": models,
             "selected": selected,
+            "calibration": {
+                name: {words: figures_of(found) for words, found in panels.items()}
+                for name, panels in calibration.items()
+            }
+            | {"temperature": selection["models"][selected]["temperature"]},
         },
     )
     return summary(selected, subset, models[selected][subset]["song"])
@@ -83,24 +105,73 @@ def summary(model: str, subset: str, scores: dict[str, Any]) -> str:
     )
 
 
-def predict(root: Path, models: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """The predictions of each model for every segment that is not excluded."""
-    rows: dict[Input, pd.DataFrame] = {}
-    found = {}
-    for name in models:
+def read_selection(root: Path) -> dict[str, Any]:
+    """What the step select decided; `InputError` where it has not run."""
+    path = root / paths.SELECTION
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the step select first (dvc repro select)")
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    return content
+
+
+def predict(root: Path, models: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The predictions of each candidate of `selection.json`, for all that is not excluded."""
+    data: dict[Input, Data] = {}
+    alone: dict[str, pd.DataFrame] = {}
+    for name in sorted({part["name"] for one in models.values() for part in one["members"]}):
         model = load_model(root / paths.MODELS / name)
-        if model.input not in rows:
-            table = read_rows(root, model.input)
-            rows[model.input] = table[table["subset"] != splits.EXCLUDED]
-        table = rows[model.input]
-        if missing := [column for column in model.features if column not in table.columns]:
-            raise InputError(
-                f"{root / paths.MODELS / name}: was trained on features that are not there "
-                f"({', '.join(missing[:5])}); train it again (dvc repro train)"
-            )
-        X = table[list(model.features)].to_numpy(dtype=np.float64)
-        found[name] = evaluation.make(table, model.predict_proba(X), model.classes, name)
-    return found
+        if model.input not in data:
+            data[model.input] = inputs.read_data(root, model.input)
+        rows = np.ones(len(data[model.input].keys), dtype=np.bool_)
+        alone[name] = data[model.input].answer(model, rows)
+    return {
+        name: evaluation.vote(
+            [alone[part["name"]] for part in one["members"]],
+            Mixture(
+                tuple(part["temperature"] for part in one["members"]),
+                tuple(part["weight"] for part in one["members"]),
+            ),
+            name=name,
+            temperature=one["temperature"],
+        )
+        for name, one in models.items()
+    }
+
+
+def calibrate(
+    segments: pd.DataFrame, settings: EvaluateParams
+) -> dict[str, evaluation.Reliability]:
+    """How reliable songs' probabilities are before and after temperature scaling.
+
+    Empty for fewer songs than reliability can be told of.
+    """
+    temperature = segments[TEMPERATURE].iloc[0]
+    tables = {
+        "as trained": evaluation.by_song(segments.assign(**{TEMPERATURE: 1.0})),
+        f"temperature {temperature:.2f}": evaluation.by_song(segments),
+    }
+    if len(next(iter(tables.values()))) < ROWS_PER_BIN:
+        return {}
+    return {
+        words: evaluation.reliability(
+            evaluation.probabilities(songs),
+            evaluation.truth(songs),
+            samples=settings.bootstrap_samples,
+            seed=settings.seed,
+        )
+        for words, songs in tables.items()
+    }
+
+
+def figures_of(found: evaluation.Reliability) -> dict[str, Any]:
+    """What `metrics.json` says of a reliability; see `genre.evaluation.Reliability`."""
+    return {
+        "ece": round(found.ece, 6),
+        "ece_debiased": round(found.ece_debiased, 6),
+        "ece_chance": round(found.ece_chance, 6),
+        "consistent": bool(found.consistent),
+        "n": int(found.bins["n"].sum()),
+    }
 
 
 def write_plots(folder: Path, songs: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> None:
@@ -127,9 +198,15 @@ def write_plots(folder: Path, songs: pd.DataFrame, curves: dict[str, pd.DataFram
 
 
 def draw(
-    root: Path, songs: pd.DataFrame, curves: dict[str, pd.DataFrame], *, protocol: str, what: str
+    root: Path,
+    songs: pd.DataFrame,
+    curves: dict[str, pd.DataFrame],
+    calibration: dict[str, dict[str, evaluation.Reliability]],
+    *,
+    protocol: str,
+    what: str,
 ) -> None:
-    """Draw the selected model's confusion matrix and genres, and every network's curves."""
+    """Draw the selected model's confusion, genres and calibration, and every network's curves."""
     sources = read_songs(root)["source"]
     demo = bool(sources.str.startswith(DEMO).fillna(False).any())
 
@@ -143,27 +220,16 @@ def draw(
         table = evaluation.per_genre(songs)
         figure = figures.genres_figure(table, title(f"Scores by genre: {what}"))
         figures.save(figure, folder / "genres.png")
+        for name, panels in calibration.items():
+            if panels:
+                words = f"Are the probabilities true? {name.replace('_', '-')} songs"
+                figure = figures.reliability_figure(panels, title(words))
+                figures.save(figure, folder / f"calibration_{name}.png")
         for name, history in curves.items():
             best = read_description(root / paths.MODELS / name).best_epoch
             words = title(f"Training of {name}, by segment")
             figure = figures.curves_figure(history, words, best_epoch=best)
             figures.save(figure, folder / f"curves_{name}.png")
-
-
-def read_split(root: Path) -> pd.DataFrame:
-    """The split with what it was made with in its `attrs`."""
-    import pandas as pd
-
-    path = root / paths.SPLIT
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run the step split first (dvc repro split)")
-    table = pd.read_parquet(path)
-    if "settings" not in table.attrs:
-        raise InputError(
-            f"{path}: does not say which protocol it was made with; run the step split again "
-            "(dvc repro --force split)"
-        )
-    return table
 
 
 def read_curves(folder: Path) -> pd.DataFrame | None:

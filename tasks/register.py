@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from genre.files import write_json
 from genre.params import Params
 from genre.registry import Pipeline, register
-from tasks import paths
+from tasks import inputs, paths
 from tasks.cli import step
 
 
@@ -27,9 +28,12 @@ def run(params: Params, root: Path) -> str:
         features=root / paths.FEATURES_3S,
         split=root / paths.SPLIT,
         models=root / paths.MODELS,
+        classifier=root / paths.CLASSIFIER,
+        selection=root / paths.SELECTION,
         metrics=root / paths.REPORTS / "metrics.json",
         predictions=root / paths.REPORTS / "predictions.parquet",
         figures=root / paths.REPORTS / "figures",
+        data=partial(inputs.read_data, root),
         experiment=os.environ.get("DVC_EXP_NAME") or None,
     )
     receipt = register(pipeline)

@@ -28,6 +28,27 @@ def read_songs(root: Path) -> pd.DataFrame:
     return table[table["status"] == "ok"].sort_values("track_id", ignore_index=True)
 
 
+def read_split(root: Path) -> pd.DataFrame:
+    """The split with what it was made with in its `attrs`."""
+    import pandas as pd
+
+    path = root / paths.SPLIT
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the step split first (dvc repro split)")
+    table = pd.read_parquet(path)
+    if "settings" not in table.attrs:
+        raise InputError(
+            f"{path}: does not say which protocol it was made with; run the step split again "
+            "(dvc repro --force split)"
+        )
+    return table
+
+
+def read_protocol(root: Path) -> str:
+    """The protocol of the split."""
+    return str(read_split(root).attrs["settings"]["protocol"])
+
+
 def find_clips(root: Path) -> list[Song]:
     """The clips that trim wrote, sorted by name; raises `InputError` where there are none."""
     clips = sorted((root / paths.CLIPS).glob("*.wav"))

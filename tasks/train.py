@@ -1,128 +1,77 @@
-"""train: features and split → `models/<name>/`, one model a run: `python -m tasks.train mlp`.
+"""train: features, pictures and split → `models/<name>/`, one model a run: `tasks.train mlp`.
 
-Rows of `train` are learned from, rows of `validation` stop the training early; no other row is
-handed to the model. Segments that are nothing but appended silence teach nothing and are left out.
+Rows of `train` are learned from, rows of `validation` stop a training early where it does. Beside
+the model lies `held_out.parquet`: what models of its kind, each trained without one fold of the
+songs of train and validation, say about that fold (see `genre.models.folds`). Rows of test are
+handed to no model here.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from genre.errors import InputError
-from genre.models import make_model
-from genre.models.base import Examples, Input
+from genre import evaluation
+from genre.files import write_parquet
+from genre.models import family, make_model
+from genre.models.folds import predict_out_of_fold
 from genre.models.progress import training_progress
 from genre.params import Params
-from tasks import paths
+from genre.splits import TRAIN, VALIDATION
+from tasks import inputs, paths
 from tasks.cli import step
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-FEATURES: dict[Input, Path] = {
-    "features_3s": paths.FEATURES_3S,
-    "features_30s": paths.FEATURES_30S,
-}
-KEYS = ("track_id", "genre", "segment", "start_s")  # columns that are no features
-TRAIN, VALIDATION, EXCLUDED = "train", "validation", "excluded"
 
 
 def run(params: Params, root: Path, name: str) -> str:
-    """Train the model `name` and say how it does on the validation rows.
+    """Train the model `name` and say how it does on songs that it has not learned from.
 
     Raises `ParameterError` for an unknown name, `InputError` where features and split are absent,
     do not belong together, hold values that are not finite, or leave a genre without a song to
     learn from or to validate on. `models/<name>` is then as it was.
     """
     model = make_model(name, params.train)
-    rows = read_rows(root, model.input)
-    train, validation = examples(rows, TRAIN), examples(rows, VALIDATION)
-    check_genres({TRAIN: train, VALIDATION: validation})
+    data = inputs.read_data(root, model.input)
+    inputs.check_genres(data)
+    settings = params.train
     with training_progress(f"train {name}") as progress:
-        history = model.fit(train, validation, seed=params.train.seed, progress=progress)
-    model.save(root / paths.MODELS / name)
-    hits = model.predict_proba(validation.X).argmax(axis=1) == validation.y
+        history = model.fit(
+            data.learn(data.mask(TRAIN)),
+            data.learn(data.mask(VALIDATION)),
+            seed=settings.seed,
+            progress=progress,
+        )
+    with training_progress(f"hold out {name}") as progress:
+        held_out = predict_out_of_fold(
+            partial(make_model, name, settings),
+            data,
+            data.mask(TRAIN, VALIDATION),
+            folds=settings.folds,
+            seed=settings.seed,
+            workers=workers(params, name),
+            progress=progress,
+        )
+    model.save(
+        root / paths.MODELS / name,
+        beside={paths.HELD_OUT.name: partial(write_parquet, table=held_out)},
+    )
+    songs = evaluation.by_song(held_out)
+    hits = evaluation.predicted(songs) == songs["genre"]
     epochs = f", epoch {history.best_epoch} of {history.rows[-1].epoch}" if history else ""
+    learned = int(data.mask(TRAIN).sum())
     return (
-        f"{name}: {len(train)} rows learned, accuracy {hits.mean():.1%} on "
-        f"{len(validation)} validation rows{epochs}"
+        f"{name}: {learned} segments learned{epochs}; {hits.mean():.1%} of {len(songs)} songs of "
+        f"train and validation right, each by a model that had not heard it"
     )
 
 
-def read_rows(root: Path, source: Input) -> pd.DataFrame:
-    """The features with their `group` and `subset`, in the order of the features' table.
-
-    Songs of the split that have no features were lost on the way (unreadable since, said so by
-    the step that lost them) and are named; when that is most of them, the files do not belong
-    together. Raises `InputError` for that, and for features of songs that the split does not know.
-    """
-    features = _read(root / FEATURES[source], "features")
-    split = _read(root / paths.SPLIT, "split")
-    keys = ["track_id"] if split["segment"].isna().all() else ["track_id", "segment"]
-    unknown = sorted(set(features["track_id"]) - set(split["track_id"]))
-    if unknown:
-        raise InputError(
-            f"{root / paths.SPLIT}: {len(unknown)} songs of {FEATURES[source]} are missing, "
-            f"{unknown[0]} first; run the step split again (dvc repro split)"
-        )
-    lost = sorted(set(split["track_id"]) - set(features["track_id"]))
-    if 2 * len(lost) > split["track_id"].nunique():
-        raise InputError(
-            f"{root / FEATURES[source]}: {len(lost)} songs of {paths.SPLIT} are missing, "
-            f"{lost[0]} first; run the step features again (dvc repro features)"
-        )
-    for track_id in lost:
-        print(f"no features: {track_id} is left out")
-    if keys == ["track_id"]:
-        split = split.drop(columns="segment")
-    rows = features.merge(split, on=keys, how="left", validate="many_to_one")
-    if rows["subset"].isna().any():
-        raise InputError(
-            f"{root / paths.SPLIT}: not every segment of the features has a side; run the step "
-            "split again (dvc repro split)"
-        )
-    silent = rows["rms_mean"] == 0
-    return rows[~silent].reset_index(drop=True)
-
-
-def examples(rows: pd.DataFrame, subset: str) -> Examples:
-    """The rows of one subset; the classes are the genres that are not wholly excluded, sorted."""
-    used = rows.loc[rows["subset"] != EXCLUDED, "genre"]
-    classes = tuple(sorted(str(genre) for genre in used.unique()))
-    features = tuple(str(name) for name in rows if name not in {*KEYS, "group", "subset"})
-    chosen = rows[rows["subset"] == subset]
-    numbers = {genre: number for number, genre in enumerate(classes)}
-    return Examples(
-        chosen[list(features)].to_numpy(dtype=np.float64),
-        np.array([numbers[genre] for genre in chosen["genre"]], dtype=np.int64),
-        chosen["group"].to_numpy(dtype=object),
-        classes,
-        features,
-    )
-
-
-def check_genres(subsets: dict[str, Examples]) -> None:
-    """Raise `InputError` that names the genres which a subset lacks."""
-    for subset, found in subsets.items():
-        if absent := found.absent():
-            raise InputError(
-                f"{paths.SPLIT}: no {subset} song of {', '.join(absent)}; add songs of that "
-                "genre (genre add), or draw the split afresh with another split.reseed"
-            )
-
-
-def _read(path: Path, stage: str) -> pd.DataFrame:
-    import pandas as pd
-
-    if not path.exists():
-        raise InputError(f"{path}: not there; run the step {stage} first (dvc repro {stage})")
-    return pd.read_parquet(path)
+def workers(params: Params, name: str) -> int:
+    """How many processes share the folds: one where a model trains in less than they need."""
+    if not family(name).slow:
+        return 1
+    return params.compute.workers or os.cpu_count() or 1
 
 
 def main() -> None:

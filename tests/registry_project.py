@@ -24,12 +24,14 @@ from genre import evaluation
 from genre.features import NAMES
 from genre.files import write_json, write_parquet
 from genre.models.base import Epoch, History
+from genre.models.ensemble import Ensemble
 from genre.models.mlp import Mlp
 from genre.params import MlpParams, Params, TrackingParams, load_params
 from genre.registry import Store, open_store
 
 GENRES = ("blues", "jazz", "rock")
 SEGMENTS = 2
+SELECTED = "mlp"
 SIDES = ("train", "train", "train", "validation", "validation", "test")  # of a genre's songs
 
 
@@ -161,6 +163,9 @@ def write_model(
     epochs = [Epoch(e, s, 1 / e, 0.5) for e in (1, 2) for s in ("train", "validation")]
     model.history = History(tuple(epochs), best_epoch=2)
     model.save(root / "models" / name)
+    if name == SELECTED:
+        front = {"features": {"n_fft": 2048, "hop_length": 512}}
+        Ensemble(name, [model], protocol="song", front=front).save(root / "classifier")
 
 
 def write_reports(root: Path, protocol: str = "song", models: Sequence[str] = ("mlp",)) -> None:
@@ -178,6 +183,7 @@ def write_reports(root: Path, protocol: str = "song", models: Sequence[str] = ("
     (root / "reports/figures").mkdir(parents=True, exist_ok=True)
     write_parquet(root / "reports/predictions.parquet", pd.concat(tables.values()))
     write_json(root / "reports/metrics.json", report)
+    write_json(root / "reports/selection.json", {"selected": models[0], "models": {}})
     (root / "reports/figures/confusion.png").write_bytes(b"\x89PNG\r\n\x1a\n")
 
 

@@ -140,18 +140,14 @@ def test_evaluate_gives_each_subset_at_both_levels() -> None:
     assert found["test"]["song"] == evaluation.measure(test, **DRAWN)
 
 
-def test_the_model_is_selected_on_validation_songs_and_never_on_test() -> None:
-    def scores(validation: float, test: float, accuracy: float = 0.5) -> dict[str, Any]:
-        return {
-            "validation": {"song": {"f1_macro": validation, "accuracy": accuracy}},
-            "test": {"song": {"f1_macro": test, "accuracy": accuracy}},
-        }
-
-    assert evaluation.select({"a": scores(0.6, 0.9), "b": scores(0.7, 0.1)}) == "b"
-    assert evaluation.select({"a": scores(0.6, 0.9), "b": scores(0.6, 0.9, 0.6)}) == "b"
-    assert evaluation.select({"a": scores(0.6, 0.1), "b": scores(0.6, 0.9)}) == "a"
-    with pytest.raises(InputError, match="no validation songs"):
-        evaluation.select({"a": {"test": scores(1, 1)["test"]}})
+def test_a_song_is_the_mean_of_its_segments_at_its_temperature() -> None:
+    rows = predictions()
+    plain = evaluation.by_song(rows)
+    cooled = evaluation.by_song(rows.assign(temperature=2.0))
+    expected = evaluation.scale(evaluation.probabilities(plain), 2.0)
+    np.testing.assert_allclose(evaluation.probabilities(cooled), expected, atol=1e-12)
+    assert list(cooled) == list(plain)
+    assert "temperature" not in plain
 
 
 def test_the_confusion_matrix_and_the_pairs_it_ranks() -> None:

@@ -12,8 +12,9 @@ import pytest
 from genre import evaluation
 from genre.errors import InputError
 from genre.files import write_parquet
+from genre.models.ensemble import Ensemble
 from genre.params import Params, load_params
-from tasks import evaluate, paths, split, train
+from tasks import evaluate, paths, select, split, train
 
 GENRES = ("blues", "disco", "jazz", "rock")
 COLUMNS = ("rms_mean", "tempo", "mfcc1_mean")
@@ -25,9 +26,10 @@ def params(project: Path) -> Params:
     mlp = params.train.mlp.model_copy(
         update={"hidden": [8], "learning_rate": 0.01, "max_epochs": 4, "batch_size": 16}
     )
-    small = params.train.model_copy(update={"mlp": mlp})
+    small = params.train.model_copy(update={"mlp": mlp, "folds": 3, "models": ["mlp", "lda"]})
+    compute = params.compute.model_copy(update={"workers": 1})
     draws = params.evaluate.model_copy(update={"bootstrap_samples": 200})
-    return params.model_copy(update={"train": small, "evaluate": draws})
+    return params.model_copy(update={"train": small, "evaluate": draws, "compute": compute})
 
 
 @pytest.fixture
@@ -51,8 +53,14 @@ def root(params: Params, tmp_path: Path) -> Path:
         features[column] = random.normal(place, 1.0, len(features)) + 10
     write_parquet(tmp_path / paths.FEATURES_3S / "part-0.parquet", features)
     split.run(params, tmp_path)
-    train.run(params, tmp_path, "mlp")
+    train_all(params, tmp_path)
     return tmp_path
+
+
+def train_all(params: Params, root: Path) -> None:
+    for name in params.train.models:
+        train.run(params, root, name)
+    select.run(params, root)
 
 
 def metrics(root: Path) -> dict[str, object]:
@@ -63,17 +71,19 @@ def metrics(root: Path) -> dict[str, object]:
 def test_it_writes_metrics_as_the_contract_says(params: Params, root: Path) -> None:
     summary = evaluate.run(params, root)
     found = metrics(root)
-    assert set(found) == {"protocol", "artist_leak", "models", "selected"}
-    assert (found["protocol"], found["selected"], found["artist_leak"]) == ("song", "mlp", [])
-    models = found["models"]
+    assert set(found) == {"protocol", "artist_leak", "models", "selected", "calibration"}
+    assert (found["protocol"], found["artist_leak"]) == ("song", [])
+    models, name = found["models"], found["selected"]
     assert isinstance(models, dict)
-    assert set(models["mlp"]) == {"train", "validation", "test"}
-    assert all(set(levels) == {"segment", "song"} for levels in models["mlp"].values())
-    scores = models["mlp"]["test"]["song"]
+    assert {"lda", "mlp"} <= set(models) <= {"lda", "mlp", "vote"}
+    for subsets in models.values():
+        assert set(subsets) == {"train", "validation", "test"}
+        assert all(set(levels) == {"segment", "song"} for levels in subsets.values())
+    scores = models[name]["test"]["song"]
     assert scores["n"] == 6
     low, high = scores["ci95"]
     assert summary == (
-        f"mlp: {100 * scores['accuracy']:.1f} % of 6 test songs right "
+        f"{name}: {100 * scores['accuracy']:.1f} % of 6 test songs right "
         f"(95 % interval {100 * low:.1f}–{100 * high:.1f})"
     )
 
@@ -89,14 +99,17 @@ def test_it_writes_a_prediction_for_every_segment_that_is_not_excluded(
     evaluate.run(params, root)
     found = pd.read_parquet(root / "reports" / "predictions.parquet")
     assert list(found) == [
-        *("model", "track_id", "segment", "group", "subset", "genre"),
+        *("model", "track_id", "segment", "group", "subset", "genre", "temperature"),
         *(f"p_{genre}" for genre in GENRES),
     ]
-    assert len(found) == 390
     assert "jazz3" not in set(found["track_id"])
-    evaluation.validate(found)
-    scores = evaluation.evaluate(found, samples=200, seed=0)
-    assert metrics(root)["models"] == {"mlp": scores}
+    models = metrics(root)["models"]
+    assert isinstance(models, dict)
+    assert set(models) == set(found["model"])
+    for name, rows in found.groupby("model"):
+        assert len(rows) == 390
+        evaluation.validate(rows)
+        assert models[name] == evaluation.evaluate(rows, samples=200, seed=0)
 
 
 def test_it_writes_plot_data_and_figures_of_the_test_songs(params: Params, root: Path) -> None:
@@ -111,7 +124,40 @@ def test_it_writes_plot_data_and_figures_of_the_test_songs(params: Params, root:
     assert pd.read_csv(plots / "genres.csv")["genre"].tolist() == list(GENRES)
     assert list(pd.read_csv(plots / "most_confused.csv")) == ["actual", "predicted", "n", "share"]
     figures = {path.name for path in (root / "reports" / "figures").iterdir()}
-    assert figures == {"confusion.png", "curves_mlp.png", "genres.png"}
+    assert figures == {
+        "calibration_held_out.png",
+        "calibration_test.png",
+        "confusion.png",
+        "curves_mlp.png",
+        "genres.png",
+    }
+
+
+def test_calibration_brings_confidence_nearer_to_accuracy(params: Params, root: Path) -> None:
+    evaluate.run(params, root)
+    calibration = metrics(root)["calibration"]
+    assert isinstance(calibration, dict)
+    assert set(calibration) == {"temperature", "held_out", "test"}
+    before, after = calibration["held_out"].values()
+    assert before["n"] == after["n"] == 34
+    assert after["ece"] <= before["ece"] + 0.02
+    assert after["consistent"]
+
+
+def test_the_figures_are_those_of_the_selected_classifier(params: Params, root: Path) -> None:
+    # given the classifier that select wrote
+    evaluate.run(params, root)
+    classifier = Ensemble.load(root / "classifier")
+    assert metrics(root)["selected"] == classifier.name
+    # when it is asked about the test songs, then it answers what the report says
+    table = pd.read_parquet(root / "reports" / "predictions.parquet")
+    songs = evaluation.by_song(table[table["model"] == classifier.name])
+    songs = songs[songs["subset"] == "test"].set_index("track_id")
+    features = pd.read_parquet(root / paths.FEATURES_3S)
+    for track_id, rows in features[features["track_id"].isin(songs.index)].groupby("track_id"):
+        answer = classifier.song(classifier.proba({"features_3s": rows}))
+        expected = evaluation.probabilities(songs.loc[[track_id]])[0]
+        np.testing.assert_allclose(answer, expected, atol=1e-9)
 
 
 def test_without_test_songs_the_figures_are_of_validation_songs(params: Params, root: Path) -> None:
@@ -133,14 +179,38 @@ def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:
         files = (path for path in (root / "reports").rglob("*") if path.is_file())
         runs.append({path.relative_to(root): path.read_bytes() for path in files})
     assert runs[0] == runs[1]
-    assert len(runs[0]) == 9
+    assert len(runs[0]) == 13
 
 
 def test_a_model_that_was_not_trained_is_named(params: Params, root: Path) -> None:
     (root / "models" / "mlp" / "model.json").unlink()
     with pytest.raises(InputError, match="no trained model here"):
         evaluate.run(params, root)
-    assert not (root / "reports").exists()
+    assert not (root / "reports" / "metrics.json").exists()
+
+
+def test_without_a_choice_the_step_to_run_is_named(params: Params, root: Path) -> None:
+    (root / paths.SELECTION).unlink()
+    with pytest.raises(InputError, match="dvc repro select"):
+        evaluate.run(params, root)
+    (root / "models" / "lda" / "held_out.parquet").unlink()
+    with pytest.raises(InputError, match="dvc repro train"):
+        select.run(params, root)
+
+
+def test_test_songs_change_nothing_in_the_choice(params: Params, root: Path) -> None:
+    def chosen() -> dict[Path, bytes]:
+        files = [*(root / "classifier").rglob("*"), root / paths.SELECTION]
+        return {path: path.read_bytes() for path in files if path.is_file()}
+
+    before = chosen()
+    features = pd.read_parquet(root / paths.FEATURES_3S)
+    sides = pd.read_parquet(root / paths.SPLIT).set_index("track_id")["subset"]
+    tested = features["track_id"].map(sides) == "test"
+    features.loc[tested, list(COLUMNS)] += 1000
+    write_parquet(root / paths.FEATURES_3S / "part-0.parquet", features)
+    train_all(params, root)
+    assert chosen() == before
 
 
 def test_a_split_that_does_not_say_its_protocol_is_refused(params: Params, root: Path) -> None:
@@ -158,9 +228,10 @@ def test_the_leaky_protocol_runs_through_the_steps_and_says_so(params: Params, r
     settings = params.split.model_copy(update={"protocol": "segment"})
     leaky = params.model_copy(update={"split": settings})
     split.run(leaky, root)
-    train.run(leaky, root, "mlp")
+    train_all(leaky, root)
     evaluate.run(leaky, root)
     found = metrics(root)
     assert (found["protocol"], found["artist_leak"]) == ("segment", list(GENRES))
     rows = pd.read_parquet(root / "reports" / "predictions.parquet")
+    assert Ensemble.load(root / "classifier").protocol == "segment"
     assert rows.groupby("track_id")["subset"].nunique().max() == 3

@@ -1,4 +1,4 @@
-"""The scikit-learn families and the vote: one contract, answers as scikit-learn gives them."""
+"""The scikit-learn families: one contract, answers as scikit-learn gives them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ from genre.errors import InputError
 from genre.models import load_model, make_model, store
 from genre.models.base import Examples, Model
 from genre.models.boosting import Boosting
-from genre.models.folds import IN_NO_FOLD, fold_numbers, predict_out_of_fold
 from genre.models.lda import Lda
 from genre.models.normalise import LIMIT, Normaliser, Whitener, yeo_johnson
 from genre.models.pairwise import couple, fit_sigmoids, pairs
 from genre.models.svm import Svm
-from genre.models.vote import Vote, fit_weights
 from genre.params import TrainParams, load_params
 
 GENRES = ("blues", "jazz", "metal", "rock")
 FEATURES = tuple(f"feature{number}" for number in range(5))
-NAMES = ("lda", "svm", "boosting", "vote")
+NAMES = ("lda", "svm", "boosting")
 
 
 def songs(seed: int, *, genres: int = 4, each: int = 40, spread: float = 2.0) -> Examples:
@@ -248,87 +246,6 @@ def test_a_pair_told_apart_without_an_error_gives_no_infinite_slope() -> None:
     assert expit(slope + offset) == pytest.approx(11 / 12, abs=1e-3)
 
 
-# Folds
-
-
-def test_no_group_is_on_two_sides_of_a_fold_and_every_genre_is_learned(train: Examples) -> None:
-    number = fold_numbers(train, folds=3, seed=0)
-    for group in np.unique(train.groups):
-        assert len(set(number[train.groups == group])) == 1
-    for fold in range(3):
-        assert not train.take(number != fold).absent()
-        assert not train.take(number == fold).absent()
-
-
-def test_a_genre_of_one_artist_is_always_learned_and_never_predicted(train: Examples) -> None:
-    groups = np.where(train.y == 2, "one artist", train.groups)
-    lonely = Examples(train.X, train.y, groups, train.classes, train.features)
-    number = fold_numbers(lonely, folds=3, seed=0)
-    assert set(number[lonely.y == 2]) == {IN_NO_FOLD}
-    assert IN_NO_FOLD not in number[lonely.y != 2]
-
-
-def test_one_artist_for_each_genre_is_refused(train: Examples) -> None:
-    artists = Examples(train.X, train.y, train.y.astype(str), train.classes, train.features)
-    with pytest.raises(InputError, match="at least two of a genre"):
-        fold_numbers(artists, folds=3, seed=0)
-
-
-class ByHeart(Lda):
-    """Gives away whether it has seen the songs that it is asked for."""
-
-    seen: frozenset[float]
-
-    def _fit(self, train: Examples, *_: Any) -> None:
-        self.seen = frozenset(train.X[:, 0].tolist())
-
-    def _predict(self, X: Any) -> Any:
-        assert not self.seen & set(X[:, 0].tolist())
-        return np.full((len(X), len(self.classes)), 1 / len(self.classes))
-
-
-@pytest.mark.parametrize("stops_early", [False, True])
-def test_rows_are_predicted_by_models_that_have_not_seen_their_song(
-    params: TrainParams, train: Examples, stops_early: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ByHeart, "stops_early", stops_early)
-    found = predict_out_of_fold(lambda: ByHeart(params.lda), train, folds=4, seed=0)
-    assert found.scored.all()
-    np.testing.assert_allclose(found.proba, 0.25)
-
-
-# The vote
-
-
-def test_the_weights_make_the_true_genres_likeliest() -> None:
-    generator = np.random.default_rng(1)
-    right = generator.uniform(0.05, 0.9, size=(2, 400))
-    weight = fit_weights(right)[0]
-    tried = np.linspace(0, 1, 2001)
-    losses = [-np.log(w * right[0] + (1 - w) * right[1]).mean() for w in tried]
-    assert weight == pytest.approx(tried[int(np.argmin(losses))], abs=1e-3)
-
-
-def test_a_member_that_knows_nothing_gets_next_to_no_weight() -> None:
-    weights = fit_weights(np.stack([np.full(200, 0.9), np.full(200, 0.25)]))
-    np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
-
-
-def test_a_network_may_be_a_member(
-    params: TrainParams, train: Examples, validation: Examples, tmp_path: Path
-) -> None:
-    mlp = params.mlp.model_copy(update={"hidden": [8], "max_epochs": 3})
-    vote = params.vote.model_copy(update={"members": ["mlp", "lda"], "folds": 2})
-    chosen = params.model_copy(update={"mlp": mlp, "vote": vote})
-    model = Vote.from_params(chosen)
-    model.fit(train, validation, seed=0)
-    model.save(tmp_path / "vote")
-    np.testing.assert_array_equal(
-        load_model(tmp_path / "vote").predict_proba(validation.X),
-        model.predict_proba(validation.X),
-    )
-
-
 # Damaged files
 
 
@@ -370,8 +287,7 @@ def first(value: float) -> Any:
         ("boosting", "feature", first(57), "feature or a node that is not there"),
         ("boosting", "roots", first(-1), "feature or a node that is not there"),
         ("lda", "coefficients", first(np.inf), "not finite"),
-        ("vote", "weights", first(-1), "must be positive"),
-        ("vote", "svm.intercepts", lambda array: array[1:].copy(), r"svm\.intercepts is float64"),
+        ("svm", "intercepts", lambda array: array[1:].copy(), "intercepts is float64"),
     ],
 )
 def test_arrays_that_contradict_each_other_are_refused(

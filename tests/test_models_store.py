@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from genre import files
 from genre.errors import InputError
 from genre.models import load_model, store
 from genre.models.mlp import Mlp
@@ -160,7 +161,7 @@ def test_saving_again_replaces_the_whole_folder(folder: Path) -> None:
 def test_a_file_system_without_exchange_is_served_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "exchange", lambda *_: False)
+    monkeypatch.setattr(files, "exchange", lambda *_: False)
     untrained(fill=2).save(folder)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["mlp"]
     assert load_model(folder).arrays()["layer0.weight"][0, 0] == 2
@@ -179,15 +180,16 @@ def test_a_save_that_fails_leaves_the_old_model(
     assert sorted(path.name for path in folder.parent.iterdir()) == ["mlp"]
 
 
-@pytest.mark.parametrize("call", ["write_bytes", "write_json", "_put_in_place"])
+@pytest.mark.parametrize("call", ["store.write_bytes", "store.write_json", "files.exchange"])
 def test_a_kill_leaves_the_old_model_and_the_next_save_sweeps(
     folder: Path, call: str, project: Path
 ) -> None:
     # given a process that is killed in the middle of a save
     program = (
         "import os, signal, sys; sys.path[:0] = ['.', 'tests']\n"
-        "from test_models_store import untrained; from genre.models import store\n"
-        f"store.{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from test_models_store import untrained; from genre import files\n"
+        "from genre.models import store\n"
+        f"{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"untrained(fill=2).save({str(folder)!r})"
     )
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}

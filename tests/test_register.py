@@ -206,7 +206,7 @@ def test_a_champion_with_other_frames_cannot_be_compared(project: Project) -> No
     receipt = run(project)
 
     assert receipt["aliases"] == ["challenger"]
-    assert "its features had other frames" in receipt["reason"]
+    assert "made otherwise (features.n_fft 2048, today 4096)" in receipt["reason"]
 
 
 def test_a_champion_whose_files_are_gone_gives_way(project: Project) -> None:

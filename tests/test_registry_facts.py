@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from registry_project import GENRES, Project, make_project, track_id
 
 from genre.errors import InputError
 from genre.registry import Pipeline, card, facts
+from tasks import inputs
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +29,12 @@ def pipeline(project: Project, root: Path | None = None) -> Pipeline:
         features=root / "data/features/3s",
         split=root / "data/split.parquet",
         models=root / "models",
+        classifier=root / "classifier",
+        selection=root / "reports/selection.json",
         metrics=root / "reports/metrics.json",
         predictions=root / "reports/predictions.parquet",
         figures=root / "reports/figures",
+        data=partial(inputs.read_data, root),
     )
 
 

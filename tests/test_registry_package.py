@@ -102,7 +102,7 @@ def test_the_model_answers_without_the_project_like_the_classifier(
 ) -> None:
     code, answers, unwanted = ask(Path(sys.executable), project, song, "-I")
 
-    expected = Classifier.from_folder(project.root / "models/mlp").classify(song, top=2)
+    expected = Classifier.from_folder(project.root / "classifier").classify(song, top=2)
     assert code == str(model_folder(project) / "code/genre/__init__.py")
     assert answers == [expected.as_dict()]
     assert unwanted == []
@@ -120,7 +120,7 @@ def test_the_model_answers_in_an_environment_made_from_its_own_requirements(
 
     code, answers, _ = ask(python, project, song)
 
-    expected = Classifier.from_folder(project.root / "models/mlp").classify(song, top=2)
+    expected = Classifier.from_folder(project.root / "classifier").classify(song, top=2)
     assert code == str(model_folder(project) / "code/genre/__init__.py")
     assert answers[0]["genre"] == expected.genre
     assert answers[0]["probability"] == pytest.approx(expected.probability, abs=1e-6)
@@ -147,7 +147,8 @@ def test_nothing_in_the_model_is_pickled(project: Project) -> None:
         "model_card.md",
         "input_example.json",
         "artifacts/training_songs.json",
-        "artifacts/model/frames.json",
+        "artifacts/model/classifier.json",
+        "artifacts/model/mlp/model.json",
         "code/genre/models/mlp.py",
     } <= files
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genre import evaluation
 from genre.errors import InputError, ParameterError
 from genre.models import load_model
 from genre.params import Params, load_params
@@ -25,8 +26,9 @@ def params(project: Path) -> Params:
     mlp = params.train.mlp.model_copy(
         update={"hidden": [8], "learning_rate": 0.01, "max_epochs": 5, "batch_size": 16}
     )
-    small = params.train.model_copy(update={"mlp": mlp})
-    return params.model_copy(update={"train": small})
+    small = params.train.model_copy(update={"mlp": mlp, "folds": 3})
+    compute = params.compute.model_copy(update={"workers": 1})
+    return params.model_copy(update={"train": small, "compute": compute})
 
 
 @pytest.fixture
@@ -70,6 +72,7 @@ def test_it_writes_the_model_its_settings_and_its_curves(params: Params, root: P
     summary = train.run(params, root, "mlp")
     folder = root / "models" / "mlp"
     assert sorted(path.name for path in folder.iterdir()) == [
+        "held_out.parquet",
         "history.csv",
         "model.json",
         "weights.safetensors",
@@ -78,8 +81,22 @@ def test_it_writes_the_model_its_settings_and_its_curves(params: Params, root: P
     assert (model.classes, model.features) == (GENRES, COLUMNS)
     history = pd.read_csv(folder / "history.csv")
     assert list(history) == ["epoch", "subset", "loss", "accuracy"]
-    assert summary.startswith("mlp: 180 rows learned, accuracy ")
-    assert "on 60 validation rows, epoch " in summary
+    assert summary.startswith("mlp: 180 segments learned, epoch ")
+    assert summary.endswith(
+        "of 24 songs of train and validation right, each by a model that had not heard it"
+    )
+
+
+def test_it_writes_what_models_say_that_have_not_heard_the_song(params: Params, root: Path) -> None:
+    train.run(params, root, "mlp")
+    table = pd.read_parquet(root / "models" / "mlp" / "held_out.parquet")
+    evaluation.validate(table)
+    split = split_of(root)
+    asked = split.loc[split["subset"].isin(["train", "validation"]), "track_id"]
+    assert set(table["track_id"]) == set(asked)
+    assert len(table) == 240
+    songs = evaluation.by_song(table)
+    assert (evaluation.predicted(songs) == songs["genre"]).mean() > 0.6
 
 
 def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:
@@ -122,7 +139,7 @@ def test_a_split_by_segment_is_followed_segment_by_segment(params: Params, root:
     split["group"] = split["track_id"]
     split["subset"] = np.where(split["segment"] < 7, "train", "validation")
     change(root, "split.parquet", split)
-    assert train.run(params, root, "mlp").startswith("mlp: 210 rows learned")
+    assert train.run(params, root, "mlp").startswith("mlp: 210 segments learned")
 
 
 def test_segments_of_appended_silence_are_left_out(params: Params, root: Path) -> None:
@@ -130,7 +147,7 @@ def test_segments_of_appended_silence_are_left_out(params: Params, root: Path) -
     padded = (features["track_id"] == "blues0") & (features["segment"] >= 4)
     features.loc[padded, list(COLUMNS)] = 0.0
     change(root, "features/3s", features)
-    assert train.run(params, root, "mlp").startswith("mlp: 174 rows learned")
+    assert train.run(params, root, "mlp").startswith("mlp: 174 segments learned")
 
 
 def test_a_genre_that_is_wholly_excluded_is_no_class(params: Params, root: Path) -> None:
@@ -146,7 +163,7 @@ def test_a_song_without_features_is_named_and_left_out(
 ) -> None:
     features = features_of(root)
     change(root, "features/3s", features[features["track_id"] != "jazz3"])
-    assert train.run(params, root, "mlp").startswith("mlp: 170 rows learned")
+    assert train.run(params, root, "mlp").startswith("mlp: 170 segments learned")
     assert "no features: jazz3 is left out" in capsys.readouterr().out
 
 

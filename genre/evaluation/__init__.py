@@ -3,9 +3,10 @@
 Conventions
 -----------
 A table of *predictions* has a row a segment: `model`, `track_id`, `segment` (int64), `group` and
-`subset` (as the split says), `genre` (the true one), and `p_<genre>`, the probability of each genre
-that the model knows (float64, rows sum to 1). A song's probabilities are the mean of its segments'.
-The genre that is predicted is the first of the likeliest.
+`subset` (as the split says), `genre` (the true one), `temperature`, and `p_<genre>`, the
+probability of each genre that the model knows (float64, rows sum to 1). A song's probabilities are
+the mean of its segments', scaled by that temperature. The genre that is predicted is the first of
+the likeliest.
 
 Scores lie between 0 and 1 and are scikit-learn's, with `zero_division=0`. Macro means average the
 genres that occur in the rows, as the true genre or as a prediction. Intervals are 95 % percentile
@@ -14,7 +15,7 @@ all, as they are not independent of each other.
 """
 
 from genre.evaluation.bootstrap import Comparison, compare
-from genre.evaluation.calibration import Reliability, fit_temperature, reliability, scale
+from genre.evaluation.calibration import Reliability, fit_temperature, reliability
 from genre.evaluation.metrics import (
     LEVELS,
     confusion,
@@ -22,22 +23,29 @@ from genre.evaluation.metrics import (
     measure,
     most_confused,
     per_genre,
-    select,
 )
 from genre.evaluation.predictions import (
+    KEYS,
     by_song,
     classes_of,
     make,
     predicted,
     probabilities,
+    truth,
     validate,
 )
+from genre.evaluation.selection import VOTE, Candidate, candidates, select, vote
+from genre.models.mixing import scale
 
 __all__ = [
+    "KEYS",
     "LEVELS",
+    "VOTE",
+    "Candidate",
     "Comparison",
     "Reliability",
     "by_song",
+    "candidates",
     "classes_of",
     "compare",
     "confusion",
@@ -52,5 +60,7 @@ __all__ = [
     "reliability",
     "scale",
     "select",
+    "truth",
     "validate",
+    "vote",
 ]

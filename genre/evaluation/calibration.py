@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.errors import InputError
+from genre.models.mixing import SMALLEST, scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 BINS = 10
 ROWS_PER_BIN = 5  # at least; fewer bins where there are few rows
 TEMPERATURES = (0.05, 20.0)  # looked at; a model that needs more is not worth calibrating
-SMALLEST = 1e-12  # probability that is told from zero
 LEVEL = 0.95
 TOGETHER = 100  # draws held in memory at once
 
@@ -115,17 +115,6 @@ def fit_temperature(proba: Floats, truth: npt.NDArray[Any]) -> float:
     bounds = np.log(TEMPERATURES)
     found = minimize_scalar(loss, bounds=tuple(bounds), method="bounded", options={"xatol": 1e-7})
     return round(float(np.exp(found.x)), 6)
-
-
-def scale(proba: Floats, temperature: float) -> Floats:
-    """`proba` [shape=(n, classes)] at another temperature: logits divided by it, rows sum to 1.
-
-    The order of the genres stays. Logits are logarithms of the probabilities, the smallest of
-    which is taken as 1e-12.
-    """
-    logits = np.log(np.maximum(proba, SMALLEST)) / temperature
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _sizes(rows: int, bins: int) -> npt.NDArray[np.int64]:

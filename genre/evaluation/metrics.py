@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genre.errors import InputError
 from genre.evaluation.bootstrap import intervals, tally
 from genre.evaluation.predictions import by_song, classes_of, predicted, probabilities
-from genre.splits import SUBSETS, VALIDATION
+from genre.splits import SUBSETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,24 +65,6 @@ def evaluate(predictions: pd.DataFrame, *, samples: int, seed: int) -> dict[str,
                 level: measure(table, samples=samples, seed=seed) for level, table in tables.items()
             }
     return found
-
-
-def select(models: Mapping[str, Mapping[str, Mapping[str, Scores]]]) -> str:
-    """The name of the best model: song-level macro-F1 on validation, then accuracy, then order.
-
-    Test scores are not looked at. Raises `InputError` where there are no validation songs.
-    """
-    if lacking := [name for name, scores in models.items() if VALIDATION not in scores]:
-        raise InputError(
-            f"no validation songs to choose a model by ({', '.join(lacking)}); give "
-            "split.validation a share, or say valid in the predefined column"
-        )
-
-    def worth(name: str) -> tuple[float, float]:
-        scores = models[name][VALIDATION]["song"]
-        return scores["f1_macro"], scores["accuracy"]
-
-    return max(models, key=worth)
 
 
 def confusion(rows: pd.DataFrame, classes: Sequence[str] | None = None) -> pd.DataFrame:

@@ -9,26 +9,34 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.errors import InputError
+from genre.models.mixing import scale
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PREFIX = "p_"
+TEMPERATURE = "temperature"
 KEYS = ("model", "track_id", "segment", "group", "subset", "genre")
 SUM_TOLERANCE = 1e-5  # of a row of probabilities; networks answer in float32
 
 
 def make(
-    rows: pd.DataFrame, proba: npt.NDArray[np.float64], classes: Sequence[str], model: str
+    rows: pd.DataFrame,
+    proba: npt.NDArray[np.float64],
+    classes: Sequence[str],
+    model: str,
+    temperature: float = 1.0,
 ) -> pd.DataFrame:
     """The predictions `proba` [shape=(n, classes)] of `model` for `rows`, sorted and checked.
 
-    `rows` has the columns `track_id, segment, group, subset, genre`.
+    `rows` has the columns `track_id, segment, group, subset, genre`; `temperature` is that of the
+    model's songs.
     """
     import pandas as pd
 
     keys = rows[[name for name in KEYS if name != "model"]].reset_index(drop=True)
     keys.insert(0, "model", model)
+    keys[TEMPERATURE] = temperature
     values = pd.DataFrame(proba, columns=[PREFIX + genre for genre in classes])
     table = pd.concat([keys, values], axis=1)
     validate(table)
@@ -49,6 +57,12 @@ def predicted(predictions: pd.DataFrame) -> npt.NDArray[Any]:
     """The predicted genre of each row [shape=(n,)]."""
     names = np.array(classes_of(predictions), dtype=object)
     return np.asarray(names[probabilities(predictions).argmax(axis=1)])
+
+
+def truth(predictions: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """The true genre of each row, as its place among the classes [shape=(n,)]."""
+    numbers = {genre: number for number, genre in enumerate(classes_of(predictions))}
+    return np.array([numbers[genre] for genre in predictions["genre"]], dtype=np.int64)
 
 
 def validate(predictions: pd.DataFrame) -> None:
@@ -76,7 +90,14 @@ def validate(predictions: pd.DataFrame) -> None:
 
 
 def by_song(predictions: pd.DataFrame) -> pd.DataFrame:
-    """A row a song and subset: the mean of its segments' probabilities; no column `segment`."""
+    """A row a song and subset: the mean of its segments' probabilities, at its temperature.
+
+    The columns `segment` and `temperature` are gone, as both are used up.
+    """
     names = [PREFIX + genre for genre in classes_of(predictions)]
-    keys = ["model", "track_id", "group", "subset", "genre"]
-    return predictions.groupby(keys, sort=True)[names].mean().reset_index()
+    keys = ["model", "track_id", "group", "subset", "genre", TEMPERATURE]
+    songs = predictions.groupby(keys, sort=True)[names].mean().reset_index()
+    for temperature in set(songs[TEMPERATURE]) - {1.0}:
+        rows = songs[TEMPERATURE] == temperature
+        songs.loc[rows, names] = scale(songs.loc[rows, names].to_numpy(np.float64), temperature)
+    return songs.drop(columns=TEMPERATURE)

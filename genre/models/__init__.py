@@ -23,7 +23,6 @@ _FAMILIES = {
     "lda": "genre.models.lda:Lda",
     "svm": "genre.models.svm:Svm",
     "boosting": "genre.models.boosting:Boosting",
-    "vote": "genre.models.vote:Vote",
     "cnn": "genre.models.images:Cnn",
     "resnet": "genre.models.images:Resnet",
 }

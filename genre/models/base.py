@@ -14,7 +14,7 @@ is learned from the training rows alone and saved with it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -100,6 +100,7 @@ class Model(ABC):
     input: ClassVar[Input]
     settings_type: ClassVar[type[Section]]
     stops_early: ClassVar[bool] = False  # whether `fit` looks at validation rows
+    slow: ClassVar[bool] = False  # whether a training is worth a process of its own
 
     def __init__(self, settings: Section) -> None:
         self.settings = settings
@@ -145,11 +146,16 @@ class Model(ABC):
         self._check(X)
         return self._predict(X)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the trained model to `folder`, in place of what was there, all or nothing."""
+    def save(
+        self, folder: str | Path, beside: Mapping[str, Callable[[Path], None]] | None = None
+    ) -> None:
+        """Write the trained model to `folder`, in place of what was there, all or nothing.
+
+        `beside` names further files of the folder, each with what writes it.
+        """
         from genre.models import store
 
-        store.save(self, Path(folder))
+        store.save(self, Path(folder), beside or {})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -190,6 +196,21 @@ class Model(ABC):
     @abstractmethod
     def restore(self, reader: Reader) -> None:
         """Take back what `arrays` gave, each checked; `classes` and `features` are set."""
+
+
+def ask(model: Model, X: Any) -> npt.NDArray[np.float64]:
+    """The probabilities of `model` for pictures, or for a table of features that has its columns.
+
+    Raises `InputError` where columns are missing.
+    """
+    if isinstance(X, np.ndarray):
+        return model.predict_proba(X)
+    if missing := [name for name in model.features if name not in X.columns]:
+        raise InputError(
+            f"{model.name} was trained on features that are not there "
+            f"({', '.join(missing[:5])}); train it again (dvc repro train)"
+        )
+    return model.predict_proba(X[list(model.features)].to_numpy(dtype=np.float64))
 
 
 def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -8,26 +8,24 @@ no fold: they are always learned from and never predicted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from genre.errors import InputError
 from genre.models.base import Examples, Model, Progress, silent
+from genre.models.data import Data, Mask
 
-IN_NO_FOLD = -1
+if TYPE_CHECKING:
+    import pandas as pd
 
+IN_NO_FOLD, NOT_ASKED = -1, -2
 
-@dataclass(frozen=True)
-class OutOfFold:
-    """`proba` is float64 [shape=(n, classes)], meaningful where `scored` [shape=(n,)] is true."""
-
-    proba: npt.NDArray[np.float64]
-    scored: npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.int64]
 
 
-def fold_numbers(examples: Examples, folds: int, seed: int) -> npt.NDArray[np.int64]:
+def fold_numbers(examples: Examples, folds: int, seed: int) -> Labels:
     """The fold of each row, from 0, or `IN_NO_FOLD` [shape=(n,)].
 
     The groups of each genre are shuffled by `seed` and dealt out, so that genres are spread evenly.
@@ -57,32 +55,52 @@ def fold_numbers(examples: Examples, folds: int, seed: int) -> npt.NDArray[np.in
 
 def predict_out_of_fold(
     make: Callable[[], Model],
-    examples: Examples,
+    data: Data,
+    rows: Mask,
     *,
     folds: int,
     seed: int,
+    workers: int = 1,
     progress: Progress = silent,
-) -> OutOfFold:
-    """Fit one model a fold on the others, and let it predict the fold.
+) -> pd.DataFrame:
+    """Fit one model a fold of `rows` on the others, and let it predict the fold.
 
-    A model that stops early by validation rows is given the next fold for that, and does not
-    learn from it.
+    Returns the table of predictions, rows in no fold left out. A model that stops early by
+    validation rows is given the next fold for that, and does not learn from it. `workers`
+    processes share the folds; their number changes nothing in the result.
     """
-    number = fold_numbers(examples, folds, seed)
-    used = sorted(set(number.tolist()) - {IN_NO_FOLD})
-    proba = np.zeros((len(examples), len(examples.classes)))
-    for step, fold in enumerate(used):
-        model = make()
-        learned = number != fold
-        stopping = np.zeros(len(examples), dtype=bool)
-        if model.stops_early:
-            stopping = number == used[(step + 1) % len(used)]
-            rest = examples.take(learned & ~stopping)
-            if rest.absent():  # too few groups to spare two folds: stop by the fold that is seen
-                rest = examples.take(learned)
-        else:
-            rest = examples.take(learned)
-        model.fit(rest, examples.take(stopping), seed=seed)
-        proba[~learned] = model.predict_proba(examples.X[~learned])
-        progress(step + 1, len(used), f"{model.name} out of fold")
-    return OutOfFold(proba, number != IN_NO_FOLD)
+    import pandas as pd
+    from joblib import Parallel, delayed, parallel_config
+
+    places = np.flatnonzero(rows)
+    blank = np.empty((len(places), 0))
+    number = np.full(len(rows), NOT_ASKED)
+    number[places] = fold_numbers(data.examples(rows, blank, ()), folds, seed)
+    used = sorted(set(number.tolist()) - {IN_NO_FOLD, NOT_ASKED})
+    found: list[pd.DataFrame] = []
+    with parallel_config("loky", inner_max_num_threads=1):
+        jobs = (
+            delayed(_predict_fold)(make, data, number, fold, used[(at + 1) % len(used)], seed)
+            for at, fold in enumerate(used)
+        )
+        answers = Parallel(n_jobs=min(workers, len(used)), return_as="generator")(jobs)
+        for step, part in enumerate(answers):
+            found.append(part)
+            progress(step + 1, len(used), "of the folds predicted by models of the others")
+    return pd.concat(found).sort_values(["track_id", "segment"], ignore_index=True)
+
+
+def _predict_fold(
+    make: Callable[[], Model], data: Data, number: Labels, fold: int, following: int, seed: int
+) -> pd.DataFrame:
+    """The predictions for the rows of `fold`."""
+    model = make()
+    learned = (number != fold) & (number != NOT_ASKED)
+    stopping = np.zeros(len(number), dtype=bool)
+    if model.stops_early:
+        stopping = number == following
+        kept = data.keys.loc[learned & ~stopping, "genre"]
+        if set(kept) == set(data.keys.loc[learned, "genre"]):
+            learned &= ~stopping  # else too few groups to spare two: it stops by what it learns
+    model.fit(data.learn(learned), data.learn(stopping), seed=seed)
+    return data.answer(model, number == fold)

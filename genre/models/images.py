@@ -32,8 +32,7 @@ class ImageModel(Model):
     """A network on pictures with `channels` channels."""
 
     channels: ClassVar[int]
-    one_cycle: ClassVar[bool] = False
-    stops_early = True
+    slow = True
     settings: CnnParams | ResnetParams
 
     @abstractmethod
@@ -50,6 +49,10 @@ class ImageModel(Model):
 
     def augment(self) -> Augment | None:
         """How training examples are changed, if at all."""
+        return None
+
+    def patience(self) -> int | None:
+        """Epochs without a better one until training stops; null for one cycle of all epochs."""
         return None
 
     def _check(self, X: npt.NDArray[Any]) -> None:
@@ -90,7 +93,7 @@ class ImageModel(Model):
             seed=seed,
             progress=progress,
             augment=self.augment(),
-            one_cycle=self.one_cycle,
+            patience=self.patience(),
         )
         return history
 
@@ -128,6 +131,11 @@ class Cnn(ImageModel):
     channels = 4
     settings_type = CnnParams
     settings: CnnParams
+    stops_early = True
+
+    def patience(self) -> int:
+        """As `params.yaml` says."""
+        return self.settings.patience
 
     def _fit(
         self, train: Examples, validation: Examples, seed: int, progress: Progress
@@ -148,7 +156,6 @@ class Resnet(ImageModel):
     name = "resnet"
     input = "log_mel"
     channels = 1
-    one_cycle = True
     settings_type = ResnetParams
     settings: ResnetParams
 

@@ -29,6 +29,7 @@ class Mlp(Model):
     settings_type = MlpParams
     settings: MlpParams
     stops_early = True
+    slow = True
 
     def _fit(
         self, train: Examples, validation: Examples, seed: int, progress: Progress
@@ -45,6 +46,7 @@ class Mlp(Model):
             self._scaled(train),
             self._scaled(validation),
             settings=self.settings,
+            patience=self.settings.patience,
             label_smoothing=self.settings.label_smoothing,
             seed=seed,
             progress=progress,

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre.errors import InputError
-from genre.files import TEMPORARY_PREFIX, exchange, sweep, write_bytes, write_json, write_text
+from genre.files import atomic_folder, write_bytes, write_json, write_text
 from genre.models.base import Model
 
 DESCRIPTION = "model.json"
@@ -91,8 +90,8 @@ class Reader:
             raise InputError(f"{self.path}: unknown arrays {', '.join(sorted(self._arrays)[:5])}")
 
 
-def save(model: Model, folder: Path) -> None:
-    """Write `model` to `folder`, replacing it in one exchange."""
+def save(model: Model, folder: Path, beside: Mapping[str, Callable[[Path], None]]) -> None:
+    """Write `model`, and what else is to lie beside it, to `folder`, replacing it in one go."""
     from safetensors.numpy import save as encode
 
     arrays = {name: np.asarray(array, order="C") for name, array in model.arrays().items()}
@@ -108,20 +107,13 @@ def save(model: Model, folder: Path) -> None:
         best_epoch=model.history.best_epoch if model.history else None,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
-    # The prefix is the one that `sweep` looks for after a kill.
-    prefix = f"{TEMPORARY_PREFIX}{folder.stem}-"
-    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
-        write_bytes(temporary / WEIGHTS, weights)
-        write_json(temporary / DESCRIPTION, description.model_dump())
+    with atomic_folder(folder) as new:
+        write_bytes(new / WEIGHTS, weights)
+        write_json(new / DESCRIPTION, description.model_dump())
         if model.history:
-            write_text(temporary / CURVES, model.history.csv())
-        _put_in_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            write_text(new / CURVES, model.history.csv())
+        for name, write in beside.items():
+            write(new / name)
 
 
 def load(model_class: type[AnyModel], folder: Path) -> AnyModel:
@@ -182,19 +174,6 @@ def _read_weights(folder: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
         return dict(decode(content))
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{path}: not a safetensors file ({error})") from error
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    """Put `new` where `folder` is; afterwards `new` holds what was there, or is gone."""
-    if not folder.exists():
-        new.rename(folder)
-    elif not exchange(new, folder):
-        # A file system that cannot exchange: killed between these two renames, the model is
-        # absent, and the step makes it again.
-        old = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{folder.stem}-", dir=new.parent))
-        folder.rename(old / folder.name)
-        new.rename(folder)
-        shutil.rmtree(old)
 
 
 def _first(error: ValidationError) -> str:

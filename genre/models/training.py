@@ -32,7 +32,6 @@ class LoopSettings(Protocol):
     weight_decay: float
     batch_size: int
     max_epochs: int
-    patience: int
 
 
 @contextmanager
@@ -68,23 +67,24 @@ def train_network(
     settings: LoopSettings,
     seed: int,
     progress: Progress = silent,
+    patience: int | None,
     augment: Augment | None = None,
-    one_cycle: bool = False,
     label_smoothing: float = 0.0,
 ) -> tuple[torch.nn.Module, History]:
-    """Train with AdamW on cross-entropy; stop early; give back the best epoch's network.
+    """Train with AdamW on cross-entropy; give back the best epoch's network, or the last one's.
 
-    `one_cycle` lets the learning rate rise to `settings.learning_rate` and fall to nothing over
-    `settings.max_epochs` (Smith and Topin 2018); otherwise it stays.
+    With a `patience`, training stops after so many epochs without a better one, and the best is
+    kept: the one with the highest validation accuracy, of several the one with the lowest
+    validation loss. With none, the learning rate rises to `settings.learning_rate` and falls to
+    nothing over `settings.max_epochs` (one cycle: Smith and Topin 2018); a network is at its best
+    where the cycle ends, so the last epoch is kept, and validation rows, if any, choose nothing.
 
-    The best epoch is the one with the highest validation accuracy, of several the one with the
-    lowest validation loss. `label_smoothing` (Szegedy et al. 2016) is the share of each target
-    that is spread over all classes in training, and never in validation. Training stops after
-    `settings.patience` epochs without a better one. Training loss and accuracy are running means
+    `label_smoothing` (Szegedy et al. 2016) is the share of each target that is spread over all
+    classes in training, and never in validation. Training loss and accuracy are running means
     over the epoch, dropout and augmentation included. Raises `ParameterError` where the loss is
     no longer finite.
     """
-    if not len(validation):
+    if not len(validation) and patience is not None:
         raise ValueError("early stopping needs validation rows")
     with deterministic(seed) as generator:
         network = build()
@@ -97,7 +97,7 @@ def train_network(
         batches = math.ceil(len(train) / settings.batch_size)
         steps = settings.max_epochs * batches
         cycle = torch.optim.lr_scheduler.OneCycleLR
-        schedule = cycle(optimiser, settings.learning_rate, steps) if one_cycle else None
+        schedule = cycle(optimiser, settings.learning_rate, steps) if patience is None else None
         rows, best, best_epoch = [], copy.deepcopy(network.state_dict()), 0
         highest = (-math.inf, -math.inf)
         data = _tensors(train)
@@ -112,15 +112,21 @@ def train_network(
                     f"lower learning_rate ({settings.learning_rate:g})"
                 )
             rows.append(Epoch(epoch, "train", loss, accuracy))
-            loss, accuracy = _evaluate(network, *held_out, settings.batch_size)
-            rows.append(Epoch(epoch, "validation", loss, accuracy))
-            if (accuracy, -loss) > highest:
-                best, best_epoch = copy.deepcopy(network.state_dict()), epoch
-                highest = accuracy, -loss
-            words = f"validation loss {loss:.3f}, accuracy {accuracy:.1%}, best epoch {best_epoch}"
+            words = f"training loss {loss:.3f}"
+            if len(validation):
+                loss, accuracy = _evaluate(network, *held_out, settings.batch_size)
+                rows.append(Epoch(epoch, "validation", loss, accuracy))
+                words = f"validation loss {loss:.3f}, accuracy {accuracy:.1%}"
+            if patience is not None:
+                if (accuracy, -loss) > highest:
+                    best, best_epoch = copy.deepcopy(network.state_dict()), epoch
+                    highest = accuracy, -loss
+                words += f", best epoch {best_epoch}"
             progress(epoch, settings.max_epochs, words)
-            if epoch - best_epoch >= settings.patience:
+            if patience is not None and epoch - best_epoch >= patience:
                 break
+    if patience is None:
+        return network.eval(), History(tuple(rows), settings.max_epochs)
     network.load_state_dict(best)
     return network.eval(), History(tuple(rows), best_epoch)
 

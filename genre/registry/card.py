@@ -33,12 +33,11 @@ PROTOCOLS = {
 
 def write(pipeline: Pipeline) -> str:
     """The card of the selected model."""
-    description = pipeline.description(pipeline.selected)
     parts = [
         f"# {pipeline.params.register_.name}: {pipeline.selected}",
         "Hears which genre a song is. It answers for whole songs with the mean of the "
         "probabilities of their 3 s segments, and knows these genres: "
-        f"{', '.join(description['classes'])}.",
+        f"{', '.join(pipeline.genres)}.",
         *_data(pipeline),
         *_results(pipeline),
         *_genres(pipeline),
@@ -90,7 +89,9 @@ def _results(pipeline: Pipeline) -> Iterable[str]:
     yield _table(["subset", "level", "n", *METRICS.values()], rows)
     yield (
         "In brackets: 95 % interval by bootstrap over groups of songs that belong together. The "
-        "validation songs stopped the training and chose the model; test songs decided nothing."
+        "model was chosen by songs of train and validation, each answered by models that had not "
+        "heard it; validation songs also stop the training of some models; test songs decided "
+        "nothing."
     )
 
 
@@ -120,7 +121,8 @@ def _limits(pipeline: Pipeline) -> Iterable[str]:
         "Genres are labels that people gave to this collection; other people draw other lines.",
         "Figures hold for music like the collection's; recordings of other times, regions and "
         "qualities may fare worse.",
-        "Probabilities are means of segments' outputs and are not calibrated.",
+        "Probabilities were calibrated on this collection's songs; on music unlike them they are "
+        "likely to be too sure.",
     ]
     if any(str(source).startswith(SYNTHETIC) for source in pipeline.songs["source"]):
         limits.insert(

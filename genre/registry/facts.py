@@ -9,17 +9,21 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import InputError
+from genre.models.ensemble import read_description
 from genre.params import Params
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from genre.models.base import Input
+    from genre.models.data import Data
 
 HISTORY = "history.csv"  # how training went: not part of what the model answers
 UNKNOWN = "unknown"
@@ -39,9 +43,12 @@ class Pipeline:
     features: Path
     split: Path
     models: Path
+    classifier: Path
+    selection: Path
     metrics: Path
     predictions: Path
     figures: Path
+    data: Callable[[Input], Data]
     experiment: str | None = None
 
     @cached_property
@@ -57,10 +64,10 @@ class Pipeline:
         """The name of the model that evaluate chose."""
         return str(self.report[SELECTED])
 
-    @property
-    def folder(self) -> Path:
-        """The selected model's folder."""
-        return self.models / self.selected
+    @cached_property
+    def genres(self) -> list[str]:
+        """The genres that the classifier knows."""
+        return read_description(self.classifier).classes
 
     @property
     def protocol(self) -> str:
@@ -93,8 +100,8 @@ class Pipeline:
 
     @cached_property
     def model_sha256(self) -> str:
-        """What the selected model answers hangs on this alone: weights and settings."""
-        return folder_sha256(self.folder)
+        """What the classifier answers hangs on this alone: weights and settings."""
+        return folder_sha256(self.classifier)
 
     @cached_property
     def metrics_sha256(self) -> str:
@@ -107,11 +114,16 @@ class Pipeline:
             if table.empty:
                 raise InputError(f"{self.root}: an empty table; run the pipeline again (dvc repro)")
 
-    def description(self, name: str) -> dict[str, Any]:
-        """`model.json` of the trained model `name`."""
+    def settings(self, name: str) -> dict[str, Any]:
+        """What the trained model `name` was trained with; of a vote, who has which weight."""
         path = self.models / name / "model.json"
-        content: dict[str, Any] = json.loads(self._read(path))
-        return content
+        if path.is_file():
+            content: dict[str, Any] = json.loads(self._read(path))["settings"]
+            return content
+        members = json.loads(self._read(self.selection))["models"][name]["members"]
+        return {
+            part["name"]: {key: part[key] for key in ("weight", "temperature")} for part in members
+        }
 
     def _read(self, path: Path) -> bytes:
         self._must_exist(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,11 +18,9 @@ from urllib.request import url2pathname
 import numpy as np
 
 from genre import evaluation
-from genre.classifier import INPUT, Frames
 from genre.errors import InputError
 from genre.features import NAMES
-from genre.models import load_model
-from genre.models.base import Model
+from genre.models.ensemble import Ensemble
 from genre.promotion import Champion
 from genre.registry.facts import Pipeline
 from genre.registry.package import MODEL, TRAINING_SONGS
@@ -46,11 +43,11 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
         if folder is None:
             return Champion(number, (), obstacle="its files are gone")
         try:
-            model = load_model(folder / MODEL)
+            model = Ensemble.load(folder / MODEL)
         except InputError as error:
             return Champion(number, (), obstacle=f"it cannot be loaded ({error})")
         heard = json.loads((folder / TRAINING_SONGS).read_bytes())
-        obstacle = _obstacle(model, Frames.read(folder / MODEL), pipeline)
+        obstacle = _obstacle(model, pipeline)
     if obstacle or set(pipeline.answers["genre"]) - set(model.classes):
         return Champion(number, model.classes, obstacle=obstacle)
     songs = unheard_songs(pipeline, heard)
@@ -83,30 +80,31 @@ def unheard_songs(pipeline: Pipeline, heard: dict[str, list[str]]) -> list[str]:
     return sorted(rows.loc[~known, "track_id"])
 
 
-def score(pipeline: Pipeline, champion: Model, songs: Sequence[str]) -> evaluation.Comparison:
-    """Compare today's model with `champion` on the validation songs `songs`."""
-    import pandas as pd
-
+def score(pipeline: Pipeline, champion: Ensemble, songs: Sequence[str]) -> evaluation.Comparison:
+    """Compare today's classifier with `champion` on the validation songs `songs`."""
     answers = pipeline.answers
     ours = answers[(answers["subset"] == VALIDATION) & answers["track_id"].isin(songs)]
-    features = pd.read_parquet(pipeline.features, filters=[("track_id", "in", list(songs))])
-    features = features.drop(columns="genre")
-    rows = ours.merge(features, on=["track_id", "segment"], validate="one_to_one")
-    X = rows[list(champion.features)].to_numpy(dtype=np.float64)
-    theirs = evaluation.make(rows, champion.predict_proba(X), champion.classes, champion.name)
+    tables = []
+    for member in champion.members:
+        data = pipeline.data(member.input)
+        rows = data.mask(VALIDATION) & np.asarray(data.keys["track_id"].isin(songs), dtype=np.bool_)
+        tables.append(data.answer(member, rows))
+    theirs = evaluation.vote(
+        tables, champion.mixture, name=champion.name, temperature=champion.temperature
+    )
     settings = pipeline.params.evaluate
     return evaluation.compare(ours, theirs, samples=settings.bootstrap_samples, seed=settings.seed)
 
 
-def _obstacle(model: Model, frames: Frames | None, pipeline: Pipeline) -> str | None:
-    """Why the model cannot answer from today's feature rows, if it cannot."""
-    if model.input != INPUT:
-        return f"it answers from {model.input}, not from the features of segments"
-    if not set(model.features) <= set(NAMES):
-        return "it was trained on other features"
-    settings = pipeline.params.features
-    today = Frames(settings.n_fft, settings.hop_length)
-    if frames != today:
-        was = asdict(frames) if frames else "unknown"
-        return f"its features had other frames ({was}, today {asdict(today)})"
+def _obstacle(champion: Ensemble, pipeline: Pipeline) -> str | None:
+    """Why the champion cannot answer from today's features and pictures, if it cannot."""
+    for member in champion.members:
+        if not set(member.features) <= set(NAMES):
+            return "it was trained on other features"
+    for section, was in champion.front.items():
+        today = getattr(pipeline.params, section).model_dump(mode="json")
+        changed = [key for key, value in was.items() if today.get(key) != value]
+        if changed:
+            words = ", ".join(f"{section}.{key} {was[key]}, today {today[key]}" for key in changed)
+            return f"what it looks at was made otherwise ({words})"
     return None

@@ -11,14 +11,16 @@ import io
 import shutil
 import tempfile
 import wave
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import genre
-from genre.classifier import TOP, Frames
+from genre.classifier import TOP
 from genre.files import write_json
 from genre.models import family
+from genre.models.ensemble import read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
 
@@ -54,16 +56,14 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
     with tempfile.TemporaryDirectory() as name:
         temporary = Path(name)
         weights = temporary / MODEL
-        shutil.copytree(pipeline.folder, weights)
-        settings = pipeline.params.features
-        Frames(settings.n_fft, settings.hop_length).write(weights)
+        shutil.copytree(pipeline.classifier, weights)
         songs = temporary / TRAINING_SONGS
         write_json(songs, facts.training_songs(pipeline.songs, pipeline.subsets))
         pyfunc.save_model(
             folder,
             mlflow_model=model,
             python_model=str(CODE),
-            code_paths=[str(copy_code(temporary / "code", pipeline.selected))],
+            code_paths=[str(copy_code(temporary / "code", members(pipeline)))],
             artifacts={MODEL: str(weights), "training_songs": str(songs)},
             signature=signature(),
             input_example=example(),
@@ -79,12 +79,18 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name)}" for name in REQUIREMENTS]
 
 
-def copy_code(target: Path, name: str) -> Path:
-    """Copy the modules that the model `name` needs to `target`; return the package's folder there.
+def members(pipeline: Pipeline) -> list[str]:
+    """The names of the models that answer."""
+    return [member.name for member in read_description(pipeline.classifier).members]
+
+
+def copy_code(target: Path, names: Iterable[str]) -> Path:
+    """Copy the modules that these models need to `target`; return the package's folder there.
 
     Families of models are imported by name, where reading the imports does not find them.
     """
-    for path in needed_modules(FACE) | needed_modules(family(name).__module__):
+    families = (needed_modules(family(name).__module__) for name in names)
+    for path in needed_modules(FACE).union(*families):
         copy = target / path.relative_to(PACKAGE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

@@ -70,7 +70,6 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
     report = pipeline.report
     subset, values = facts.headline(pipeline)
     low, high = values["ci95"]
-    classes = pipeline.description(pipeline.selected)["classes"]
     return {
         "model": pipeline.selected,
         MODEL_HASH: pipeline.model_sha256,
@@ -78,7 +77,7 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
         "data_sha256": facts.data_sha256(pipeline.songs),
         "protocol": pipeline.protocol,
         "artist_leak": json.dumps(report["artist_leak"]),
-        "genres": json.dumps(classes),
+        "genres": json.dumps(pipeline.genres),
         "subset": subset,
         "accuracy": json.dumps(values["accuracy"]),
         "accuracy_low": json.dumps(low),
@@ -167,7 +166,7 @@ def _judge(store: Store, number: str | None, pipeline: Pipeline) -> Decision:
         return Decision(CHAMPION, holder.tags.get(REASON, "it holds the alias already"))
     return decide(
         protocol=pipeline.protocol,
-        genres=pipeline.description(pipeline.selected)["classes"],
+        genres=pipeline.genres,
         champion=None if holder is None else gate.question(store, holder, pipeline),
         experiment=pipeline.experiment,
     )

@@ -62,7 +62,7 @@ def log_trained(store: Store, experiment: str, pipeline: Pipeline, parent: str) 
         run_id = store.client.create_run(experiment, tags=tags, run_name=name).info.run_id
         metrics = _metrics(dict(flatten_metrics(results)))
         metrics += _curves(pipeline, name)
-        params = facts.flatten(pipeline.description(name)["settings"])
+        params = facts.flatten(pipeline.settings(name))
         _log(store, run_id, params=params, metrics=metrics)
         store.client.set_terminated(run_id, FINISHED)
 

@@ -1,0 +1,163 @@
+"""The chosen classifier: one trained model, or several that vote, ready to be asked about songs.
+
+A folder that runs no code when it is loaded: `classifier.json` says which models answer, with which
+weights and temperatures, and how the sound was brought before them; each member's own folder lies
+below. A segment's probabilities are the members' weighted mean; a song's are the mean of its
+segments', scaled by one temperature (see `genre.models.mixing`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genre.errors import InputError
+from genre.files import atomic_folder, write_json
+from genre.models.base import Input, Model, ask
+from genre.models.mixing import ALONE, Mixture, scale
+
+DESCRIPTION = "classifier.json"
+FORMAT: Literal[1] = 1
+
+Floats = npt.NDArray[np.float64]
+
+
+class Member(BaseModel):
+    """One model of a classifier."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: str
+    weight: Annotated[float, Field(ge=0, le=1)]
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class Description(BaseModel):
+    """What `classifier.json` holds; `front` are the sections of `params.yaml` behind the inputs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: Literal[1]
+    name: str
+    protocol: str
+    classes: Annotated[list[str], Field(min_length=2)]
+    members: Annotated[list[Member], Field(min_length=1)]
+    temperature: Annotated[float, Field(gt=0)]
+    front: dict[str, dict[str, Any]]
+
+
+class Ensemble:
+    """Trained models that answer together, or one that answers alone."""
+
+    def __init__(
+        self,
+        name: str,
+        members: Sequence[Model],
+        mixture: Mixture = ALONE,
+        *,
+        temperature: float = 1.0,
+        protocol: str = "",
+        front: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Let `members` answer as `mixture` says.
+
+        `front` are the settings of what made their inputs: sections of `params.yaml`, by name.
+        Raises `InputError` where the members know different genres.
+        """
+        if len({member.classes for member in members}) != 1:
+            known = "; ".join(f"{m.name}: {', '.join(m.classes)}" for m in members)
+            raise InputError(
+                f"{name}: its models know different genres ({known}); train them again "
+                "(dvc repro train)"
+            )
+        self.name, self.members, self.mixture = name, tuple(members), mixture
+        self.temperature, self.protocol = temperature, protocol
+        self.front = {section: dict(values) for section, values in (front or {}).items()}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The genres that it knows."""
+        return self.members[0].classes
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What its members look at, sorted."""
+        return tuple(sorted({member.input for member in self.members}))
+
+    def proba(self, inputs: Mapping[Input, Any]) -> Floats:
+        """The probabilities of segments [shape=(n, classes)].
+
+        `inputs` gives what each of `self.inputs` is, a row a segment: a table of features that
+        has the columns of `genre.features.NAMES`, or pictures [shape=(n, channels, height, width)].
+        """
+        return self.mixture.mix([ask(member, inputs[member.input]) for member in self.members])
+
+    def song(self, proba: Floats) -> Floats:
+        """The calibrated probabilities of a song [shape=(classes,)] whose segments have `proba`."""
+        calibrated: Floats = scale(proba.mean(axis=0, keepdims=True), self.temperature)[0]
+        return calibrated
+
+    def save(self, folder: str | Path) -> None:
+        """Write it to `folder`, in place of what was there, all or nothing."""
+        parts = zip(self.members, self.mixture.weights, self.mixture.temperatures, strict=True)
+        description = Description(
+            format=FORMAT,
+            name=self.name,
+            protocol=self.protocol,
+            classes=list(self.classes),
+            members=[Member(name=m.name, weight=w, temperature=t) for m, w, t in parts],
+            temperature=self.temperature,
+            front=self.front,
+        )
+        with atomic_folder(Path(folder)) as new:
+            write_json(new / DESCRIPTION, description.model_dump())
+            for member in self.members:
+                member.save(new / member.name)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Ensemble:
+        """The classifier in `folder`; raises `InputError` where it is damaged or is none."""
+        from genre.models import load_model
+
+        folder = Path(folder)
+        found = read_description(folder)
+        members = [load_model(folder / member.name) for member in found.members]
+        mixture = Mixture(
+            tuple(member.temperature for member in found.members),
+            tuple(member.weight for member in found.members),
+        )
+        ensemble = cls(
+            found.name,
+            members,
+            mixture,
+            temperature=found.temperature,
+            protocol=found.protocol,
+            front=found.front,
+        )
+        if list(ensemble.classes) != found.classes:
+            raise InputError(
+                f"{folder / DESCRIPTION}: its genres are not those of its models; choose it again "
+                "(dvc repro select)"
+            )
+        return ensemble
+
+
+def read_description(folder: Path) -> Description:
+    """What `classifier.json` of `folder` says; raises `InputError` where it is none of ours."""
+    path = folder / DESCRIPTION
+    try:
+        return Description.model_validate(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: no classifier here ({DESCRIPTION} is missing)") from error
+    except (OSError, ValueError, RecursionError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
+        raise InputError(
+            f"{path}: not a classifier's description ({words}); choose it again (dvc repro select)"
+        ) from error

@@ -1,0 +1,130 @@
+"""What a model learns from and answers for, read from the files of the steps before.
+
+Features and pictures are joined with the split; excluded songs and segments that are nothing but
+appended silence are left out: they teach nothing and say nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.errors import InputError
+from genre.models.base import Input
+from genre.models.data import Data, FeatureData, PictureData
+from genre.spectrogram import read_picture
+from genre.splits import EXCLUDED, TRAIN, VALIDATION
+from tasks import paths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEATURES: dict[Input, Path] = {
+    "features_3s": paths.FEATURES_3S,
+    "features_30s": paths.FEATURES_30S,
+}
+PICTURES: dict[Input, Path] = {"spectrogram": paths.SPECTROGRAMS, "log_mel": Path("data/log_mel")}
+STAGES: dict[Input, str] = {"spectrogram": "spectrograms", "log_mel": "log_mel"}
+KEYS = ["track_id", "segment", "genre", "group", "subset"]
+NO_FEATURES = {*KEYS, "start_s"}
+
+
+def read_data(root: Path, source: Input) -> Data:
+    """The rows of the split, with what a model of `source` looks at.
+
+    Raises `InputError` where files are absent or do not belong together.
+    """
+    rows = read_rows(root, FEATURES.get(source, paths.FEATURES_3S))
+    by_segment = bool(rows.attrs["by_segment"])
+    keys = rows[KEYS]
+    if source in FEATURES:
+        columns = [name for name in rows if name not in NO_FEATURES]
+        return FeatureData(keys, rows[columns], by_segment=by_segment)
+    folder = root / PICTURES[source]
+    here = {path.stem for path in folder.glob("*.png")}
+    lost = sorted(set(keys["track_id"]) - here)
+    if 2 * len(lost) > keys["track_id"].nunique():
+        raise InputError(
+            f"{folder}: {len(lost)} songs of {paths.SPLIT} have no picture, {lost[0]} first; run "
+            f"the step {STAGES[source]} first (dvc repro {STAGES[source]})"
+        )
+    _say_lost(lost, "picture")
+    return PictureData(
+        keys[keys["track_id"].isin(here)], partial(_read, folder, source), by_segment=by_segment
+    )
+
+
+def read_rows(root: Path, folder: Path = paths.FEATURES_3S) -> pd.DataFrame:
+    """The features with their `group` and `subset`, in the order of the features' table.
+
+    Songs of the split that have no features were lost on the way (unreadable since, said so by
+    the step that lost them) and are named; when that is most of them, the files do not belong
+    together. Raises `InputError` for that, and for features of songs that the split does not know.
+    """
+    features = _table(root / folder, "features")
+    split = _table(root / paths.SPLIT, "split")
+    by_segment = not split["segment"].isna().all()
+    unknown = sorted(set(features["track_id"]) - set(split["track_id"]))
+    if unknown:
+        raise InputError(
+            f"{root / paths.SPLIT}: {len(unknown)} songs of {folder} are missing, "
+            f"{unknown[0]} first; run the step split again (dvc repro split)"
+        )
+    lost = sorted(set(split["track_id"]) - set(features["track_id"]))
+    if 2 * len(lost) > split["track_id"].nunique():
+        raise InputError(
+            f"{root / folder}: {len(lost)} songs of {paths.SPLIT} are missing, "
+            f"{lost[0]} first; run the step features again (dvc repro features)"
+        )
+    _say_lost(lost, "features")
+    if not by_segment:
+        split = split.drop(columns="segment")
+    keys = ["track_id", "segment"] if by_segment else ["track_id"]
+    rows = features.merge(split, on=keys, how="left", validate="many_to_one")
+    if rows["subset"].isna().any():
+        raise InputError(
+            f"{root / paths.SPLIT}: not every segment of the features has a side; run the step "
+            "split again (dvc repro split)"
+        )
+    used = (rows["rms_mean"] != 0) & (rows["subset"] != EXCLUDED)
+    kept: pd.DataFrame = rows[used].reset_index(drop=True)
+    kept.attrs = {"by_segment": by_segment}
+    return kept
+
+
+def check_genres(data: Data) -> None:
+    """Raise `InputError` that names the genres which train or validation lacks."""
+    for subset in (TRAIN, VALIDATION):
+        present = set(data.keys.loc[data.mask(subset), "genre"])
+        if absent := sorted(set(data.classes) - present):
+            raise InputError(
+                f"{paths.SPLIT}: no {subset} song of {', '.join(absent)}; add songs of that "
+                "genre (genre add), or draw the split afresh with another split.reseed"
+            )
+
+
+def _read(folder: Path, source: Input, track_id: str) -> npt.NDArray[np.uint8]:
+    """The picture of a song [shape=(channels, height, width)]."""
+    path = folder / f"{track_id}.png"
+    from genre import log_mel
+
+    if source == "log_mel":
+        return log_mel.read(path)[np.newaxis]
+    return read_picture(path)
+
+
+def _say_lost(lost: list[str], what: str) -> None:
+    for track_id in lost:
+        print(f"no {what}: {track_id} is left out")
+
+
+def _table(path: Path, stage: str) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.exists():
+        raise InputError(f"{path}: not there; run the step {stage} first (dvc repro {stage})")
+    return pd.read_parquet(path)

@@ -1,0 +1,111 @@
+"""select: trained models → `classifier/`, the one that answers, and `reports/selection.json`.
+
+Chosen by song-level macro-F1 on held-out predictions (`models/<name>/held_out.parquet`): songs of
+train and validation, each answered by a model that had not heard it. The classifier's temperature
+is fitted to the same songs. Test songs are not looked at.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genre import evaluation
+from genre.errors import InputError
+from genre.files import write_json, write_parquet
+from genre.models import load_model
+from genre.models.ensemble import Ensemble
+from genre.params import Params
+from tasks import paths
+from tasks.cli import step
+from tasks.tables import read_protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genre.evaluation import Candidate
+    from genre.models.base import Input
+
+FRONTS: dict[Input, tuple[str, ...]] = {  # the sections of params.yaml behind each input
+    "features_3s": ("features",),
+    "features_30s": ("features",),
+    "spectrogram": ("spectrograms",),
+    "log_mel": ("log_mel",),
+}
+
+NOT_HEARD = {"csv"}  # what of these sections changes no value
+
+
+def run(params: Params, root: Path) -> str:
+    """Choose, write the classifier, and say which it is.
+
+    Raises `InputError` where a model is missing or models do not belong together; what was there
+    is then as it was.
+    """
+    settings = params.evaluate
+    held_out = {str(name): read_held_out(root, name) for name in params.train.models}
+    found = evaluation.candidates(
+        held_out, vote=params.select.vote, samples=settings.bootstrap_samples, seed=settings.seed
+    )
+    chosen = evaluation.select(found)
+    members = [load_model(root / paths.MODELS / name) for name in chosen.members]
+    classifier = Ensemble(
+        chosen.name,
+        members,
+        chosen.mixture,
+        temperature=chosen.temperature,
+        protocol=read_protocol(root),
+        front=fronts(params, {member.input for member in members}),
+    )
+    classifier.save(root / paths.CLASSIFIER)
+    write_parquet(root / paths.HELD_OUT, chosen.held_out)
+    write_json(
+        root / paths.SELECTION,
+        {"selected": chosen.name, "models": {one.name: describe(one) for one in found}},
+    )
+    scores = chosen.scores
+    return (
+        f"{chosen.name} of {', '.join(one.name for one in found)}: macro-F1 "
+        f"{scores['f1_macro']:.3f} on {scores['n']} held-out songs, temperature "
+        f"{chosen.temperature:.2f}"
+    )
+
+
+def describe(one: Candidate) -> dict[str, Any]:
+    """What `reports/selection.json` says of a candidate."""
+    mixture = one.mixture
+    parts = zip(one.members, mixture.weights, mixture.temperatures, strict=True)
+    return {
+        "members": [{"name": n, "weight": w, "temperature": t} for n, w, t in parts],
+        "temperature": one.temperature,
+        "held_out": one.scores,
+    }
+
+
+def fronts(params: Params, inputs: set[Input]) -> dict[str, dict[str, Any]]:
+    """The settings of what made the inputs, by their section of `params.yaml`."""
+    sections = sorted({section for name in inputs for section in FRONTS[name]})
+    return {
+        section: getattr(params, section).model_dump(mode="json", exclude=NOT_HEARD)
+        for section in sections
+    }
+
+
+def read_held_out(root: Path, name: str) -> pd.DataFrame:
+    """The held-out predictions of a trained model; `InputError` where there are none."""
+    import pandas as pd
+
+    path = root / paths.MODELS / name / paths.HELD_OUT.name
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the step train first (dvc repro train)")
+    return pd.read_parquet(path)
+
+
+def main() -> None:
+    """Run the step as `python -m tasks.select`."""
+    sys.exit(step(run))
+
+
+if __name__ == "__main__":
+    main()
