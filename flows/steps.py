@@ -36,7 +36,9 @@ DESCRIPTIONS = {
     "features": "Extract the 57 librosa features of each clip and of its 3 s segments",
     "split": "Share songs out to training, validation and test, no song or artist on two sides",
     "train": "Train one model a run",
+    "select": "Choose the model that answers, by songs that no model has heard",
     "evaluate": "Say how good each model is, and how sure that is",
+    "review": "List suspected labels, noisy clips and duplicates for a person to listen to",
     "register": "Record the run in MLflow, register the model, let the better one be champion",
 }
 

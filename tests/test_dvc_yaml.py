@@ -25,7 +25,18 @@ PLUMBING = {
     "tasks.cli",
     "tasks.paths",
 }
-STAGES = ["ingest", "trim", "spectrograms", "features", "split", "train", "evaluate", "register"]
+STAGES = [
+    "ingest",
+    "trim",
+    "spectrograms",
+    "features",
+    "split",
+    "train",
+    "select",
+    "evaluate",
+    "review",
+    "register",
+]
 
 
 @pytest.fixture(scope="module")
