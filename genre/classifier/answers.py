@@ -1,0 +1,47 @@
+"""What a classifier says about a song."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The probabilities of each genre in one segment, which starts `start_s` into the song."""
+
+    start_s: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A genre and how likely it is, between 0 and 1."""
+
+    genre: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier says about one song; `top` is sorted, likeliest first.
+
+    `seconds` were listened to; `timeline` is null unless it was asked for, and leaves out segments
+    of digital silence. Probabilities of the song are calibrated, those of a moment are not.
+    """
+
+    genre: str
+    probability: float
+    top: tuple[Choice, ...]
+    seconds: float
+    timeline: tuple[Moment, ...] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold; `timeline` only where it was asked for."""
+        values = asdict(self)
+        values["top"] = list(values["top"])
+        if self.timeline is None:
+            del values["timeline"]
+        else:
+            values["timeline"] = list(values["timeline"])
+        return values
