@@ -33,7 +33,10 @@ COMMANDS = {
     "add": Entry("genre.collection.commands:add", "Add songs: a folder, archive, URL or demo."),
     "remove": Entry("genre.collection.commands:remove", "Take songs out of the collection."),
     "relabel": Entry("genre.collection.commands:relabel", "Move songs to another genre."),
+    "classify": Entry("genre.classify.commands:classify", "Say which genre songs are."),
     "models": Entry("genre.registry.commands:models", "List the registered versions."),
+    "promote": Entry("genre.registry.commands:promote", "Make a version the champion."),
+    "rollback": Entry("genre.registry.commands:rollback", "Go back to the previous champion."),
 }
 
 

@@ -1,0 +1,125 @@
+"""`genre classify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from genre.cli import BAD_INPUT, in_project, printable
+from genre.errors import InputError, ParameterError
+from genre.params import PARAMS_FILE, ComputeParams, load_params
+
+TOP = 3
+MAX_HOURS = 6.0
+OUTSIDE = ComputeParams(engine="local", workers=0, address="", song_timeout_seconds=600.0)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "form", flag_value="json", help="Answer as a list of JSON objects.")
+@click.option("--csv", "form", flag_value="csv", help="Answer as CSV, a row a song.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=TOP,
+    show_default=True,
+    help="How many genres a song is given.",
+)
+@click.option(
+    "--timeline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw the song's genres through time, with its spectrogram, to FILE.png.",
+)
+@click.option(
+    "--model",
+    metavar="URI",
+    help="models:/NAME@ALIAS, models:/NAME/VERSION, or the folder of a classifier.  "
+    "[default: the champion]",
+)
+@click.option(
+    "--max-hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=MAX_HOURS,
+    show_default=True,
+    help="Refuse songs that are longer.",
+)
+@click.pass_obj
+def classify(
+    root: Path,
+    paths: tuple[Path, ...],
+    form: str | None,
+    top: int,
+    timeline: Path | None,
+    model: str | None,
+    max_hours: float,
+) -> int:
+    """Say which genre the songs in PATHS are: files, or folders with all that is below them.
+
+    In folders, files that are not audio by content are skipped. The exit code is 2 where a song
+    could not be answered; the others are.
+    """
+    from genre.classify import output, work
+
+    if timeline:
+        _check_timeline(timeline, paths)
+    with _found(root, model) as (folder, name, version, compute):
+        settings = {"top": top, "max_seconds": 3600 * max_hours, "timeline": timeline is not None}
+        results, skipped = work.answer(paths, folder, settings, compute)
+    answered = [result for result in results if result.answer]
+    if form == "json":
+        output.write_json(results, version, sys.stdout)
+    elif form == "csv":
+        output.write_csv(results, version, sys.stdout)
+    else:
+        if answered:
+            output.print_table(answered)
+        for result in results:
+            if result.error:
+                click.echo(f"error: {printable(f'{result.path}: {result.error}')}", err=True)
+    if timeline and answered:
+        from genre.classify.timeline import draw
+
+        draw(answered[0], timeline)
+    by = f"{name}, version {version}" if version else name
+    click.echo(output.summary(results, skipped, by), err=True)
+    return BAD_INPUT if len(answered) < len(results) else 0
+
+
+@contextmanager
+def _found(root: Path, model: str | None) -> Iterator[tuple[Path, str, str | None, ComputeParams]]:
+    """The classifier's folder, its name and version, and who works; where `model` says."""
+    folder = Path(model) if model else None
+    if folder and not str(model).startswith("models:"):
+        yield _folder(folder), str(model), None, OUTSIDE
+        return
+    from genre.registry import lookup
+
+    project = in_project(root)
+    params = load_params(project / PARAMS_FILE)
+    uri = model or f"models:/{params.register_.name}@champion"
+    with lookup.find(uri, params.tracking, project) as found:
+        compute = params.compute.model_copy(update={"engine": "local"})
+        yield found.folder, found.name, found.version, compute
+
+
+def _folder(folder: Path) -> Path:
+    """The folder of a classifier: `folder` itself, or below it where it is a model of MLflow's."""
+    packed = folder / "artifacts" / "model"
+    if not folder.is_dir():
+        raise InputError(
+            f"the model {folder}: no such folder, expected the folder of a classifier, or "
+            "models:/NAME@ALIAS"
+        )
+    return packed if packed.is_dir() else folder
+
+
+def _check_timeline(timeline: Path, paths: tuple[Path, ...]) -> None:
+    if timeline.suffix.lower() != ".png":
+        raise ParameterError(f"--timeline {timeline}: expected a file that ends in .png")
+    if len(paths) > 1 or paths[0].is_dir():
+        raise ParameterError("--timeline draws one song: name one file")

@@ -1,0 +1,161 @@
+"""One song through time: the shares of its genres, and its mel spectrogram under them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.audio import SAMPLE_RATE, SEGMENT_SECONDS, Samples
+from genre.classifier import Answer, stretches
+from genre.classify.output import length
+from genre.classify.work import Result
+from genre.cli import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette, which people with any colour vision can tell apart.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+REST = "#C8C8C8"
+STEPS = 240  # at most, of the shares; longer songs are averaged
+COLUMNS = 1200  # at most, about, of the spectrogram
+N_FFT, HOP_LENGTH = 2048, 1024  # samples
+DYNAMIC_RANGE = 80.0  # dB
+TICKS_HZ = (125, 500, 1000, 2000, 4000, 8000)
+TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+
+Floats = npt.NDArray[np.float64]
+
+
+def draw(result: Result, path: Path) -> None:
+    """Draw the answer of a song, which must have its `timeline`, to the PNG file `path`.
+
+    The same song and answer give the same bytes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from genre.figures import save
+
+    answer = result.answer
+    assert answer is not None
+    song = Path(result.path)
+    figure = Figure(figsize=(10, 5.6), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
+    _draw_shares(top, answer)
+    _draw_spectrogram(bottom, song, answer.seconds)
+    best = f"{answer.genre} {100 * answer.probability:.0f} %"
+    figure.suptitle(f"{_plain(song.name)}\n{best}, {length(answer.seconds)} listened to")
+    save(figure, path)
+
+
+def steps(answer: Answer) -> tuple[Floats, dict[str, Floats]]:
+    """When each step of the shares begins, in seconds, and each genre's share from there on.
+
+    The last step ends the song. Where the song is silent, no genre has a share. The genres with
+    the greatest shares come first.
+    """
+    moments = answer.timeline or ()
+    genres = list(moments[0].probabilities)
+    starts, shares = [], []
+    for number, moment in enumerate(moments):
+        starts.append(moment.start_s)
+        shares.append([moment.probabilities[genre] for genre in genres])
+        end = moment.start_s + SEGMENT_SECONDS
+        after = moments[number + 1].start_s if number + 1 < len(moments) else answer.seconds
+        if after > end + 1e-6:
+            starts.append(end)
+            shares.append([0.0] * len(genres))
+    together = -(-len(starts) // STEPS)
+    cuts = range(0, len(starts), together)
+    table = np.array([np.mean(shares[cut : cut + together], axis=0) for cut in cuts])
+    when = np.array([*(starts[cut] for cut in cuts), answer.seconds])
+    table = np.vstack([table, table[-1:]])
+    order = np.argsort(-table.sum(axis=0), kind="stable")
+    return when, {genres[place]: table[:, place] for place in order}
+
+
+def _draw_shares(axes: Axes, answer: Answer) -> None:
+    when, shares = steps(answer)
+    named = dict(list(shares.items())[: len(COLOURS)])
+    rest = list(shares.values())[len(COLOURS) :]
+    rows, labels = list(named.values()), [_plain(genre) for genre in named]
+    if rest:
+        rows.append(np.sum(rest, axis=0))
+        labels.append("others")
+    axes.stackplot(
+        when, rows, labels=labels, colors=[*COLOURS[: len(named)], REST], step="post", linewidth=0
+    )
+    axes.set(xlim=(0, max(answer.seconds, 1e-3)), ylim=(0, 1), ylabel="share of each genre")
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], labels=["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, names = axes.get_legend_handles_labels()
+    axes.legend(  # as they lie on each other
+        handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False
+    )
+
+
+def _draw_spectrogram(axes: Axes, song: Path, seconds: float) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    from genre.features.filters import mel
+
+    bank = mel(SAMPLE_RATE, N_FFT)
+    power = _mel_power(song, seconds, bank)
+    loudest = max(float(power.max()), 1e-12)
+    decibels = 10 * np.log10(np.maximum(power / loudest, 10 ** (-DYNAMIC_RANGE / 10)))
+    axes.imshow(
+        decibels,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=-DYNAMIC_RANGE,
+        vmax=0,
+        extent=(0, max(seconds, 1e-3), 0, len(bank)),
+        interpolation="nearest",
+    )
+    centres = bank.argmax(axis=1) * SAMPLE_RATE / N_FFT
+    places = np.interp(TICKS_HZ, centres, np.arange(len(bank)) + 0.5)
+    axes.set_yticks(
+        places, labels=[f"{hz / 1000:g} kHz" if hz > 999 else f"{hz} Hz" for hz in TICKS_HZ]
+    )
+    fitting = [tick for tick in TICKS_S if seconds / tick <= 12]
+    axes.set_xticks(np.arange(0, seconds + 1e-9, fitting[0] if fitting else 3600 * 2))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: length(value)))
+    axes.set(xlabel="time", ylabel="frequency (Hz)")
+
+
+def _mel_power(song: Path, seconds: float, bank: npt.NDArray[np.float32]) -> Floats:
+    """The mel power of a song [shape=(bands, columns)], read again in bounded memory."""
+    parts: list[Floats] = []
+    heard = 0
+    for stretch in stretches(song, max_seconds=np.inf):
+        y = stretch.y[heard - stretch.start : stretch.end - stretch.start]
+        heard = stretch.end
+        columns = round(COLUMNS * len(y) / SAMPLE_RATE / max(seconds, 1e-3))
+        parts.append(_columns(bank @ _power(y), max(1, columns)))
+    return np.concatenate(parts, axis=1)
+
+
+def _power(y: Samples) -> Floats:
+    """The power spectrum of Hann windows [shape=(1 + N_FFT // 2, frames)]."""
+    padded = np.pad(y, (0, max(N_FFT - len(y), 0) + N_FFT))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[: max(len(y), 1) : HOP_LENGTH]
+    power: Floats = np.abs(np.fft.rfft(frames * np.hanning(N_FFT).astype(np.float32), axis=1)) ** 2
+    return power.T
+
+
+def _columns(power: Floats, columns: int) -> Floats:
+    """Averages of neighbouring frames, `columns` of them, where there are more frames."""
+    if power.shape[1] <= columns:
+        return power
+    return np.stack([part.mean(axis=1) for part in np.array_split(power, columns, axis=1)], axis=1)
+
+
+def _plain(text: str) -> str:
+    """`text` as matplotlib draws it letter by letter."""
+    return printable(text).replace("$", r"\$")
