@@ -28,3 +28,7 @@ class CollectionError(InputError):
 
 class RegistryError(GenreError):
     """The MLflow store cannot be reached or does not hold what was asked for."""
+
+
+class UnusableStoreError(RegistryError, InputError):
+    """The MLflow store is damaged, or may not be written: trying again changes nothing."""

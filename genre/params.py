@@ -209,9 +209,11 @@ class ReviewParams(Section):
 
 
 class RegisterParams(Section):
-    """Where the model goes."""
+    """Where the model goes, and what it must show to become champion."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")]
+    policy: Literal["not_worse", "superior"]
+    margin: Annotated[float, Field(gt=0, lt=1)]
 
 
 class TrackingParams(Section):

@@ -2,7 +2,12 @@
 
 One pure function, `decide`, over facts that others gather; it reads no file and no registry.
 Models are compared by the macro-F1 of whole songs, on the same validation songs for both, none of
-which either was trained on (`genre.evaluation.compare`, the challenger first).
+which either was trained on (`genre.evaluation.compare`, the challenger first). What a challenger
+has to show is `register.policy`:
+
+- `not_worse`: the estimate is at least 0, and the lower end of its 95 % interval lies above
+  `-register.margin`. A model that learned from more songs may take over where it does no harm.
+- `superior`: the whole interval lies above 0.
 """
 
 from __future__ import annotations
@@ -17,7 +22,10 @@ CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 Alias = Literal["champion", "challenger"]
+Policy = Literal["not_worse", "superior"]
 LEAKY_PROTOCOLS = frozenset({"segment"})  # pieces of one song on both sides flatter the figures
+ROUNDING = 1e-9  # equal scores, summed in another order, differ by less
+FEWEST_GROUPS = 2  # one group drawn again and again is always the same: no interval
 
 
 @dataclass(frozen=True)
@@ -47,24 +55,22 @@ def decide(
     protocol: str,
     genres: Collection[str],
     champion: Champion | None,
+    policy: Policy,
+    margin: float,
     experiment: str | None = None,
 ) -> Decision:
     """Decide which alias a new model gets.
 
-    `protocol` is the split's, `genres` are today's, `champion` is null where there is none, and
-    `experiment` names the DVC experiment that the model comes from, if any. Experiments get no
-    alias and leaky protocols are never promoted, even where there is no champion. A champion that
-    cannot answer one of today's genres gives way; otherwise it stays unless the challenger is
-    better.
+    `protocol` is the split's, `genres` are today's, `champion` is null where there is none,
+    `policy` and `margin` (of macro-F1) are those of `register`, and `experiment` names the DVC
+    experiment that the model comes from, if any. Experiments get no alias and leaky protocols are
+    never promoted, even where there is no champion. A champion that cannot answer one of today's
+    genres gives way; otherwise it stays unless the challenger meets the policy.
     """
     if experiment is not None:
         return Decision(None, f"experiment {experiment}: experiments are recorded, never promoted")
     if protocol in LEAKY_PROTOCOLS:
-        return Decision(
-            CHALLENGER,
-            f"split.protocol is {protocol}: pieces of one song are on both sides, so its figures "
-            "are too good to be true and it is never promoted",
-        )
+        return Decision(CHALLENGER, leak(protocol))
     if champion is None:
         return Decision(CHAMPION, "there was no champion")
     if not champion.genres:
@@ -81,16 +87,35 @@ def decide(
             CHALLENGER,
             f"it cannot be compared with version {champion.version}: {champion.obstacle}",
         )
-    return _by_score(champion.version, champion.comparison)
+    return _by_score(champion.version, champion.comparison, policy, margin)
 
 
-def _by_score(version: str, found: Comparison) -> Decision:
+def leak(protocol: str) -> str:
+    """Why a model of a leaky protocol is never promoted."""
+    return (
+        f"split.protocol is {protocol}: pieces of one song are on both sides, so its figures "
+        "are too good to be true and it is never promoted"
+    )
+
+
+def _by_score(version: str, found: Comparison, policy: Policy, margin: float) -> Decision:
     figures = (
         f"song-level macro-F1 {found.estimate:+.3f} against version {version} (95 % interval "
         f"{found.low:+.3f} to {found.high:+.3f}), on {found.songs} validation songs that neither "
         "was trained on"
     )
-    if found.estimate > 0:
-        return Decision(CHAMPION, f"better: {figures}")
-    verdict = "no better" if found.estimate == 0 else "worse"
-    return Decision(CHALLENGER, f"{verdict}: {figures}")
+    if found.groups < FEWEST_GROUPS:
+        return Decision(CHALLENGER, f"too few songs to tell: {figures}")
+    if found.estimate < -ROUNDING:
+        return Decision(CHALLENGER, f"worse: {figures}")
+    better = found.estimate > ROUNDING
+    floor = 0.0 if policy == "superior" else -margin
+    if found.low > floor + ROUNDING:
+        return Decision(CHAMPION, f"{'better' if better else 'as good'}: {figures}")
+    verdict = "better, but not surely so" if better else "as good, but not surely so"
+    if policy == "superior" and not better:
+        verdict = "no better"
+    return Decision(
+        CHALLENGER,
+        f"{verdict}: {figures}; register.policy {policy} asks for a lower end above {floor:g}",
+    )

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from genre.evaluation import Comparison
-from genre.promotion import CHALLENGER, CHAMPION, Champion, Decision, decide
+from genre.promotion import CHALLENGER, CHAMPION, Champion, Decision, Policy
+from genre.promotion import decide as decide_by
 
 GENRES = ("blues", "rock")
+decide = partial(decide_by, policy="not_worse", margin=0.05)
 
 
 def judge(
-    estimate: float, *, genres: tuple[str, ...] = GENRES, experiment: str | None = None
+    estimate: float,
+    low: float | None = None,
+    *,
+    policy: Policy = "not_worse",
+    genres: tuple[str, ...] = GENRES,
+    experiment: str | None = None,
+    groups: int = 18,
 ) -> Decision:
     """Decide about a model that is better by `estimate`; the champion knows `GENRES`."""
-    found = Comparison(estimate, low=estimate - 0.1, high=estimate + 0.1, songs=20, groups=18)
-    holder = Champion("3", GENRES, found)
-    return decide(protocol="song", genres=genres, champion=holder, experiment=experiment)
+    low = estimate - 0.04 if low is None else low
+    found = Comparison(estimate, low=low, high=2 * estimate - low, songs=20, groups=groups)
+    return decide_by(
+        protocol="song",
+        genres=genres,
+        champion=Champion("3", GENRES, found),
+        policy=policy,
+        margin=0.05,
+        experiment=experiment,
+    )
 
 
 def test_the_first_model_becomes_champion() -> None:
@@ -26,18 +43,65 @@ def test_the_first_model_becomes_champion() -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimate", "alias", "word"),
-    [(0.01, CHAMPION, "better"), (0.0, CHALLENGER, "no better"), (-0.01, CHALLENGER, "worse")],
+    ("estimate", "low", "alias", "verdict"),
+    [
+        (0.10, 0.02, CHAMPION, "better"),
+        (0.02, -0.04, CHAMPION, "better"),
+        (0.02, -0.05, CHALLENGER, "better, but not surely so"),
+        (0.0, 0.0, CHAMPION, "as good"),
+        (0.0, -0.04, CHAMPION, "as good"),
+        (0.0, -0.06, CHALLENGER, "as good, but not surely so"),
+        (-0.01, -0.02, CHALLENGER, "worse"),
+        (-0.30, -0.40, CHALLENGER, "worse"),
+    ],
 )
-def test_the_better_model_on_the_same_songs_is_champion(
-    estimate: float, alias: str, word: str
+def test_not_worse_asks_for_no_loss_and_a_lower_end_above_the_margin(
+    estimate: float, low: float, alias: str, verdict: str
 ) -> None:
-    decision = judge(estimate)
+    decision = judge(estimate, low)
 
     assert decision.alias == alias
-    assert decision.reason.startswith(f"{word}: song-level macro-F1 {estimate:+.3f} against")
-    assert f"{estimate - 0.1:+.3f} to {estimate + 0.1:+.3f}" in decision.reason
+    assert decision.reason.startswith(f"{verdict}: song-level macro-F1 {estimate:+.3f} against")
+    assert f"(95 % interval {low:+.3f} to " in decision.reason
     assert "on 20 validation songs that neither was trained on" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "alias", "verdict"),
+    [
+        (0.10, 0.02, CHAMPION, "better"),
+        (0.10, 0.0, CHALLENGER, "better, but not surely so"),
+        (0.10, -0.01, CHALLENGER, "better, but not surely so"),
+        (0.0, 0.0, CHALLENGER, "no better"),
+        (-0.10, -0.2, CHALLENGER, "worse"),
+    ],
+)
+def test_superior_asks_for_an_interval_above_zero(
+    estimate: float, low: float, alias: str, verdict: str
+) -> None:
+    decision = judge(estimate, low, policy="superior")
+
+    assert decision.alias == alias
+    assert decision.reason.startswith(f"{verdict}: ")
+
+
+def test_a_challenger_that_stays_is_told_what_the_policy_asks_for() -> None:
+    refused = judge(0.02, -0.08).reason, judge(0.02, -0.08, policy="superior").reason
+
+    assert refused[0].endswith("register.policy not_worse asks for a lower end above -0.05")
+    assert refused[1].endswith("register.policy superior asks for a lower end above 0")
+
+
+def test_scores_that_differ_by_rounding_are_equal() -> None:
+    assert judge(-1e-16, -1e-16).alias == CHAMPION
+    assert judge(1e-16, 1e-16, policy="superior").alias == CHALLENGER
+
+
+def test_songs_of_a_single_group_say_nothing_for_their_interval_has_no_width() -> None:
+    decision = judge(0.5, 0.5, groups=1)
+
+    assert decision.alias == CHALLENGER
+    assert decision.reason.startswith("too few songs to tell")
 
 
 def test_a_champion_that_does_not_know_a_genre_of_today_gives_way_even_to_a_worse_model() -> None:

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from genre.errors import InputError
 from genre.features import NAMES
 from genre.models.ensemble import Ensemble
 from genre.promotion import Champion
+from genre.registry import artifacts
 from genre.registry.facts import Pipeline
 from genre.registry.package import MODEL, TRAINING_SONGS
 from genre.registry.store import Store
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 VALIDATION = "validation"
+PACKED = "artifacts"  # MLflow's folder, in a model, of what we give it
 
 
 def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champion:
@@ -38,10 +38,12 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
     What stands in the way of a comparison is told in `obstacle`; a store that fails raises.
     """
     number = str(version.version)
+    if lost := artifacts.loss(store, version):
+        return Champion(number, (), obstacle=lost)
     with TemporaryDirectory() as name:
         folder = fetch(store, version, Path(name))
         if folder is None:
-            return Champion(number, (), obstacle="its files are gone")
+            return Champion(number, (), obstacle="it is none of this pipeline's models")
         try:
             model = Ensemble.load(folder / MODEL)
         except InputError as error:
@@ -58,14 +60,13 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
 
 
 def fetch(store: Store, version: ModelVersion, target: Path) -> Path | None:
-    """Copy the artifacts of a version's model to `target`; null where a local store lost them."""
+    """Copy what we packed into a version's model to `target`; null where it is no model of ours."""
     from mlflow.artifacts import download_artifacts
 
     source = store.client.get_model_version_download_uri(version.name, version.version)
-    place = urlsplit(source)
-    if place.scheme in ("", "file") and not Path(url2pathname(place.path)).is_dir():
+    if f"{PACKED}/{TRAINING_SONGS}" not in artifacts.contents(store, source):
         return None
-    uri = f"{source.rstrip('/')}/artifacts"
+    uri = f"{source.rstrip('/')}/{PACKED}"
     return Path(download_artifacts(uri, dst_path=str(target), tracking_uri=store.uri))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from genre.errors import RegistryError
 from genre.promotion import CHAMPION, Decision, decide
-from genre.registry import card, facts, gate, package, runs, versions
+from genre.registry import aliases, card, facts, gate, package, runs, versions
 from genre.registry.facts import Pipeline
 from genre.registry.store import (
     SQLITE,
@@ -21,7 +22,11 @@ from genre.registry.store import (
 )
 from genre.registry.versions import METRICS_HASH, MODEL_HASH, REASON, SETTLED
 
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
 MODEL_ID, EXPERIMENT = "model_id", "dvc_experiment"
+JUDGEMENTS = 5  # champions that may come and go, on a server, while one model is judged
 
 
 def register(pipeline: Pipeline) -> dict[str, Any]:
@@ -46,18 +51,20 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
                 store, experiment, pipeline, tags
             )
             if pipeline.experiment:
-                return _receipt(pipeline, tags, _judge(store, None, pipeline), run_id, model_id)
+                decision = _judge(store, None, None, pipeline)
+                return _receipt(pipeline, tags, decision, run_id, model_id)
             version = versions.create(
                 store, name, model_id=model_id, run_id=run_id, tags=tags | {MODEL_ID: model_id}
             )
         number = str(version.version)
+        aliases.finish(store, name)
         if SETTLED not in version.tags:
-            versions.settle(store, version, _judge(store, number, pipeline))
+            _settle(store, version, pipeline)
             version = store.client.get_model_version(name, number)
         found = version.tags
         decision = Decision(versions.given_alias(version), found[REASON])
         receipt = _receipt(pipeline, tags, decision, str(version.run_id), found[MODEL_ID])
-        held = versions.aliases(store, name)
+        held = aliases.held(store, name)
         return receipt | {
             "version": number,
             "aliases": sorted(alias for alias, holder in held.items() if holder == number),
@@ -158,18 +165,46 @@ def _log_model(
     return model_id
 
 
-def _judge(store: Store, number: str | None, pipeline: Pipeline) -> Decision:
+def _settle(store: Store, version: ModelVersion, pipeline: Pipeline) -> None:
+    """Decide about the version, and act on it if the champion is still the one it was judged by.
+
+    Under the lock of a SQLite store it always is; on a server another machine may have moved it.
+    """
+    name = version.name
+    for _ in range(JUDGEMENTS):
+        holder = versions.holder(store, name, CHAMPION)
+        decision = _judge(store, str(version.version), holder, pipeline)
+        before = None if holder is None else str(holder.version)
+        if aliases.held(store, name).get(CHAMPION) == before:
+            versions.settle(store, version, decision)
+            return
+    raise RegistryError(
+        f"tracking.uri {store.uri}: {name} got another champion {JUDGEMENTS} times while version "
+        f"{version.version} was compared with it; run the step again"
+    )
+
+
+def _judge(
+    store: Store, number: str | None, holder: ModelVersion | None, pipeline: Pipeline
+) -> Decision:
     """Decide about the version `number`; a decision that was cut off is taken again."""
-    name = pipeline.params.register_.name
-    holder = None if pipeline.experiment else versions.holder(store, name, CHAMPION)
     if holder is not None and str(holder.version) == number:
-        return Decision(CHAMPION, holder.tags.get(REASON, "it holds the alias already"))
+        return Decision(CHAMPION, _reason(store, holder))
+    settings = pipeline.params.register_
     return decide(
         protocol=pipeline.protocol,
         genres=pipeline.genres,
         champion=None if holder is None else gate.question(store, holder, pipeline),
+        policy=settings.policy,
+        margin=settings.margin,
         experiment=pipeline.experiment,
     )
+
+
+def _reason(store: Store, champion: ModelVersion) -> str:
+    """Why the champion holds its alias: its registration was cut off after it had got it."""
+    changes = [c for c in aliases.history(store, champion.name) if c["version"] == champion.version]
+    return str(changes[-1]["reason"]) if changes else "it holds the alias already"
 
 
 def _receipt(

@@ -4,11 +4,19 @@
 to the main checkout: DVC names it in `DVC_ROOT` for every stage, temporary experiment folders
 included. Artifacts of a SQLite store lie in `artifacts/` beside the database. MLflow is imported
 only here and in what needs an opened store, after its settings.
+
+Writers of a SQLite store take turns by a lock beside it. A server's writers may be on any machine,
+where no lock of ours reaches; the lock then only keeps those of this checkout apart. What holds on
+a server too, because artifacts, version and alias are written in this order and the server refuses
+an alias to no version: every version has its artifacts, every alias a version. What a lock would
+add is done by looking again: a decision counts only if the champion it was taken against is still
+champion (`genre.registry.registration`); of two changes in the same instant, the later one stays.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import io
 import logging
@@ -24,20 +32,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from genre.errors import ParameterError, RegistryError
-from genre.files import atomic_path, sweep
+from genre.errors import InputError, ParameterError, RegistryError, UnusableStoreError
 from genre.params import TrackingParams
+from genre.registry import database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql", "databricks")
-SQLITE_HEADER = b"SQLite format 3\x00"
 ARTIFACTS = "artifacts"
 LOCK = "registry.lock"
 STORE_FOLDER = "mlruns"
 DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
+PATIENCE_SECONDS, POLL_SECONDS = 1.0, 0.05  # before a person is told that the store is busy
+
+# What ails a SQLite file that no further try will mend.
+LASTING = ("readonly", "read-only", "not a database", "malformed", "unable to open")
+LASTING_NUMBERS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 # Read by MLflow at import. A person's own values win.
 SETTINGS = {
@@ -106,22 +118,47 @@ def open_store(tracking: TrackingParams, root: Path) -> Store:
     Raises `RegistryError` where it cannot be reached or is damaged.
     """
     uri = resolve_uri(tracking.uri, root)
-    folder = home(root) / STORE_FOLDER
+    folder = _folder(uri, root)
     if uri.startswith(SQLITE):
-        database = Path(uri.removeprefix(SQLITE))
-        folder = database.parent
-        _check_database(database)
+        _look_at(uri)
     configure()
     with named_errors(uri):
         from mlflow import MlflowClient
 
         # One process at a time, for MLflow migrates an older database at its first use.
         with locked(folder), quiet():
-            if uri.startswith(SQLITE) and not _has_content(database):
-                _create_database(database)
+            if uri.startswith(SQLITE) and not database.has_content(file_of(uri)):
+                database.create(file_of(uri))
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_experiments(max_results=1)
     return Store(uri, client, folder)
+
+
+def open_existing(tracking: TrackingParams, root: Path) -> Store:
+    """Open the store of `tracking.uri` and leave no trace: neither file nor lock is made.
+
+    Only the database of an older MLflow is migrated, as at any use. Raises `InputError` where
+    there is no store yet, and as `open_store` does.
+    """
+    uri = resolve_uri(tracking.uri, root)
+    if uri.startswith(SQLITE) and not _look_at(uri):
+        raise InputError(
+            f"{file_of(uri)}: there is no MLflow store yet; the first run makes it. Next: make run"
+        )
+    configure()
+    with named_errors(uri):
+        from mlflow import MlflowClient
+
+        if uri.startswith(SQLITE) and not database.is_current(file_of(uri)):
+            return open_store(tracking, root)
+        with quiet():
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return Store(uri, client, _folder(uri, root))
+
+
+def file_of(uri: str) -> Path:
+    """The file of a SQLite address."""
+    return Path(uri.removeprefix(SQLITE))
 
 
 def experiment_id(store: Store, name: str) -> str:
@@ -156,14 +193,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the store's lock (`fcntl`, so the system lets go of it when a process dies)."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            start = time.monotonic()
+        start = time.monotonic()
+        while time.monotonic() - start < PATIENCE_SECONDS:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(POLL_SECONDS)
+        else:
+            print("waiting for another process that writes to the MLflow store", file=sys.stderr)
             fcntl.flock(handle, fcntl.LOCK_EX)
-            waited = time.monotonic() - start
-            if waited > 1:
-                print(f"waited {waited:.0f} s for another registration", file=sys.stderr)
         yield
 
 
@@ -176,72 +214,49 @@ def named_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        text = str(error).strip()
-        cause = text.splitlines()[0] if text else type(error).__name__
-        raise RegistryError(
-            f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {_remedy(uri)}"
-        ) from error
+        raise _named(uri, error) from error
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow's warnings and its printed lines to itself."""
+    """Keep MLflow's warnings, printed lines and logged tracebacks to itself; errors are raised."""
+    log = logging.getLogger("mlflow")
+    level = log.level
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        yield
-
-
-def _create_database(path: Path) -> None:
-    """Let MLflow make its database, and put it in place when it is whole.
-
-    It writes its history of migrations, some four hundred changes, one by one. Killed among them,
-    it could not go on; and as nobody needs them kept before the last, they need not wait for the
-    disk, which takes most of the time.
-    """
-    from mlflow import MlflowClient
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def do_not_wait(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
-
-    sweep(path)
-    with atomic_path(path) as temporary:
-        event.listen(Engine, "connect", do_not_wait)
+        log.setLevel(logging.CRITICAL)
         try:
-            uri = f"{SQLITE}{temporary}"
-            MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+            yield
         finally:
-            event.remove(Engine, "connect", do_not_wait)
+            log.setLevel(level)
 
 
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
+def _folder(uri: str, root: Path) -> Path:
+    return file_of(uri).parent if uri.startswith(SQLITE) else home(root) / STORE_FOLDER
 
 
-def _check_database(path: Path) -> None:
-    """Raise `RegistryError` for a file that is no sound SQLite database."""
+def _look_at(uri: str) -> bool:
+    """Whether there is a database; raises `RegistryError` where it is none of MLflow's."""
     try:
-        if not _has_content(path):
-            return
-        with path.open("rb") as handle:
-            header = handle.read(len(SQLITE_HEADER))
-        if header != SQLITE_HEADER:
-            raise sqlite3.DatabaseError("file is not a database")
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return database.check(file_of(uri))
     except (OSError, sqlite3.Error) as error:
-        uri = f"{SQLITE}{path}"
-        raise RegistryError(
-            f"tracking.uri {uri}: the MLflow store cannot be used ({error}). {_remedy(uri)}"
-        ) from error
+        raise _named(uri, error) from error
+
+
+def _named(uri: str, error: Exception) -> RegistryError:
+    text = str(error).strip()
+    cause = text.splitlines()[0] if text else type(error).__name__
+    lasting = uri.startswith(SQLITE) and (
+        any(word in text for word in LASTING) or getattr(error, "errno", None) in LASTING_NUMBERS
+    )
+    kind = UnusableStoreError if lasting else RegistryError
+    return kind(f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {_remedy(uri)}")
 
 
 def _remedy(uri: str) -> str:
     if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE))
         return (
-            f"Check that {path} can be written and is MLflow's database; if it is damaged, restore "
-            "it from a backup or move it away, and the next run registers again"
+            f"Check that {file_of(uri)} can be written and is MLflow's database; if it is "
+            "damaged, restore it from a backup or move it away, and the next run registers again"
         )
     return "Check that the server is up and the address is right, then run the step again"

@@ -1,4 +1,4 @@
-"""Versions of the registered model, their aliases, and the receipt of a registration.
+"""Versions of the registered model, and what was decided about them.
 
 The order of writes keeps every alias on a version and every version on its artifacts, whenever a
 run is killed: record and model first, then the version, then the alias, last the tag `settled`.
@@ -11,7 +11,8 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, Alias, Decision
+from genre.promotion import CHALLENGER, CHAMPION, Alias, Decision
+from genre.registry import aliases, artifacts
 from genre.registry.store import Store
 
 if TYPE_CHECKING:
@@ -36,21 +37,8 @@ def find(store: Store, name: str, tags: dict[str, str]) -> ModelVersion | None:
 
 def holder(store: Store, name: str, alias: str) -> ModelVersion | None:
     """The version that holds `alias`; null where none does."""
-    number = aliases(store, name).get(alias)
+    number = aliases.held(store, name).get(alias)
     return store.client.get_model_version(name, number) if number else None
-
-
-def aliases(store: Store, name: str) -> dict[str, str]:
-    """Alias to version number; empty where nothing is registered under `name`."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        held = store.client.get_registered_model(name).aliases
-        return {alias: str(number) for alias, number in held.items()}
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
 
 
 def create(
@@ -65,42 +53,36 @@ def create(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     source = store.client.get_logged_model(model_id).artifact_location
+    files = json.dumps(artifacts.contents(store, source))
     return store.client.create_model_version(
-        name, source, run_id=run_id, tags=tags, model_id=model_id
+        name, source, run_id=run_id, tags=tags | {artifacts.FILES: files}, model_id=model_id
     )
 
 
 def settle(store: Store, version: ModelVersion, decision: Decision) -> None:
-    """Give the version its alias, and write down the decision."""
-    name, number = version.name, version.version
-    tag = store.client.set_model_version_tag
-    tag(name, number, DECISION, decision.alias or "")
-    tag(name, number, REASON, decision.reason)
+    """Give the version the alias that the gate decided on, and write down the decision."""
+    name, number = version.name, str(version.version)
     if decision.alias == CHAMPION:
-        move_champion(store, name, number)
+        aliases.make_champion(
+            store, name, number, action="register", by="gate", reason=decision.reason
+        )
     elif decision.alias == CHALLENGER:
-        store.client.set_registered_model_alias(name, CHALLENGER, number)
-    tag(name, number, SETTLED, datetime.now(UTC).isoformat(timespec="seconds"))
+        aliases.make_challenger(store, name, number, by="gate", reason=decision.reason)
+    note(store, version, decision)
+
+
+def note(store: Store, version: ModelVersion, decision: Decision) -> None:
+    """Write down what was decided about the version; it will not be judged again."""
+    tag = store.client.set_model_version_tag
+    tag(version.name, version.version, DECISION, decision.alias or "")
+    tag(version.name, version.version, REASON, decision.reason)
+    tag(version.name, version.version, SETTLED, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def given_alias(version: ModelVersion) -> Alias | None:
     """The alias that the version was given when it was registered."""
     given = version.tags[DECISION]
     return CHAMPION if given == CHAMPION else CHALLENGER if given == CHALLENGER else None
-
-
-def move_champion(store: Store, name: str, number: str) -> None:
-    """Make the version `number` the champion, and the champion before it `previous`.
-
-    Whoever was challenger has not been compared with the new champion, so that alias ends.
-    """
-    held = aliases(store, name)
-    before = held.get(CHAMPION)
-    if before and before != number:
-        store.client.set_registered_model_alias(name, PREVIOUS, before)
-    store.client.set_registered_model_alias(name, CHAMPION, number)
-    if CHALLENGER in held:
-        store.client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def rows(store: Store, name: str) -> list[dict[str, Any]]:
@@ -111,11 +93,10 @@ def rows(store: Store, name: str) -> list[dict[str, Any]]:
     `reason`; null where a version does not say.
     """
     held: dict[str, list[str]] = {}
-    for alias, number in sorted(aliases(store, name).items()):
-        held.setdefault(str(number), []).append(alias)
-    found = store.client.search_model_versions(f"name = '{name}'")
+    for alias, number in sorted(aliases.held(store, name).items()):
+        held.setdefault(number, []).append(alias)
     table = []
-    for version in sorted(found, key=lambda version: -int(version.version)):
+    for version in aliases.all_versions(store, name):
         created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
         row: dict[str, Any] = {
             "version": str(version.version),

@@ -1,0 +1,84 @@
+"""The SQLite file of an MLflow store: whether it is one, how it is made, whether it is of today.
+
+Nothing here writes to a file that exists. Errors are `sqlite3`'s and the system's own;
+`genre.registry.store` names them for people.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from genre.files import atomic_path, sweep
+
+HEADER = b"SQLite format 3\x00"
+REVISION_TABLE = "alembic_version"  # holds the last migration that MLflow made
+MIGRATIONS = "store/db_migrations"  # in MLflow's package
+
+
+def has_content(path: Path) -> bool:
+    """Whether `path` is there and not empty."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def check(path: Path) -> bool:
+    """Whether there is a database at `path`.
+
+    Raises `sqlite3.DatabaseError` for a file that is no sound one or that holds the tables of
+    something else than MLflow, `OSError` where it cannot be read.
+    """
+    if not has_content(path):
+        return False
+    with path.open("rb") as handle:
+        header = handle.read(len(HEADER))
+    if header != HEADER:
+        raise sqlite3.DatabaseError("file is not a database")
+    with _reading(path) as database:
+        found = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    if found and REVISION_TABLE not in found:
+        raise sqlite3.DatabaseError("file is not a database of MLflow")
+    return bool(found)
+
+
+def is_current(path: Path) -> bool:
+    """Whether the database at `path` has the tables that the installed MLflow wants."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    with _reading(path) as database:
+        rows = database.execute(f"SELECT version_num FROM {REVISION_TABLE}").fetchall()
+    migrations = ScriptDirectory(str(Path(mlflow.__file__).parent / MIGRATIONS))
+    return rows == [(migrations.get_current_head(),)]
+
+
+def create(path: Path) -> None:
+    """Let MLflow make its database, and put it in place when it is whole.
+
+    It writes its history of migrations, some four hundred changes, one by one. Killed among them,
+    it could not go on; and as nobody needs them kept before the last, they need not wait for the
+    disk, which takes most of the time.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def do_not_wait(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    sweep(path)
+    with atomic_path(path) as temporary:
+        event.listen(Engine, "connect", do_not_wait)
+        try:
+            uri = f"sqlite:///{temporary}"
+            MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        finally:
+            event.remove(Engine, "connect", do_not_wait)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+        yield database
