@@ -22,8 +22,6 @@ from genre.models.images import cut
 from genre.params import Section
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from genre.models.ensemble import Ensemble
 
 Look = Callable[[Stretch, Sequence[int]], Any]  # the rows of the segments at these offsets
@@ -56,11 +54,9 @@ def _features(front: Front) -> Look:
     settings = _settings(front, "features", FeatureParams, csv=False)
     frames = {"n_fft": settings.n_fft, "hop_length": settings.hop_length}
 
-    def look(stretch: Stretch, offsets: Sequence[int]) -> pd.DataFrame:
-        import pandas as pd
-
+    def look(stretch: Stretch, offsets: Sequence[int]) -> dict[str, list[float]]:
         rows = [extract(stretch.segment(offset), SAMPLE_RATE, **frames) for offset in offsets]
-        return pd.DataFrame(rows, columns=list(NAMES))
+        return {name: [row[name] for row in rows] for name in NAMES}  # pandas is slow to import
 
     return look
 
@@ -73,10 +69,12 @@ def _spectrogram(front: Front) -> Look:
     return _pictures(lambda y: draw(y, settings).transpose(2, 0, 1))
 
 
-def _log_mel(_: Front) -> Look:
+def _log_mel(front: Front) -> Look:
     from genre.log_mel import log_mel
+    from genre.params import LogMelParams
 
-    return _pictures(lambda y: log_mel(y)[np.newaxis])
+    settings = _settings(front, "log_mel", LogMelParams)
+    return _pictures(lambda y: log_mel(y, settings)[np.newaxis])
 
 
 def _pictures(draw: Callable[[Samples], npt.NDArray[np.uint8]]) -> Look:

@@ -131,7 +131,7 @@ def preload(folder: Path) -> list[str]:
 
     members = [folder / member.name for member in read_description(folder).members]
     inputs = {read_model(member).input for member in members}
-    modules = ["genre.classifier.classifier", "pandas"]
+    modules = ["genre.classifier.classifier"]
     if "features_3s" in inputs:
         modules += KERNELS
     if inputs - {"features_3s"}:

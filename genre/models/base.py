@@ -201,16 +201,17 @@ class Model(ABC):
 def ask(model: Model, X: Any) -> npt.NDArray[np.float64]:
     """The probabilities of `model` for pictures, or for a table of features that has its columns.
 
-    Raises `InputError` where columns are missing.
+    A table is pandas' or a dictionary of columns. Raises `InputError` where columns are missing.
     """
     if isinstance(X, np.ndarray):
         return model.predict_proba(X)
-    if missing := [name for name in model.features if name not in X.columns]:
+    if missing := [name for name in model.features if name not in X]:
         raise InputError(
             f"{model.name} was trained on features that are not there "
             f"({', '.join(missing[:5])}); train it again (dvc repro train)"
         )
-    return model.predict_proba(X[list(model.features)].to_numpy(dtype=np.float64))
+    columns = [np.asarray(X[name], dtype=np.float64) for name in model.features]
+    return model.predict_proba(np.stack(columns, axis=1))
 
 
 def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
