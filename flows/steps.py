@@ -33,6 +33,7 @@ DESCRIPTIONS = {
     "ingest": "Listen to every song, catalogue it, set aside what cannot be used",
     "trim": "Cut the 30 s of each song that the pipeline works on",
     "spectrograms": "Draw each clip as a four-channel picture",
+    "log_mel": "Draw each clip as a log-mel spectrogram",
     "features": "Extract the 57 librosa features of each clip and of its 3 s segments",
     "split": "Share songs out to training, validation and test, no song or artist on two sides",
     "train": "Train one model a run",

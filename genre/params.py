@@ -80,10 +80,18 @@ class FeatureParams(Section):
         return self
 
 
+class LogMelParams(Section):
+    """The frames of the log-mel spectrograms."""
+
+    n_fft: Annotated[int, Field(ge=512, le=16384)]
+    hop_length: Annotated[int, Field(ge=64)]
+
+
 class SplitParams(Section):
     """How songs are shared out to training, validation and test."""
 
-    protocol: Literal["song"]
+    protocol: Literal["song", "artist", "predefined", "segment"]
+    column: Annotated[str, Field(min_length=1)]
     train: Share
     validation: Share
     test: Share
@@ -264,6 +272,7 @@ class Params(Section):
     ingest: IngestParams
     trim: TrimParams
     spectrograms: SpectrogramParams
+    log_mel: LogMelParams
     features: FeatureParams
     split: SplitParams
     train: TrainParams

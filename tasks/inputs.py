@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from genre import log_mel
 from genre.errors import InputError
 from genre.models.base import Input
 from genre.models.data import Data, FeatureData, PictureData
@@ -27,7 +28,7 @@ FEATURES: dict[Input, Path] = {
     "features_3s": paths.FEATURES_3S,
     "features_30s": paths.FEATURES_30S,
 }
-PICTURES: dict[Input, Path] = {"spectrogram": paths.SPECTROGRAMS, "log_mel": Path("data/log_mel")}
+PICTURES: dict[Input, Path] = {"spectrogram": paths.SPECTROGRAMS, "log_mel": paths.LOG_MEL}
 STAGES: dict[Input, str] = {"spectrogram": "spectrograms", "log_mel": "log_mel"}
 KEYS = ["track_id", "segment", "genre", "group", "subset"]
 NO_FEATURES = {*KEYS, "start_s"}
@@ -110,8 +111,6 @@ def check_genres(data: Data) -> None:
 def _read(folder: Path, source: Input, track_id: str) -> npt.NDArray[np.uint8]:
     """The picture of a song [shape=(channels, height, width)]."""
     path = folder / f"{track_id}.png"
-    from genre import log_mel
-
     if source == "log_mel":
         return log_mel.read(path)[np.newaxis]
     return read_picture(path)

@@ -38,6 +38,7 @@ def run(params: Params, root: Path) -> str:
         shares={subset: getattr(settings, subset) for subset in splits.SUBSETS},
         seed=settings.reseed,
         previous=read_previous(root / paths.SPLIT),
+        column=settings.column,
     )
     for warning in found.warnings:
         print(f"warning: {warning}")

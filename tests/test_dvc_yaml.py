@@ -29,6 +29,7 @@ STAGES = [
     "ingest",
     "trim",
     "spectrograms",
+    "log_mel",
     "features",
     "split",
     "train",
