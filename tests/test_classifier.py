@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
-from ensembles import GENRES, ensemble, mlp, network
+from ensembles import CHECKOUT, GENRES, ensemble, mlp, network
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, read_clip
 from genre.classifier import Classifier
 from genre.errors import AudioError, InputError, ParameterError
 from genre.features import NAMES, extract_clip
+from genre.log_mel import log_mel
 from genre.models.ensemble import Ensemble
 from genre.models.images import cut
 from genre.params import load_params
@@ -48,14 +50,11 @@ def evaluated(model: Ensemble, clip: Path) -> npt.NDArray[np.float64]:
 
     y = read_clip(clip)
     _, rows = extract_clip(y, SAMPLE_RATE)
-    inputs = {"features_3s": pd.DataFrame(rows, columns=list(NAMES))}
-    if "spectrogram" in model.inputs:
-        picture = draw(y, load_params(Path(__file__).parent.parent / "params.yaml").spectrograms)
-        inputs["spectrogram"] = cut(picture.transpose(2, 0, 1)[np.newaxis])
-    if "log_mel" in model.inputs:
-        from genre.log_mel import log_mel
-
-        inputs["log_mel"] = cut(log_mel(y)[np.newaxis, np.newaxis])
+    inputs: dict[Any, Any] = {"features_3s": pd.DataFrame(rows, columns=list(NAMES))}
+    params = load_params(CHECKOUT / "params.yaml")
+    picture = draw(y, params.spectrograms).transpose(2, 0, 1)
+    inputs["spectrogram"] = cut(picture[np.newaxis])
+    inputs["log_mel"] = cut(log_mel(y, params.log_mel)[np.newaxis, np.newaxis])
     return model.proba(inputs)
 
 
@@ -152,7 +151,7 @@ def test_the_segments_of_a_last_part_have_their_place_in_the_last_picture() -> N
 
 
 def test_a_song_in_stretches_is_heard_by_pictures_too(tmp_path: Path) -> None:
-    model = Classifier(ensemble(mlp(), network("cnn")))
+    model = Classifier(ensemble(mlp(), network("cnn"), network("resnet")))
 
     answer = model.classify(write(tmp_path / "song.wav", song(34)), timeline=True)
 

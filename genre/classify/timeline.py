@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from genre.audio import SAMPLE_RATE, SEGMENT_SECONDS, Samples
+from genre.audio import SAMPLE_RATE, SEGMENT_SECONDS
 from genre.classifier import Answer, stretches
 from genre.classify.output import length
 from genre.classify.work import Result
@@ -23,7 +23,8 @@ REST = "#C8C8C8"
 STEPS = 240  # at most, of the shares; longer songs are averaged
 COLUMNS = 1200  # at most, about, of the spectrogram
 N_FFT, HOP_LENGTH = 2048, 1024  # samples
-DYNAMIC_RANGE = 80.0  # dB
+DYNAMIC_RANGE = 140  # shades of half a decibel
+MOST_TICKS = 12
 TICKS_HZ = (125, 500, 1000, 2000, 4000, 8000)
 TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
@@ -102,58 +103,49 @@ def _draw_shares(axes: Axes, answer: Answer) -> None:
 def _draw_spectrogram(axes: Axes, song: Path, seconds: float) -> None:
     from matplotlib.ticker import FuncFormatter
 
-    from genre.features.filters import mel
+    from genre.features.filters import N_MELS, mel
 
-    bank = mel(SAMPLE_RATE, N_FFT)
-    power = _mel_power(song, seconds, bank)
-    loudest = max(float(power.max()), 1e-12)
-    decibels = 10 * np.log10(np.maximum(power / loudest, 10 ** (-DYNAMIC_RANGE / 10)))
+    shades = _shades(song, seconds)
+    loudest = shades.max()
     axes.imshow(
-        decibels,
+        shades,
         origin="lower",
         aspect="auto",
         cmap="magma",
-        vmin=-DYNAMIC_RANGE,
-        vmax=0,
-        extent=(0, max(seconds, 1e-3), 0, len(bank)),
+        vmin=loudest - DYNAMIC_RANGE,
+        vmax=loudest,
+        extent=(0, max(seconds, 1e-3), 0, N_MELS),
         interpolation="nearest",
     )
-    centres = bank.argmax(axis=1) * SAMPLE_RATE / N_FFT
-    places = np.interp(TICKS_HZ, centres, np.arange(len(bank)) + 0.5)
-    axes.set_yticks(
-        places, labels=[f"{hz / 1000:g} kHz" if hz > 999 else f"{hz} Hz" for hz in TICKS_HZ]
-    )
-    fitting = [tick for tick in TICKS_S if seconds / tick <= 12]
-    axes.set_xticks(np.arange(0, seconds + 1e-9, fitting[0] if fitting else 3600 * 2))
+    centres = mel(SAMPLE_RATE, N_FFT).argmax(axis=1) * SAMPLE_RATE / N_FFT
+    places = np.interp(TICKS_HZ, centres, np.arange(N_MELS) + 0.5)
+    axes.set_yticks(places, labels=[f"{hz:,}".replace(",", "\u202f") for hz in TICKS_HZ])
+    fitting = [tick for tick in TICKS_S if seconds / tick <= MOST_TICKS]
+    axes.set_xticks(np.arange(0, seconds + 1e-9, fitting[0] if fitting else 2 * TICKS_S[-1]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: length(value)))
     axes.set(xlabel="time", ylabel="frequency (Hz)")
 
 
-def _mel_power(song: Path, seconds: float, bank: npt.NDArray[np.float32]) -> Floats:
-    """The mel power of a song [shape=(bands, columns)], read again in bounded memory."""
+def _shades(song: Path, seconds: float) -> Floats:
+    """The log-mel spectrogram of a song [shape=(bands, columns)], read again in bounded memory."""
+    from genre.log_mel import log_mel
+    from genre.params import LogMelParams
+
+    settings = LogMelParams(n_fft=N_FFT, hop_length=HOP_LENGTH)
     parts: list[Floats] = []
     heard = 0
     for stretch in stretches(song, max_seconds=np.inf):
         y = stretch.y[heard - stretch.start : stretch.end - stretch.start]
         heard = stretch.end
         columns = round(COLUMNS * len(y) / SAMPLE_RATE / max(seconds, 1e-3))
-        parts.append(_columns(bank @ _power(y), max(1, columns)))
+        parts.append(_columns(log_mel(y, settings), max(1, columns)))
     return np.concatenate(parts, axis=1)
 
 
-def _power(y: Samples) -> Floats:
-    """The power spectrum of Hann windows [shape=(1 + N_FFT // 2, frames)]."""
-    padded = np.pad(y, (0, max(N_FFT - len(y), 0) + N_FFT))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[: max(len(y), 1) : HOP_LENGTH]
-    power: Floats = np.abs(np.fft.rfft(frames * np.hanning(N_FFT).astype(np.float32), axis=1)) ** 2
-    return power.T
-
-
-def _columns(power: Floats, columns: int) -> Floats:
-    """Averages of neighbouring frames, `columns` of them, where there are more frames."""
-    if power.shape[1] <= columns:
-        return power
-    return np.stack([part.mean(axis=1) for part in np.array_split(power, columns, axis=1)], axis=1)
+def _columns(shades: npt.NDArray[Any], columns: int) -> Floats:
+    """`columns` averages of neighbouring frames, where there are more frames than that."""
+    parts = np.array_split(shades, min(columns, shades.shape[1]), axis=1)
+    return np.stack([part.mean(axis=1) for part in parts], axis=1)
 
 
 def _plain(text: str) -> str:
