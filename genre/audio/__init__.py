@@ -18,6 +18,7 @@ from genre.audio.clip import (
     encode_wav,
     read_clip,
     segment,
+    verify,
 )
 from genre.audio.decoding import BLOCK_SECONDS, Samples, Stream
 from genre.audio.song import SAMPLE_RATE, Audio, Scan, decode, load, resample, scan, to_mono
@@ -46,4 +47,5 @@ __all__ = [
     "scan",
     "segment",
     "to_mono",
+    "verify",
 ]

@@ -60,11 +60,11 @@ def clip_of_song(source: Path | bytes, content: str, *, position: str) -> bytes:
 
     Raises `AudioError` where the song is another by now, or cannot be read.
     """
-    _verify(source, content)
+    verify(source, content)
     return encode_wav(cut(source, position))
 
 
-def _verify(source: Path | bytes, content: str) -> None:
+def verify(source: Path | bytes, content: str) -> None:
     """Raise `AudioError` unless the sha256 of `source` is `content`."""
     try:
         if isinstance(source, bytes):
@@ -138,7 +138,7 @@ def read_clip(source: Path | bytes, content: str | None = None) -> Samples:
     import soundfile
 
     if content is not None:
-        _verify(source, content)
+        verify(source, content)
     try:
         data = source.read_bytes() if isinstance(source, Path) else source
         y, rate = soundfile.read(io.BytesIO(data), dtype="float32")

@@ -1,0 +1,95 @@
+"""Two songs laid on each other: whether they agree, where, and in how many bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from genre.fingerprints.words import BITS, UNHEARD, WORDS_PER_SECOND, Words
+
+NEARBY = 1  # words to each side of an offset that are tried
+HEARD = 0.5  # share of a stretch in which there must be something to hear
+SHORT = 0.8  # share of a song shorter than the stretch asked for that must agree
+LEAST_SECONDS = 1.0  # that are ever taken for a copy
+
+
+@dataclass(frozen=True)
+class Match:
+    """The songs `first` and `second`, by their places, share a recording.
+
+    Word n of the first is word n + `offset` of the second. `words` of them agree, in the share
+    `similarity` of their bits (different recordings: one half).
+    """
+
+    first: int
+    second: int
+    offset: int
+    words: int
+    similarity: float
+
+    @property
+    def offset_seconds(self) -> float:
+        """What is heard at t seconds of the first is heard at t + this of the second."""
+        return self.offset / WORDS_PER_SECOND
+
+    @property
+    def seconds(self) -> float:
+        """How much of the recording the two share."""
+        return self.words / WORDS_PER_SECOND
+
+
+def align(
+    prints: Sequence[Words],
+    first: int,
+    second: int,
+    offset: int,
+    min_words: int,
+    max_bit_error: float,
+) -> Match | None:
+    """Compare two songs at `offset` and close to it; null where they share nothing.
+
+    They match where in a stretch of `min_words`, of which half can be heard, at most the share
+    `max_bit_error` of the bits differs. Of a song that is shorter, four fifths must agree.
+    """
+    a, b = prints[first], prints[second]
+    length = min(min_words, int(SHORT * min(len(a), len(b))))
+    if length < LEAST_SECONDS * WORDS_PER_SECOND:
+        return None
+    found = [
+        _agreement(a, b, near, length, max_bit_error)
+        for near in range(offset - NEARBY, offset + NEARBY + 1)
+    ]
+    best = max(range(len(found)), key=lambda number: found[number])
+    words, similarity = found[best]
+    if not words:
+        return None
+    return Match(first, second, offset - NEARBY + best, words, similarity)
+
+
+def _agreement(
+    a: Words, b: Words, offset: int, length: int, max_bit_error: float
+) -> tuple[int, float]:
+    """How many words of `a` lie in stretches that agree, and the share of their bits that does."""
+    begin, end = max(0, -offset), min(len(a), len(b) - offset)
+    if end - begin < length:
+        return 0, 0.0
+    one, other = a[begin:end], b[begin + offset : end + offset]
+    heard = (one != UNHEARD) & (other != UNHEARD)
+    wrong = np.bitwise_count(one ^ other) * heard
+    heard_sum, wrong_sum = (
+        np.concatenate([[0], np.cumsum(x, dtype=np.int64)]) for x in (heard, wrong)
+    )
+    heard_there = heard_sum[length:] - heard_sum[:-length]
+    wrong_there = wrong_sum[length:] - wrong_sum[:-length]
+    agree = (heard_there >= HEARD * length) & (wrong_there <= max_bit_error * BITS * heard_there)
+    if not agree.any():
+        return 0, 0.0
+    # A word agrees where it lies in any stretch that does.
+    edges = np.zeros(len(one) + 1, dtype=np.int64)
+    edges[: len(agree)] += agree
+    edges[length : length + len(agree)] -= agree
+    inside = (np.cumsum(edges[:-1]) > 0) & heard
+    words = int(inside.sum())
+    return words, 1 - int(wrong[inside].sum()) / (BITS * words)
