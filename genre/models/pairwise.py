@@ -28,7 +28,8 @@ def fit_sigmoids(decisions: Floats, y: npt.NDArray[np.int64], classes: int) -> F
     """Slope and offset of each pair's sigmoid [shape=(pairs, 2)], from decisions out of fold.
 
     Targets are smoothed as by Platt (1999), so that a pair which is told apart without an error
-    gives no infinite slope. `decisions` is [shape=(n, pairs)].
+    gives no infinite slope. Both genres of a pair weigh the same, however many rows each has.
+    `decisions` is [shape=(n, pairs)].
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -38,12 +39,13 @@ def fit_sigmoids(decisions: Floats, y: npt.NDArray[np.int64], classes: int) -> F
         first = y[rows] == one
         counts = first.sum(), (~first).sum()
         target = np.where(first, (counts[0] + 1) / (counts[0] + 2), 1 / (counts[1] + 2))
+        weight = len(first) / 2 / np.where(first, *counts)
         decision = decisions[rows, column]
         # A soft target is a row of each kind, weighted.
         sigmoid = LogisticRegression(C=1e6, max_iter=1000, tol=1e-8).fit(
             np.concatenate([decision, decision])[:, np.newaxis],
             np.repeat([1, 0], len(decision)),
-            sample_weight=np.concatenate([target, 1 - target]),
+            sample_weight=np.concatenate([weight * target, weight * (1 - target)]),
         )
         sigmoids[column] = sigmoid.coef_[0, 0], sigmoid.intercept_[0]
     return sigmoids
