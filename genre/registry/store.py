@@ -48,7 +48,14 @@ DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
 PATIENCE_SECONDS, POLL_SECONDS = 1.0, 0.05  # before a person is told that the store is busy
 
 # What ails a SQLite file that no further try will mend.
-LASTING = ("readonly", "read-only", "not a database", "malformed", "unable to open")
+LASTING = (
+    "readonly",
+    "read-only",
+    "not a database",
+    "malformed",
+    "unable to open",
+    "out-of-date database schema",
+)
 LASTING_NUMBERS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 # Read by MLflow at import. A person's own values win.
