@@ -31,6 +31,7 @@ CACHED, RESTORED, TIMED_OUT = "Cached", "Restored", "TimedOut"
 # As `dvc.yaml` describes them; the names are its stages'.
 DESCRIPTIONS = {
     "ingest": "Listen to every song, catalogue it, set aside what cannot be used",
+    "duplicates": "Find songs that are the same recording by how they sound",
     "trim": "Cut the 30 s of each song that the pipeline works on",
     "spectrograms": "Draw each clip as a four-channel picture",
     "log_mel": "Draw each clip as a log-mel spectrogram",

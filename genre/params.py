@@ -38,6 +38,13 @@ class IngestParams(Section):
     max_set_aside: Share
 
 
+class DuplicateParams(Section):
+    """Which songs are taken for the same recording."""
+
+    min_seconds: Annotated[float, Field(ge=1)]
+    max_bit_error: Annotated[float, Field(gt=0, le=0.4)]
+
+
 class TrimParams(Section):
     """Which 30 s of a song are kept."""
 
@@ -270,6 +277,7 @@ class Params(Section):
     """The whole of `params.yaml`."""
 
     ingest: IngestParams
+    duplicates: DuplicateParams
     trim: TrimParams
     spectrograms: SpectrogramParams
     log_mel: LogMelParams

@@ -1,4 +1,4 @@
-"""split: `data/catalogue.parquet` and the last split → `data/split.parquet`.
+"""split: the catalogue, its near-duplicates and the last split → `data/split.parquet`.
 
 The step reads what it wrote before (`persist: true` in `dvc.yaml`): songs stay where they are as
 the collection grows. Another protocol, other shares or another `split.reseed` start afresh.
@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 def run(params: Params, root: Path) -> str:
     """Split the usable songs, print what to know about it, and say how many are where.
 
-    Raises `InputError` where the catalogue is missing or a genre cannot be split.
+    Raises `InputError` where the catalogue or the duplicates are missing or a genre cannot be
+    split.
     """
     import pandas as pd
 
     catalogue = root / paths.CATALOGUE
     if not catalogue.is_file():
         raise InputError(f"{catalogue}: no such file; run the step ingest first (dvc repro ingest)")
+    duplicates = root / paths.DUPLICATES
+    if not duplicates.is_file():
+        raise InputError(
+            f"{duplicates}: no such file; run the step duplicates first (dvc repro duplicates)"
+        )
     settings = params.split
     found = splits.split(
-        pd.read_parquet(catalogue),
+        splits.with_copies(pd.read_parquet(catalogue), pd.read_parquet(duplicates)),
         protocol=settings.protocol,
         shares={subset: getattr(settings, subset) for subset in splits.SUBSETS},
         seed=settings.reseed,

@@ -47,6 +47,15 @@ def write_m4a(path: Path, y: npt.NDArray[np.float32], *, rate: int = RATE) -> Pa
     return path
 
 
+def write_no_duplicates(root: Path) -> None:
+    """What the step duplicates writes for the project at `root` where it finds none."""
+    from genre import fingerprints
+    from genre.files import write_parquet
+    from tasks import paths
+
+    write_parquet(root / paths.DUPLICATES, fingerprints.group([], []))
+
+
 def write_collection(
     raw: Path, *, genres: tuple[str, ...] = ("jazz", "rock"), songs: int = 4, seconds: float = 6.0
 ) -> Path:

@@ -27,6 +27,7 @@ PLUMBING = {
 }
 STAGES = [
     "ingest",
+    "duplicates",
     "trim",
     "spectrograms",
     "log_mel",

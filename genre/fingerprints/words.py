@@ -85,9 +85,8 @@ def _resampled(blocks: Iterable[Samples], sample_rate: float) -> Iterator[Sample
 def _band_energies(blocks: Iterable[Samples]) -> Iterator[Energies]:
     """The energies of the bands, in parts of shape=(frames, BITS + 1)."""
     from scipy.fft import rfft
-    from scipy.signal.windows import hann
 
-    window = hann(FRAME, sym=False).astype(np.float32)
+    window = np.hanning(FRAME + 1)[:-1].astype(np.float32)
     edges = np.rint(np.geomspace(LOWEST, HIGHEST, BITS + 2) * FRAME / RATE).astype(int)
     held = np.zeros(0, dtype=np.float32)
     for block in blocks:

@@ -16,6 +16,7 @@ segment     every 3 s segment by itself, as in much published work: leaky, for c
 A split grows with the collection: songs keep their subset as long as the settings stay the same.
 """
 
+from genre.splits.groups import with_copies
 from genre.splits.placing import EXCLUDED, SUBSETS, TEST, TRAIN, VALIDATION
 from genre.splits.protocols import LEAKY, PROTOCOLS, SEGMENTS, Split, split
 
@@ -30,4 +31,5 @@ __all__ = [
     "VALIDATION",
     "Split",
     "split",
+    "with_copies",
 ]

@@ -57,6 +57,21 @@ def links(catalogue: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("track_id", ignore_index=True)
 
 
+def with_copies(catalogue: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """`catalogue` with the near-duplicates `found` (`track_id, duplicate_group`) tied.
+
+    Where the manifest brought a column `duplicate_group`, its ties hold as well.
+    """
+    import pandas as pd
+
+    copies = catalogue["track_id"].map(dict(zip(found["track_id"], found[COPIES], strict=True)))
+    if COPIES not in catalogue:
+        return catalogue.assign(**{COPIES: copies.astype("object")})
+    both = pd.DataFrame({"told": catalogue[COPIES], "found": copies})
+    labels = pd.Series(components(both, ("told", "found")).astype(str), index=catalogue.index)
+    return catalogue.assign(**{COPIES: labels.where(both.notna().any(axis=1), None)})
+
+
 def components(songs: pd.DataFrame, columns: tuple[str, ...] = ("artist", "copies")) -> Labels:
     """Number the sets of songs that hang together by `columns`: int32 [shape=(songs,)].
 

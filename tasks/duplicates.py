@@ -1,0 +1,96 @@
+"""duplicates: usable songs → `data/duplicates.parquet`, a row for each that has a near-duplicate.
+
+The step `split` keeps the songs of a `duplicate_group` on one side, in whichever genres they are.
+Nothing is removed: which copy to keep, and under which genre, is for a person to say.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre import fingerprints
+from genre.compute import Failed, Song
+from genre.files import write_parquet
+from genre.params import Params
+from genre.store import fingerprint
+from tasks import paths
+from tasks.cli import step
+from tasks.songs import Tally, each_song
+from tasks.tables import read_songs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The words of a song depend on this code; how they are compared changes none of them.
+MODULES = ("genre.audio", "genre.fingerprints.words")
+LIBRARIES = ("soundfile", "av", "soxr", "scipy", "numpy")
+
+
+def run(params: Params, root: Path) -> str:
+    """Fingerprint every usable song, print who is a copy of whom, and say how many there are.
+
+    A song that can no longer be read is named and left out. Raises `InputError` where the
+    catalogue is missing.
+    """
+    table = read_songs(root)
+    rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
+    heard = each_song(
+        [Song(track_id, root / paths.RAW / path, sha256) for track_id, path, sha256 in rows],
+        fingerprints.fingerprint_song,
+        fingerprint=fingerprint({}, MODULES, LIBRARIES),
+        compute=params.compute,
+        root=root,
+        what="duplicates",
+        tally=(tally := Tally()),
+        preload=["soundfile", "soxr", "scipy.fft"],
+    )
+    prints = {}
+    for song, result in heard:
+        if isinstance(result, Failed):
+            print(f"set aside: {song.path.relative_to(root)} {result.reason}")
+        else:
+            prints[song.name] = fingerprints.from_bytes(result)
+    matches = fingerprints.matches(
+        list(prints.values()),
+        min_words=round(params.duplicates.min_seconds * fingerprints.WORDS_PER_SECOND),
+        max_bit_error=params.duplicates.max_bit_error,
+    )
+    found = fingerprints.group(list(prints), matches)
+    for line in describe(found, table):
+        print(line)
+    write_parquet(root / paths.DUPLICATES, found)
+    groups = found["duplicate_group"].nunique()
+    which = f"{len(found)} of {len(prints)} songs are near-duplicates, in {groups} groups"
+    return f"{which if groups else f'no near-duplicates among {len(prints)} songs'} ({tally})"
+
+
+def describe(found: pd.DataFrame, songs: pd.DataFrame) -> Iterator[str]:
+    """Say of each group of near-duplicates who is the same as whom, and of which genres.
+
+    `found` is what `genre.fingerprints.group` returned; `songs` are rows of the catalogue.
+    """
+    where = songs.set_index("track_id")[["path", "genre"]]
+    members = found.assign(
+        path=where["path"].reindex(found["track_id"]).to_numpy(),
+        genre=where["genre"].reindex(found["track_id"]).to_numpy(),
+        copy=where["path"].reindex(found["other"]).to_numpy(),
+    ).sort_values(["duplicate_group", "path"])
+    for _, group in members.groupby("duplicate_group"):
+        genres = sorted(group["genre"].unique())
+        wrong = f", filed under {' and '.join(genres)}: a label is wrong" if len(genres) > 1 else ""
+        yield f"{len(group)} songs with the same recording{wrong}"
+        for row in group.itertuples():
+            likeness = f"{row.similarity:.1%} of bits, {row.offset_s:+.2f} s"
+            yield f"    {row.path} as in {row.copy} ({likeness})"
+
+
+def main() -> None:
+    """Run the step as `python -m tasks.duplicates`."""
+    sys.exit(step(run))
+
+
+if __name__ == "__main__":
+    main()
