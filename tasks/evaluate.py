@@ -17,7 +17,6 @@ import numpy as np
 from genre import evaluation, figures, splits
 from genre.errors import InputError
 from genre.evaluation.calibration import ROWS_PER_BIN
-from genre.evaluation.predictions import TEMPERATURE
 from genre.files import atomic_folder, write_json, write_parquet, write_text
 from genre.models import load_model
 from genre.models.mixing import Mixture
@@ -25,7 +24,7 @@ from genre.models.store import CURVES, read_description
 from genre.params import EvaluateParams, Params
 from tasks import inputs, paths
 from tasks.cli import step
-from tasks.tables import read_songs, read_split
+from tasks.tables import read_held_out, read_songs, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +50,9 @@ def run(params: Params, root: Path) -> str:
     split = read_split(root)
     settings = params.evaluate
     selection = read_selection(root)
-    selected = selection["selected"]
-    predictions = predict(root, selection["models"])
+    selected, candidates = selection["selected"], selection["models"]
+    alone = predict(root, candidates)
+    predictions = {name: common(name, one, alone) for name, one in candidates.items()}
     models = {
         name: evaluation.evaluate(table, samples=settings.bootstrap_samples, seed=settings.seed)
         for name, table in predictions.items()
@@ -60,13 +60,21 @@ def run(params: Params, root: Path) -> str:
     protocol = split.attrs["settings"]["protocol"]
     write_parquet(root / PREDICTIONS, pd.concat(predictions.values(), ignore_index=True))
     subset = splits.TEST if splits.TEST in models[selected] else splits.VALIDATION
-    segments = predictions[selected]
-    segments = segments[segments["subset"] == subset]
-    held_out = pd.read_parquet(root / paths.HELD_OUT)
+    held_out = {name: read_held_out(root, name) for name in alone}
     calibration = {
-        "held_out": calibrate(held_out, settings),
-        subset: calibrate(segments, settings),
+        name: calibrate(
+            {
+                "as trained": common(selected, as_trained(candidates[selected]), tables),
+                "at its temperatures": common(selected, candidates[selected], tables),
+            },
+            settings,
+        )
+        for name, tables in {
+            "held_out": held_out,
+            subset: {name: of_subset(table, subset) for name, table in alone.items()},
+        }.items()
     }
+    segments = of_subset(predictions[selected], subset)
     songs = evaluation.by_song(segments)
     histories = {str(name): read_curves(root / paths.MODELS / name) for name in params.train.models}
     curves = {name: table for name, table in histories.items() if table is not None}
@@ -89,8 +97,7 @@ def run(params: Params, root: Path) -> str:
             "calibration": {
                 name: {words: figures_of(found) for words, found in panels.items()}
                 for name, panels in calibration.items()
-            }
-            | {"temperature": selection["models"][selected]["temperature"]},
+            },
         },
     )
     return summary(selected, subset, models[selected][subset]["song"])
@@ -115,51 +122,59 @@ def read_selection(root: Path) -> dict[str, Any]:
 
 
 def predict(root: Path, models: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """The predictions of each candidate of `selection.json`, for all that is not excluded."""
+    """The predictions of each model that is a candidate or a member of one, for all rows."""
     data: dict[Input, Data] = {}
-    alone: dict[str, pd.DataFrame] = {}
+    found: dict[str, pd.DataFrame] = {}
     for name in sorted({part["name"] for one in models.values() for part in one["members"]}):
         model = load_model(root / paths.MODELS / name)
         if model.input not in data:
             data[model.input] = inputs.read_data(root, model.input)
         rows = np.ones(len(data[model.input].keys), dtype=np.bool_)
-        alone[name] = data[model.input].answer(model, rows)
+        found[name] = data[model.input].answer(model, rows)
+    return found
+
+
+def common(name: str, one: dict[str, Any], alone: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """What the candidate `name`, as `selection.json` describes it, makes of its members' words."""
+    members = one["members"]
+    mixture = Mixture(
+        tuple(part["temperature"] for part in members), tuple(part["weight"] for part in members)
+    )
+    tables = [alone[part["name"]] for part in members]
+    return evaluation.vote(tables, mixture, name=name, temperature=one["temperature"])
+
+
+def as_trained(one: dict[str, Any]) -> dict[str, Any]:
+    """The candidate without any temperature."""
     return {
-        name: evaluation.vote(
-            [alone[part["name"]] for part in one["members"]],
-            Mixture(
-                tuple(part["temperature"] for part in one["members"]),
-                tuple(part["weight"] for part in one["members"]),
-            ),
-            name=name,
-            temperature=one["temperature"],
-        )
-        for name, one in models.items()
+        "members": [{**part, "temperature": 1.0} for part in one["members"]],
+        "temperature": 1.0,
     }
+
+
+def of_subset(table: pd.DataFrame, subset: str) -> pd.DataFrame:
+    """The rows of one subset."""
+    return table[table["subset"] == subset]
 
 
 def calibrate(
-    segments: pd.DataFrame, settings: EvaluateParams
+    tables: dict[str, pd.DataFrame], settings: EvaluateParams
 ) -> dict[str, evaluation.Reliability]:
-    """How reliable songs' probabilities are before and after temperature scaling.
+    """How reliable songs' probabilities are in each of `tables` (segments of one candidate).
 
     Empty for fewer songs than reliability can be told of.
     """
-    temperature = segments[TEMPERATURE].iloc[0]
-    tables = {
-        "as trained": evaluation.by_song(segments.assign(**{TEMPERATURE: 1.0})),
-        f"temperature {temperature:.2f}": evaluation.by_song(segments),
-    }
-    if len(next(iter(tables.values()))) < ROWS_PER_BIN:
+    songs = {words: evaluation.by_song(table) for words, table in tables.items()}
+    if min(len(table) for table in songs.values()) < ROWS_PER_BIN:
         return {}
     return {
         words: evaluation.reliability(
-            evaluation.probabilities(songs),
-            evaluation.truth(songs),
+            evaluation.probabilities(table),
+            evaluation.truth(table),
             samples=settings.bootstrap_samples,
             seed=settings.seed,
         )
-        for words, songs in tables.items()
+        for words, table in songs.items()
     }
 
 

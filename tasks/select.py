@@ -12,18 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre import evaluation
-from genre.errors import InputError
 from genre.files import write_json, write_parquet
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
 from genre.params import Params
 from tasks import paths
 from tasks.cli import step
-from tasks.tables import read_protocol
+from tasks.tables import read_held_out, read_protocol
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from genre.evaluation import Candidate
     from genre.models.base import Input
 
@@ -90,16 +87,6 @@ def fronts(params: Params, inputs: set[Input]) -> dict[str, dict[str, Any]]:
         section: getattr(params, section).model_dump(mode="json", exclude=NOT_HEARD)
         for section in sections
     }
-
-
-def read_held_out(root: Path, name: str) -> pd.DataFrame:
-    """The held-out predictions of a trained model; `InputError` where there are none."""
-    import pandas as pd
-
-    path = root / paths.MODELS / name / paths.HELD_OUT.name
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run the step train first (dvc repro train)")
-    return pd.read_parquet(path)
 
 
 def main() -> None:

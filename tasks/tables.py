@@ -49,6 +49,16 @@ def read_protocol(root: Path) -> str:
     return str(read_split(root).attrs["settings"]["protocol"])
 
 
+def read_held_out(root: Path, name: str) -> pd.DataFrame:
+    """The held-out predictions of a trained model; `InputError` where there are none."""
+    import pandas as pd
+
+    path = root / paths.MODELS / name / paths.HELD_OUT.name
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the step train first (dvc repro train)")
+    return pd.read_parquet(path)
+
+
 def find_clips(root: Path) -> list[Song]:
     """The clips that trim wrote, sorted by name; raises `InputError` where there are none."""
     clips = sorted((root / paths.CLIPS).glob("*.wav"))

@@ -4,6 +4,9 @@ Looked at are the *held-out* predictions of each trained model (`genre.models.fo
 train and validation, each answered by a model that has heard neither it nor its group. Test songs
 are not among them. The vote's weights are part of what is judged, so that each fold of songs is
 answered with weights learned from the others.
+
+Temperatures are fitted twice: to a model's segments, before they are averaged, as a model that is
+far too sure of a few segments would drown the others; and to the songs that come of it.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from genre.evaluation.predictions import (
     truth,
 )
 from genre.evaluation.voting import fit_mixture
-from genre.models.mixing import ALONE, Mixture
+from genre.models.mixing import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +66,7 @@ def candidates(
     """
     tables = _in_common(held_out)
     settings = {"samples": samples, "seed": seed}
-    found = [_candidate(name, (name,), ALONE, table, **settings) for name, table in tables.items()]
+    found = [_alone(name, table, **settings) for name, table in tables.items()]
     if vote and len(tables) > 1:
         mixture = _mixture(tables)
         table = _voted(tables, seed)
@@ -94,6 +97,14 @@ def vote(
     keys = _keys_in_common(tables)
     answers = [probabilities(keys.merge(table, on=KEYS, validate="one_to_one")) for table in tables]
     return make(keys, mixture.mix(answers), classes_of(tables[0]), name, temperature)
+
+
+def _alone(name: str, table: pd.DataFrame, *, samples: int, seed: int) -> Candidate:
+    """One model as a candidate, its segments at the temperature that suits them."""
+    mixture = _mixture({name: table})
+    (heat,) = mixture.temperatures
+    scaled = vote([table], mixture, name=name, temperature=1.0)
+    return _candidate(name, (name,), Mixture((heat,), (1.0,)), scaled, samples=samples, seed=seed)
 
 
 def _candidate(
