@@ -236,7 +236,19 @@ def test_a_recording_that_the_predefined_column_puts_on_two_sides_is_refused() -
         divide(table, "predefined")
 
 
-def test_near_copies_on_two_predefined_sides_are_counted() -> None:
-    table = catalogue(*[("jazz", None)] * 3, split=["train", "valid", "train"])
-    found = divide(table.assign(duplicate_group=["a", "a", None]), "predefined")
-    assert "1 recordings have copies on two sides of the predefined split" in found.warnings
+def test_a_song_is_excluded_where_the_predefined_column_evaluates_a_near_copy_of_it() -> None:
+    words = ["train", "valid", "train", "train", "valid", "test", "", "valid", "train", "train"]
+    copies = ["a", "a", "a", "b", "b", "b", "c", "c", "d", "d"]
+    table = catalogue(*[("jazz", None)] * 10, split=words, duplicate_group=copies)
+    found = divide(table, "predefined")
+    side = sides(found)
+    excluded = [track for track in side if side[track] == "excluded"]
+    assert excluded == ["s000", "s002", "s003", "s004", "s006"]
+    assert side["s001"] == side["s007"] == "validation"
+    assert side["s005"] == "test"
+    assert side["s008"] == side["s009"] == "train"
+    assert any(
+        warning.startswith("excluded, as a copy lies on another side: jazz/s000.wav")
+        and warning.endswith("and 1 more")
+        for warning in found.warnings
+    )

@@ -107,6 +107,28 @@ def test_protocol_artist_leaks_nothing_at_all_or_refuses(rows: list[Any], seed: 
 
 
 @QUICK
+@given(collections, st.randoms(use_true_random=False))
+def test_protocol_predefined_parts_no_copies_and_changes_no_other_word(
+    rows: list[Any], random: Any
+) -> None:
+    catalogue = table(rows)
+    words = [random.choice(["train", "train", "validation", "test", ""]) for _ in rows]
+    found = divide(catalogue.assign(split=words), 0, protocol="predefined")
+    used = on_sides(found, catalogue.assign(split=words))
+    assert used.groupby("duplicate_group")["subset"].nunique().le(1).all(), "copies on two sides"
+    assert (used["subset"] == used["split"]).all()
+    of_honest = used[~used["genre"].isin(found.artist_leak)]["artist"].dropna().unique()
+    apart = used[used["artist"].isin(of_honest)].groupby("artist")["subset"].nunique()
+    assert apart.le(1).all(), "an artist on two sides in a genre that is not named"
+    alone = (
+        ~catalogue["duplicate_group"].duplicated(keep=False) | catalogue["duplicate_group"].isna()
+    )
+    said = dict(zip(catalogue["track_id"], words, strict=True))
+    side = dict(zip(found.table["track_id"], found.table["subset"], strict=True))
+    assert all(side[t] == (said[t] or "excluded") for t in catalogue.loc[alone, "track_id"])
+
+
+@QUICK
 @given(st.lists(collections, min_size=2, max_size=4), seeds, st.randoms(use_true_random=False))
 def test_growth_parts_nothing_and_moves_nobody(
     batches: list[list[Any]], seed: int, random: Any

@@ -10,7 +10,7 @@ Protocols
 ---------
 song        copies stay together; artists too, in every genre with at least three of them
 artist      the same, strictly: a genre with fewer artists is refused
-predefined  as a column of the manifest says
+predefined  as a column of the manifest says; copies on two sides of it are excluded
 segment     every 3 s segment by itself, as in much published work: leaky, for comparison only
 
 A split grows with the collection: songs keep their subset as long as the settings stay the same.

@@ -1,4 +1,9 @@
-"""The protocol `predefined`: a column of the manifest says where each song goes."""
+"""The protocol `predefined`: a column of the manifest says where each song goes.
+
+It is followed to the letter but for near-copies that it puts on two sides: a song is excluded
+where a copy of it is in test, or, for a training song, in validation. What the
+evaluated songs are is then as the manifest says, and none of them has been heard in training.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from genre.errors import InputError
 from genre.splits.groups import components
-from genre.splits.placing import EXCLUDED, SUBSETS, TEST, TRAIN, VALIDATION, Place
+from genre.splits.placing import EXCLUDED, TEST, TRAIN, VALIDATION, Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,16 +27,18 @@ WORDS = {
     "test": TEST,
     "": EXCLUDED,
 }
+KEPT_FIRST = (TEST, VALIDATION, TRAIN)  # the side that keeps a recording with copies on several
 
 
 def places(
     catalogue: pd.DataFrame, songs: pd.DataFrame, column: str
 ) -> tuple[dict[str, Place], list[str]]:
-    """The place of each song in `songs`, as `column` of `catalogue` says, and warnings.
+    """The place of each song in `songs`, as `column` of `catalogue` says, and parted near-copies.
 
     An empty word excludes the song. Groups, over which intervals are drawn, are what `songs` ties,
-    within a subset. Raises `InputError` where the column is
-    missing, a word is unknown, or one recording is on two sides.
+    within a subset. The list names the songs that are excluded because a near-copy is on another
+    side, sorted. Raises `InputError` where the column is missing, a word is unknown, or exact
+    copies of one recording are on two sides.
     """
     if column not in catalogue.columns:
         raise InputError(
@@ -62,7 +69,7 @@ def places(
     for track, label, subset in zip(songs["track_id"], components(songs), subsets, strict=True):
         group = names.setdefault((int(label), subset), track)  # songs come sorted by track_id
         result[track] = Place(group, subset)
-    return result, _warnings(songs, result)
+    return result, _part_copies(songs, result)
 
 
 def _check_copies(said: pd.DataFrame, column: str) -> None:
@@ -77,13 +84,16 @@ def _check_copies(said: pd.DataFrame, column: str) -> None:
             )
 
 
-def _warnings(songs: pd.DataFrame, result: dict[str, Place]) -> list[str]:
-    """Near-copies that the column puts on two sides."""
-    sides: dict[str, set[str]] = defaultdict(set)
+def _part_copies(songs: pd.DataFrame, result: dict[str, Place]) -> list[str]:
+    """Exclude, in place, songs with a near-copy on a side that is kept first; return them."""
+    together: dict[str, list[str]] = defaultdict(list)
     for track, copies in zip(songs["track_id"], songs["copies"], strict=True):
-        if copies is not None:
-            sides[copies].add(result[track].subset)
-    torn = sorted(copies for copies, found in sides.items() if len(found & set(SUBSETS)) > 1)
-    if not torn:
-        return []
-    return [f"{len(torn)} recordings have copies on two sides of the predefined split"]
+        if copies is not None and result[track].subset != EXCLUDED:
+            together[copies].append(track)
+    parted = []
+    for tracks in together.values():
+        keep = min((result[track].subset for track in tracks), key=KEPT_FIRST.index)
+        parted += [track for track in tracks if result[track].subset != keep]
+    for track in parted:
+        result[track] = Place(result[track].group, EXCLUDED)
+    return sorted(parted)

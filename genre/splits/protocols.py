@@ -92,7 +92,9 @@ def split(
     if protocol == "segment":
         rows = _by_segment(songs, work, previous, segments)
     elif protocol == "predefined":
-        work.places, work.warnings = predefined.places(catalogue, tied(songs, keeping), column)
+        work.places, parted = predefined.places(catalogue, tied(songs, keeping), column)
+        if parted:
+            work.warn("excluded, as a copy lies on another side", parted)
         rows = _song_rows(work.places)
     else:
         if by_song:
