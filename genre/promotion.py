@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from genre.evaluation import Comparison
+from genre.splits import LEAKY
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 Alias = Literal["champion", "challenger"]
 Policy = Literal["not_worse", "superior"]
-LEAKY_PROTOCOLS = frozenset({"segment"})  # pieces of one song on both sides flatter the figures
 ROUNDING = 1e-9  # equal scores, summed in another order, differ by less
 FEWEST_GROUPS = 2  # one group drawn again and again is always the same: no interval
 
@@ -69,7 +69,7 @@ def decide(
     """
     if experiment is not None:
         return Decision(None, f"experiment {experiment}: experiments are recorded, never promoted")
-    if protocol in LEAKY_PROTOCOLS:
+    if protocol in LEAKY:
         return Decision(CHALLENGER, leak(protocol))
     if champion is None:
         return Decision(CHAMPION, "there was no champion")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from genre.errors import InputError
 from genre.params import Params
-from genre.promotion import CHAMPION, LEAKY_PROTOCOLS, PREVIOUS, Decision, leak
+from genre.promotion import CHAMPION, PREVIOUS, Decision, leak
 from genre.registry import aliases, artifacts, versions
 from genre.registry.aliases import Action, Change
 from genre.registry.store import Store, locked, named_errors, open_existing, quiet
+from genre.splits import LEAKY
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -67,7 +68,7 @@ def _make_champion(
     number = str(version.version)
     what = f"version {number} of {version.name} cannot become champion"
     protocol = version.tags.get("protocol")
-    if protocol in LEAKY_PROTOCOLS:
+    if protocol in LEAKY:
         raise InputError(f"{what}: {leak(protocol)}")
     if lost := artifacts.loss(store, version):
         raise InputError(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genre import evaluation
-from genre.promotion import LEAKY_PROTOCOLS
+from genre.splits import LEAKY
 from genre.registry import facts
 from genre.registry.facts import Pipeline
 
@@ -130,7 +130,7 @@ def _limits(pipeline: Pipeline) -> Iterable[str]:
             "It was trained on synthetic demo songs, made by arithmetic: its figures say nothing "
             "about real music.",
         )
-    if pipeline.protocol in LEAKY_PROTOCOLS:
+    if pipeline.protocol in LEAKY:
         limits.insert(0, "Its split leaks, so it is never promoted to champion.")
     yield "\n".join(f"- {limit}" for limit in limits)
 
