@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genre import evaluation
-from genre.splits import LEAKY
 from genre.registry import facts
 from genre.registry.facts import Pipeline
+from genre.splits import LEAKY
 
 SYNTHETIC = "synthetic"  # begins the `source` of every demo song
 METRICS = {
