@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -71,15 +71,14 @@ class SpectrogramParams(Section):
         return self
 
 
-class FeatureParams(Section):
-    """The frames of the 57 features."""
+class FrameParams(Section):
+    """The frames of a short-time Fourier transform, in samples."""
 
     n_fft: Annotated[int, Field(ge=512, le=16384)]
     hop_length: Annotated[int, Field(ge=64)]
-    csv: bool
 
     @model_validator(mode="after")
-    def _hop_is_shorter_than_the_window(self) -> FeatureParams:
+    def _hop_is_shorter_than_the_window(self) -> Self:
         if self.hop_length > self.n_fft:
             raise ValueError(
                 f"hop_length is {self.hop_length}, expected at most n_fft ({self.n_fft})"
@@ -87,11 +86,14 @@ class FeatureParams(Section):
         return self
 
 
-class LogMelParams(Section):
-    """The frames of the log-mel spectrograms."""
+class FeatureParams(FrameParams):
+    """The frames of the 57 features."""
 
-    n_fft: Annotated[int, Field(ge=512, le=16384)]
-    hop_length: Annotated[int, Field(ge=64)]
+    csv: bool
+
+
+class LogMelParams(FrameParams):
+    """The frames of the log-mel spectrograms."""
 
 
 class SplitParams(Section):
