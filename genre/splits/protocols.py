@@ -85,6 +85,8 @@ def split(
     if previous is None or previous.attrs.get("settings") != settings:
         previous = None
     usable = catalogue[catalogue["status"] == "ok"]
+    if usable.empty:
+        raise InputError("the catalogue has no usable songs to split; add some (genre add)")
     songs = links(usable)
     keeping = keeping_artists(songs, previous, shares)
     by_song = sorted(set(songs["genre"]) - keeping)
