@@ -62,9 +62,12 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self._decoder.close()
 
-    def blocks(self) -> Iterator[Samples]:
-        """Yield the samples in order; raises `AudioError` where the rest cannot be decoded."""
-        yield from self._decoder.blocks()
+    def blocks(self, seconds: float = BLOCK_SECONDS) -> Iterator[Samples]:
+        """Yield the samples in order, about `seconds` at a time.
+
+        Raises `AudioError` where the rest cannot be decoded.
+        """
+        yield from self._decoder.blocks(max(1, round(seconds * self.sample_rate)))
 
 
 class _NotForThisDecoder(Exception):
@@ -96,10 +99,9 @@ class _SoundFile:
     def close(self) -> None:
         self._file.close()
 
-    def blocks(self) -> Iterator[Samples]:
+    def blocks(self, size: int) -> Iterator[Samples]:
         import soundfile
 
-        size = BLOCK_SECONDS * self.sample_rate
         while True:
             try:
                 block = self._file.read(size, dtype="float32", always_2d=True)
@@ -150,7 +152,7 @@ class _Av:
     def close(self) -> None:
         self._container.close()
 
-    def blocks(self) -> Iterator[Samples]:
+    def blocks(self, size: int) -> Iterator[Samples]:
         import av
 
         layout = self._stream.layout.name
@@ -165,7 +167,7 @@ class _Av:
                     samples = part.to_ndarray().reshape(-1, self.channels)
                     pending.append(samples.astype(np.float32, copy=False))
                     held += len(pending[-1])
-                if held >= BLOCK_SECONDS * self.sample_rate:
+                if held >= size:
                     yield np.concatenate(pending)
                     pending, held = [], 0
         except (av.FFmpegError, ValueError) as error:

@@ -30,7 +30,12 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def looks(ensemble: Ensemble) -> dict[Input, Look]:
-    """How each input of `ensemble` is made.
+    """How each input of `ensemble` is made; raises as `looks_at` does."""
+    return looks_at(ensemble.inputs, ensemble.front, ensemble.name)
+
+
+def looks_at(inputs: Sequence[Input], front: Front, name: str) -> dict[Input, Look]:
+    """How each of `inputs` is made for the classifier `name`, with the settings `front`.
 
     Raises `InputError` where it looks at what a song of any length does not give, or does not say
     with which settings.
@@ -40,12 +45,12 @@ def looks(ensemble: Ensemble) -> dict[Input, Look]:
         "log_mel": _log_mel,
         "spectrogram": _spectrogram,
     }
-    if unknown := [name for name in ensemble.inputs if name not in makers]:
+    if unknown := [one for one in inputs if one not in makers]:
         raise InputError(
-            f"the classifier {ensemble.name} answers from {unknown[0]}, expected "
+            f"the classifier {name} answers from {unknown[0]}, expected "
             f"{', '.join(makers)}: it cannot be asked about a song"
         )
-    return {name: makers[name](ensemble.front) for name in ensemble.inputs}
+    return {one: makers[one](front) for one in inputs}
 
 
 def _features(front: Front) -> Look:

@@ -19,6 +19,7 @@ import numpy as np
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, Samples, Stream, to_mono
 from genre.errors import AudioError
 
+BLOCK_SECONDS = 5.0  # that are decoded at once
 LONGEST_SECONDS = 6 * 3600.0  # of a song that is listened to, unless more is asked for
 
 
@@ -53,7 +54,7 @@ def stretches(source: Path | bytes, *, max_seconds: float = LONGEST_SECONDS) -> 
     """
     start = 0
     before = held = np.zeros(0, dtype=np.float32)
-    for block in _resampled(source, max_seconds):
+    for block in resampled(source, max_seconds):
         held = np.concatenate([held, block])
         while len(held) >= CLIP_SAMPLES:
             before, held = held[:CLIP_SAMPLES], held[CLIP_SAMPLES:]
@@ -83,10 +84,10 @@ def _left(first: int, end: int) -> tuple[int, ...]:
     return tuple(offsets)
 
 
-def _resampled(source: Path | bytes, max_seconds: float) -> Iterator[Samples]:
+def resampled(source: Path | bytes, max_seconds: float) -> Iterator[Samples]:
     """Yield the song block by block: mono, float32, at `SAMPLE_RATE`.
 
-    Sample for sample what `genre.audio.load` returns in one piece.
+    Sample for sample what `genre.audio.load` returns in one piece. Raises as `stretches` does.
     """
     import soxr
 
@@ -104,7 +105,7 @@ def _resampled(source: Path | bytes, max_seconds: float) -> Iterator[Samples]:
                 stream.sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ"
             )
         total = 0
-        for block in stream.blocks():
+        for block in stream.blocks(BLOCK_SECONDS):
             total += len(block)
             if total > most:
                 raise _too_long(max_seconds)
