@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.fingerprints.words import BITS, UNHEARD, WORDS_PER_SECOND, Words
 
 NEARBY = 1  # words to each side of an offset that are tried
+AROUND = round(WORDS_PER_SECOND)  # words to each side that are judged together: 2 s
 HEARD = 0.5  # share of a stretch in which there must be something to hear
-SHORT = 0.8  # share of a song shorter than the stretch asked for that must agree
+SHORT = 0.8  # share of a song shorter than what is asked for that must agree
 LEAST_SECONDS = 1.0  # that are ever taken for a copy
 
 
@@ -50,8 +53,8 @@ def align(
 ) -> Match | None:
     """Compare two songs at `offset` and close to it; null where they share nothing.
 
-    They match where in a stretch of `min_words`, of which half can be heard, at most the share
-    `max_bit_error` of the bits differs. Of a song that is shorter, four fifths must agree.
+    They match where `min_words` lie in stretches of which half can be heard and at most the share
+    `max_bit_error` of the bits differs. Of a song that is shorter, four fifths must.
     """
     a, b = prints[first], prints[second]
     length = min(min_words, int(SHORT * min(len(a), len(b))))
@@ -71,25 +74,30 @@ def align(
 def _agreement(
     a: Words, b: Words, offset: int, length: int, max_bit_error: float
 ) -> tuple[int, float]:
-    """How many words of `a` lie in stretches that agree, and the share of their bits that does."""
+    """How many words of `a` agree with `b`, and in which share of their bits; (0, 0) for no match.
+
+    A word agrees where the words around it do, taken together; so a stretch that is shared counts
+    for as long as it is, and no longer.
+    """
     begin, end = max(0, -offset), min(len(a), len(b) - offset)
     if end - begin < length:
         return 0, 0.0
     one, other = a[begin:end], b[begin + offset : end + offset]
     heard = (one != UNHEARD) & (other != UNHEARD)
     wrong = np.bitwise_count(one ^ other) * heard
-    heard_sum, wrong_sum = (
-        np.concatenate([[0], np.cumsum(x, dtype=np.int64)]) for x in (heard, wrong)
-    )
-    heard_there = heard_sum[length:] - heard_sum[:-length]
-    wrong_there = wrong_sum[length:] - wrong_sum[:-length]
-    agree = (heard_there >= HEARD * length) & (wrong_there <= max_bit_error * BITS * heard_there)
-    if not agree.any():
+    size, heard_there, wrong_there = (_around(x) for x in (np.ones_like(heard), heard, wrong))
+    agree = heard & (heard_there >= HEARD * size)
+    agree &= wrong_there <= max_bit_error * BITS * heard_there
+    words = int(agree.sum())
+    if words < length:
         return 0, 0.0
-    # A word agrees where it lies in any stretch that does.
-    edges = np.zeros(len(one) + 1, dtype=np.int64)
-    edges[: len(agree)] += agree
-    edges[length : length + len(agree)] -= agree
-    inside = (np.cumsum(edges[:-1]) > 0) & heard
-    words = int(inside.sum())
-    return words, 1 - int(wrong[inside].sum()) / (BITS * words)
+    return words, 1 - int(wrong[agree].sum()) / (BITS * words)
+
+
+def _around(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The sum of the values around each, `AROUND` to each side where there are as many."""
+    total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+    place = np.arange(len(values))
+    last = np.minimum(place + AROUND + 1, len(values))
+    sums: npt.NDArray[np.int64] = total[last] - total[np.maximum(place - AROUND, 0)]
+    return sums

@@ -1,0 +1,131 @@
+"""The step duplicates: who is a copy of whom in a collection."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from songs import RATE, tone, write, write_collection, write_m4a, write_no_duplicates
+
+from genre import fingerprints
+from genre.errors import InputError
+from genre.params import Params, load_params
+from tasks import duplicates, ingest, paths, split
+
+
+@pytest.fixture
+def params(project: Path) -> Params:
+    params = load_params(project / "params.yaml")
+    compute = params.compute.model_copy(update={"workers": 1})
+    return params.model_copy(update={"compute": compute})
+
+
+@pytest.fixture
+def root(tmp_path: Path, params: Params) -> Path:
+    """A project whose collection holds a song of each genre twice, and one under both genres."""
+    raw = write_collection(tmp_path / "data/raw", seconds=9)
+    jazz, both = tone(12, seed=500), tone(12, seed=501)
+    write(raw / "jazz/song.wav", jazz)
+    write_m4a(raw / "jazz/song again.m4a", 0.5 * jazz[RATE:, 0])
+    write(raw / "jazz/mine.flac", both)
+    write(raw / "rock/yours.mp3", both[: 10 * RATE])
+    ingest.run(params, tmp_path)
+    return tmp_path
+
+
+def table_of(root: Path) -> pd.DataFrame:
+    catalogue = pd.read_parquet(root / paths.CATALOGUE).set_index("track_id")
+    table = pd.read_parquet(root / paths.DUPLICATES)
+    return table.assign(
+        path=catalogue["path"].reindex(table["track_id"]).to_numpy(),
+        copy=catalogue["path"].reindex(table["other"]).to_numpy(),
+    ).set_index("path")
+
+
+def test_copies_are_listed_with_their_groups_and_nothing_else_is(
+    root: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = duplicates.run(params, root)
+
+    table = table_of(root)
+    printed = capsys.readouterr().out
+    assert summary == "4 of 12 songs are near-duplicates, in 2 groups (12 computed, 0 reused)"
+    assert table["copy"].to_dict() == {
+        "jazz/song.wav": "jazz/song again.m4a",
+        "jazz/song again.m4a": "jazz/song.wav",
+        "jazz/mine.flac": "rock/yours.mp3",
+        "rock/yours.mp3": "jazz/mine.flac",
+    }
+    assert table.groupby("duplicate_group").size().tolist() == [2, 2]
+    assert table.loc["jazz/song again.m4a", "offset_s"] == pytest.approx(1, abs=0.1)
+    assert table["track_id"].is_monotonic_increasing
+    assert "2 songs with the same recording, filed under jazz and rock: a label is wrong" in printed
+    assert "jazz/song again.m4a as in jazz/song.wav" in printed
+
+
+def test_the_split_keeps_copies_of_two_genres_together(root: Path, params: Params) -> None:
+    duplicates.run(params, root)
+    split.run(params, root)
+
+    groups = pd.read_parquet(root / paths.SPLIT).set_index("track_id")
+    table = table_of(root)
+    for mine, yours in zip(table["track_id"], table["other"], strict=True):
+        assert groups.loc[mine, "group"] == groups.loc[yours, "group"]
+        assert groups.loc[mine, "subset"] == groups.loc[yours, "subset"]
+
+
+def test_no_copies_make_an_empty_table(
+    tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_collection(tmp_path / "data/raw")
+    ingest.run(params, tmp_path)
+    summary = duplicates.run(params, tmp_path)
+
+    written = pd.read_parquet(tmp_path / paths.DUPLICATES)
+    write_no_duplicates(tmp_path)
+    assert summary == "no near-duplicates among 8 songs (8 computed, 0 reused)"
+    assert "same recording" not in capsys.readouterr().out
+    assert written.columns.tolist() == list(fingerprints.COLUMNS)
+    assert written.dtypes.equals(pd.read_parquet(tmp_path / paths.DUPLICATES).dtypes)
+
+
+def test_the_table_is_the_same_bytes_whoever_did_the_work_and_when(
+    root: Path, params: Params
+) -> None:
+    duplicates.run(params, root)
+    first = (root / paths.DUPLICATES).read_bytes()
+    assert "(0 computed, 12 reused)" in duplicates.run(params, root)
+    assert (root / paths.DUPLICATES).read_bytes() == first
+
+    shutil.rmtree(root / ".cache")
+    two = params.model_copy(update={"compute": params.compute.model_copy(update={"workers": 2})})
+    assert "(12 computed, 0 reused)" in duplicates.run(two, root)
+    assert (root / paths.DUPLICATES).read_bytes() == first
+
+
+def test_a_song_that_has_changed_since_is_named_and_left_out(
+    root: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root / "data/raw/rock/yours.mp3", tone(9, seed=900))
+    (root / "data/raw/jazz/song.wav").unlink()
+
+    summary = duplicates.run(params, root)
+
+    printed = capsys.readouterr().out
+    assert summary == "no near-duplicates among 10 songs (10 computed, 0 reused, 2 set aside)"
+    assert "set aside: data/raw/rock/yours.mp3 has changed" in printed
+    assert "set aside: data/raw/jazz/song.wav cannot be opened" in printed
+
+
+def test_songs_that_ingest_set_aside_are_no_copies(root: Path, params: Params) -> None:
+    raw = root / "data/raw"
+    shutil.copy(raw / "jazz/jazz0.wav", raw / "jazz/the very same.wav")
+    ingest.run(params, root)
+    assert "4 of 12 songs" in duplicates.run(params, root)
+
+
+def test_a_missing_catalogue_is_named(tmp_path: Path, params: Params) -> None:
+    with pytest.raises(InputError, match="run the step ingest first"):
+        duplicates.run(params, tmp_path)
