@@ -62,22 +62,32 @@ class Listened:
 
 
 def find_songs(raw: Path) -> list[str]:
-    """The files in the genre folders of `raw`, as sorted posix paths relative to it.
+    """The songs of the collection `raw`, as `songs_below` lists them.
 
-    Hidden files are no songs. Raises `InputError` where there is no collection or it is empty.
+    Raises `InputError` where there is no collection or it is empty.
     """
     if not raw.is_dir():
         raise InputError(
             f"{raw}: no such folder; add songs first: genre add SOURCE (or: genre add demo)"
         )
-    songs = sorted(
-        path.relative_to(raw).as_posix()
-        for path in raw.glob("*/**/*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(raw).parts)
-    )
+    songs = songs_below(raw)
     if not songs:
         raise InputError(f"{raw}: found no songs in genre folders; add some: genre add SOURCE")
     return songs
+
+
+def songs_below(folder: Path) -> list[str]:
+    """The files in the genre folders of `folder`, as sorted posix paths relative to it.
+
+    Hidden files are no songs.
+    """
+    paths = (path for path in folder.glob("*/**/*") if path.is_file())
+    below = (path.relative_to(folder) for path in paths)
+    return sorted(
+        path.as_posix()
+        for path in below
+        if not any(part.startswith(".") for part in path.parts)
+    )
 
 
 def listen(source: Source, content: str, *, max_seconds: float) -> bytes:
