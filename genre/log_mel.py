@@ -4,6 +4,13 @@ An array is uint8, shape=(128, frames), lowest mel band first: decibels of power
 decibel from `FLOOR_DB`, against a fixed reference (a power of 1), so that the level of a song is
 seen and silence is 0 everywhere. Power is librosa's `melspectrogram` (Slaney's filters, Hann
 window, `center=True`). In a file low bands are at the bottom, as people draw spectrograms.
+
+At 2048 samples a frame the scale holds what a clip can hold: the rounding of 16-bit samples lies at
+-83 dB, the loudest square wave between -1 and 1 at 43 dB.
+
+Cut segments out of the picture of the whole 30 s. A frame near either end of a stretch looks
+beyond it, at silence: the first and last two columns of 3 s drawn alone are other ones (by 4 dB at
+the very end, in real songs), and all of them lie elsewhere by a part of a hop.
 """
 
 from __future__ import annotations
@@ -67,15 +74,19 @@ def encode_png(levels: Levels) -> bytes:
 def read(path: Path) -> Levels:
     """The array that `encode_png` wrote to `path`, uint8, shape=(128, frames).
 
-    Raises `InputError` where the file cannot be read.
+    Raises `InputError` where the file cannot be read, or is another kind of picture.
     """
     from PIL import Image
 
+    again = "draw it again (dvc repro --force --single-item log_mel)"
     try:
         with Image.open(path) as picture:
-            levels = np.asarray(picture.convert("L"))
-    except OSError as error:
+            levels = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:  # as Pillow finds the damage
+        raise InputError(f"{path}: not a picture ({error}); {again}") from error
+    if levels.dtype != np.uint8 or levels.ndim != 2 or len(levels) != filters.N_MELS:
         raise InputError(
-            f"{path}: not a picture ({error}); draw it again (dvc repro log_mel)"
-        ) from error
+            f"{path}: found {levels.dtype} values of shape {levels.shape}, expected a grey picture "
+            f"of {filters.N_MELS} rows; {again}"
+        )
     return np.ascontiguousarray(levels[::-1])

@@ -92,7 +92,7 @@ def read_picture(path: Path) -> Image:
     try:
         with Pillow.open(path) as picture:
             image = np.asarray(picture.convert("RGBA"))
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:  # as Pillow finds the damage
         raise InputError(
             f"{path}: not a picture ({error}); draw it again (dvc repro spectrograms)"
         ) from error

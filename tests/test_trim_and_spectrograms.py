@@ -12,13 +12,11 @@ from PIL import Image
 from scipy.signal import spectrogram as reference
 from songs import write_collection
 
-from genre import log_mel
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, decode, read_clip
 from genre.errors import InputError, ParameterError
 from genre.params import Params, load_params
 from genre.spectrogram import colours, draw, levels
 from tasks import ingest, spectrograms, trim
-from tasks import log_mel as log_mel_step
 
 
 @pytest.fixture
@@ -153,46 +151,3 @@ def test_a_step_without_its_input_says_which_step_comes_first(
         trim.run(params, tmp_path)
     with pytest.raises(InputError, match="run the step trim first"):
         spectrograms.run(params, tmp_path)
-
-
-def test_a_log_mel_spectrogram_is_librosas_in_half_decibels(params: Params) -> None:
-    import librosa
-
-    y = np.random.default_rng(0).normal(0, 0.1, 3 * SAMPLE_RATE).astype(np.float32)
-    y *= np.linspace(1e-4, 1, len(y), dtype=np.float32)
-    power = librosa.feature.melspectrogram(y=y, sr=SAMPLE_RATE, n_fft=2048, hop_length=512)
-    expected = librosa.power_to_db(power, ref=1.0, amin=1e-8, top_db=None)
-
-    found = log_mel.log_mel(y, params.log_mel)
-
-    assert found.shape == expected.shape == (128, 130)
-    np.testing.assert_allclose(found * 0.5 - 80, expected, atol=0.2501)
-
-
-def test_silence_is_black_and_the_loudest_is_not_cut_off(params: Params) -> None:
-    silence = np.zeros(SAMPLE_RATE, dtype=np.float32)
-    tone = np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
-
-    assert not log_mel.log_mel(silence, params.log_mel).any()
-    assert 200 < log_mel.log_mel(tone, params.log_mel).max() < 255
-
-
-def test_the_log_mel_step_draws_low_bands_at_the_bottom(collected: Path, params: Params) -> None:
-    trim.run(params, collected)
-
-    assert log_mel_step.run(params, collected) == "6 log-mel spectrograms (6 computed, 0 reused)"
-
-    clip = min((collected / "data/clips").iterdir())
-    path = collected / "data/log_mel" / f"{clip.stem}.png"
-    with Image.open(path) as picture:
-        assert (picture.mode, picture.size) == ("L", (1292, 128))
-        upside_down = np.asarray(picture)
-    levels = log_mel.log_mel(read_clip(clip), params.log_mel)
-    np.testing.assert_array_equal(log_mel.read(path), levels)
-    np.testing.assert_array_equal(upside_down, levels[::-1])
-
-
-def test_a_log_mel_picture_that_is_damaged_is_named(tmp_path: Path) -> None:
-    (tmp_path / "one.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"one\.png: not a picture .*dvc repro log_mel"):
-        log_mel.read(tmp_path / "one.png")
