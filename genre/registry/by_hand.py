@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import InputError
+from genre.errors import InputError, RegistryError
 from genre.params import Params
 from genre.promotion import CHAMPION, PREVIOUS, Decision, leak
 from genre.registry import aliases, artifacts, versions
 from genre.registry.aliases import Action, Change
-from genre.registry.store import Store, locked, named_errors, open_existing, quiet
+from genre.registry.faults import named_errors, quiet
+from genre.registry.store import Store, locked, open_existing
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def rollback(params: Params, root: Path, reason: str | None = None) -> Change:
         with locked(store.folder):
             aliases.finish(store, name)
             change = _make_champion(store, _previous(store, name), "rollback", reason)
-    assert change is not None
+    if change is None:  # nobody can under our lock, but a server has other machines
+        raise RegistryError(
+            f"tracking.uri {store.uri}: the champion of {name} was moved by somebody else just "
+            "now; look again: genre models"
+        )
     return change
 
 

@@ -13,9 +13,15 @@ from pathlib import Path
 
 from genre.files import atomic_path, sweep
 
+SQLITE = "sqlite:///"
 HEADER = b"SQLite format 3\x00"
 REVISION_TABLE = "alembic_version"  # holds the last migration that MLflow made
 MIGRATIONS = "store/db_migrations"  # in MLflow's package
+
+
+def file_of(uri: str) -> Path:
+    """The file of a SQLite address."""
+    return Path(uri.removeprefix(SQLITE))
 
 
 def has_content(path: Path) -> bool:
@@ -71,7 +77,7 @@ def create(path: Path) -> None:
     with atomic_path(path) as temporary:
         event.listen(Engine, "connect", do_not_wait)
         try:
-            uri = f"sqlite:///{temporary}"
+            uri = f"{SQLITE}{temporary}"
             MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
         finally:
             event.remove(Engine, "connect", do_not_wait)

@@ -20,8 +20,10 @@ from urllib.request import url2pathname
 from genre.errors import InputError
 from genre.params import TrackingParams
 from genre.promotion import CHAMPION
+from genre.registry.database import SQLITE
+from genre.registry.faults import named_errors, quiet
 from genre.registry.package import MODEL
-from genre.registry.store import SQLITE, named_errors, open_store, quiet, resolve_uri
+from genre.registry.store import open_existing, resolve_uri
 
 SCHEME = "models:/"
 URI = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -114,7 +116,7 @@ def _through_mlflow(
     target: Path,
 ) -> Found:
     """Ask MLflow, and bring the classifier's files to `target`."""
-    store = open_store(tracking, root)
+    store = open_existing(tracking, root)
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 

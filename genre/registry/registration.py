@@ -10,16 +10,10 @@ from typing import TYPE_CHECKING, Any
 from genre.errors import RegistryError
 from genre.promotion import CHAMPION, Decision, decide
 from genre.registry import aliases, card, facts, gate, package, runs, versions
+from genre.registry.database import SQLITE
 from genre.registry.facts import Pipeline
-from genre.registry.store import (
-    SQLITE,
-    Store,
-    experiment_id,
-    locked,
-    named_errors,
-    open_store,
-    quiet,
-)
+from genre.registry.faults import named_errors, quiet
+from genre.registry.store import Store, experiment_id, locked, open_store
 from genre.registry.versions import METRICS_HASH, MODEL_HASH, REASON, SETTLED
 
 if TYPE_CHECKING:

@@ -16,15 +16,12 @@ champion (`genre.registry.registration`); of two changes in the same instant, th
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import io
 import logging
 import os
 import sqlite3
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,31 +29,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from genre.errors import InputError, ParameterError, RegistryError, UnusableStoreError
+from genre.errors import InputError, ParameterError, RegistryError
 from genre.params import TrackingParams
 from genre.registry import database
+from genre.registry.database import SQLITE, file_of
+from genre.registry.faults import named, named_errors, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SQLITE = "sqlite:///"
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql", "databricks")
 ARTIFACTS = "artifacts"
 LOCK = "registry.lock"
 STORE_FOLDER = "mlruns"
 DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
 PATIENCE_SECONDS, POLL_SECONDS = 1.0, 0.05  # before a person is told that the store is busy
-
-# What ails a SQLite file that no further try will mend.
-LASTING = (
-    "readonly",
-    "read-only",
-    "not a database",
-    "malformed",
-    "unable to open",
-    "out-of-date database schema",
-)
-LASTING_NUMBERS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 # Read by MLflow at import. A person's own values win.
 SETTINGS = {
@@ -163,11 +150,6 @@ def open_existing(tracking: TrackingParams, root: Path) -> Store:
     return Store(uri, client, _folder(uri, root))
 
 
-def file_of(uri: str) -> Path:
-    """The file of a SQLite address."""
-    return Path(uri.removeprefix(SQLITE))
-
-
 def experiment_id(store: Store, name: str) -> str:
     """The id of the experiment `name`, made where it is missing.
 
@@ -176,9 +158,16 @@ def experiment_id(store: Store, name: str) -> str:
     """
     location = (store.folder / ARTIFACTS).as_uri() if store.uri.startswith(SQLITE) else None
     with named_errors(store.uri), locked(store.folder), quiet():
+        from mlflow.exceptions import MlflowException
+
         experiment = store.client.get_experiment_by_name(name)
         if experiment is None:
-            return store.client.create_experiment(name, artifact_location=location)
+            try:
+                return store.client.create_experiment(name, artifact_location=location)
+            except MlflowException:  # on a server, another machine may have made it just now
+                experiment = store.client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(
             f"{store.uri}: the experiment {name!r} was deleted; restore it (mlflow experiments "
@@ -212,32 +201,6 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def named_errors(uri: str) -> Iterator[None]:
-    """Turn what MLflow, SQLAlchemy and the network raise into `RegistryError` with a remedy."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise _named(uri, error) from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MLflow's warnings, printed lines and logged tracebacks to itself; errors are raised."""
-    log = logging.getLogger("mlflow")
-    level = log.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        log.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            log.setLevel(level)
-
-
 def _folder(uri: str, root: Path) -> Path:
     return file_of(uri).parent if uri.startswith(SQLITE) else home(root) / STORE_FOLDER
 
@@ -247,23 +210,4 @@ def _look_at(uri: str) -> bool:
     try:
         return database.check(file_of(uri))
     except (OSError, sqlite3.Error) as error:
-        raise _named(uri, error) from error
-
-
-def _named(uri: str, error: Exception) -> RegistryError:
-    text = str(error).strip()
-    cause = text.splitlines()[0] if text else type(error).__name__
-    lasting = uri.startswith(SQLITE) and (
-        any(word in text for word in LASTING) or getattr(error, "errno", None) in LASTING_NUMBERS
-    )
-    kind = UnusableStoreError if lasting else RegistryError
-    return kind(f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {_remedy(uri)}")
-
-
-def _remedy(uri: str) -> str:
-    if uri.startswith(SQLITE):
-        return (
-            f"Check that {file_of(uri)} can be written and is MLflow's database; if it is "
-            "damaged, restore it from a backup or move it away, and the next run registers again"
-        )
-    return "Check that the server is up and the address is right, then run the step again"
+        raise named(uri, error) from error
