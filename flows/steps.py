@@ -40,6 +40,7 @@ DESCRIPTIONS = {
     "train": "Train one model a run",
     "select": "Choose the model that answers, by songs that no model has heard",
     "evaluate": "Say how good each model is, and how sure that is",
+    "new_songs": "Answer songs that training never heard, as the report did",
     "review": "List suspected labels, noisy clips and duplicates for a person to listen to",
     "register": "Record the run in MLflow, register the model, let the better one be champion",
 }

@@ -84,9 +84,7 @@ def songs_below(folder: Path) -> list[str]:
     paths = (path for path in folder.glob("*/**/*") if path.is_file())
     below = (path.relative_to(folder) for path in paths)
     return sorted(
-        path.as_posix()
-        for path in below
-        if not any(part.startswith(".") for part in path.parts)
+        path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts)
     )
 
 

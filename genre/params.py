@@ -208,9 +208,10 @@ class SelectParams(Section):
 
 
 class EvaluateParams(Section):
-    """How sure the figures are."""
+    """How sure the figures are, and which new songs are tried."""
 
     bootstrap_samples: Annotated[int, Field(ge=100)]
+    new_songs: Annotated[str, Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)]
 
 

@@ -12,21 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre import fingerprints
-from genre.compute import Failed, Song
+from genre.compute import Song
 from genre.files import write_parquet
 from genre.params import Params
-from genre.store import fingerprint
 from tasks import paths
 from tasks.cli import step
-from tasks.songs import Tally, each_song
+from tasks.recordings import fingerprint_songs
+from tasks.songs import Tally
 from tasks.tables import read_songs
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# The words of a song depend on this code; how they are compared changes none of them.
-MODULES = ("genre.audio", "genre.fingerprints.words")
-LIBRARIES = ("soundfile", "av", "soxr", "scipy", "numpy")
 
 
 def run(params: Params, root: Path) -> str:
@@ -37,22 +33,8 @@ def run(params: Params, root: Path) -> str:
     """
     table = read_songs(root)
     rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
-    heard = each_song(
-        [Song(track_id, root / paths.RAW / path, sha256) for track_id, path, sha256 in rows],
-        fingerprints.fingerprint_song,
-        fingerprint=fingerprint({}, MODULES, LIBRARIES),
-        compute=params.compute,
-        root=root,
-        what="duplicates",
-        tally=(tally := Tally()),
-        preload=["soundfile", "soxr", "scipy.fft"],
-    )
-    prints = {}
-    for song, result in heard:
-        if isinstance(result, Failed):
-            print(f"set aside: {song.path.relative_to(root)} {result.reason}")
-        else:
-            prints[song.name] = fingerprints.from_bytes(result)
+    songs = [Song(track_id, root / paths.RAW / path, sha256) for track_id, path, sha256 in rows]
+    prints = fingerprint_songs(songs, params, root, what="duplicates", tally=(tally := Tally()))
     matches = fingerprints.matches(
         list(prints.values()),
         min_words=round(params.duplicates.min_seconds * fingerprints.WORDS_PER_SECOND),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 from genre import catalogue
 from genre.files import write_parquet
 from genre.params import Params
-from genre.store import fingerprint
 from tasks import paths
 from tasks.cli import step
-from tasks.songs import Tally, each_song
+from tasks.listening import scan_songs
+from tasks.songs import Tally
 from tasks.tables import as_song
-
-LIBRARIES = ("soundfile", "av", "numpy")
 
 
 def run(params: Params, root: Path) -> str:
@@ -25,16 +22,7 @@ def run(params: Params, root: Path) -> str:
     """
     raw = root / paths.RAW
     songs = [as_song(path, raw / path) for path in catalogue.find_songs(raw)]
-    limit = params.ingest.max_seconds
-    heard = each_song(
-        songs,
-        partial(catalogue.listen, max_seconds=limit),
-        fingerprint=fingerprint({"max_seconds": limit}, ["genre.audio"], LIBRARIES),
-        compute=params.compute,
-        root=root,
-        what="ingest",
-        tally=(tally := Tally()),
-    )
+    heard = scan_songs(songs, params, root, what="ingest", tally=(tally := Tally()))
     table = catalogue.build(
         (catalogue.judge(song, result, params.ingest) for song, result in heard),
         catalogue.read_manifest(raw),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 RAW = Path("data/raw")
+NEW_SONGS = Path("data/new_songs")  # unless evaluate.new_songs names another folder
 CATALOGUE = Path("data/catalogue.parquet")
 DUPLICATES = Path("data/duplicates.parquet")
 CLIPS = Path("data/clips")
@@ -18,4 +19,5 @@ CLASSIFIER = Path("classifier")
 REPORTS = Path("reports")
 HELD_OUT = Path("reports/held_out.parquet")
 SELECTION = Path("reports/selection.json")
+NEW_SONGS_REPORT = Path("reports/new_songs")
 RECEIPT = Path("mlruns/registered.json")

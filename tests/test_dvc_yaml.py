@@ -36,6 +36,7 @@ STAGES = [
     "train",
     "select",
     "evaluate",
+    "new_songs",
     "review",
     "register",
 ]

@@ -1,0 +1,126 @@
+"""Which songs are not new: the classifier learned from them, or from others of their artists.
+
+*Training* is the split's train and validation: models learn from the one, and the other stops,
+chooses and calibrates them. Test songs, and songs that the split excludes, taught it nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from genre import fingerprints
+from genre.splits import TRAIN, VALIDATION
+from genre.splits.groups import artist_key, components, links, with_copies
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SET_ASIDE = "set_aside"  # broken, too short, silent, or the same as another new song
+FILE, AUDIO, RECORDING, ARTIST = "same_file", "same_audio", "same_recording", "same_artist"
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which recordings are the same, by how they sound.
+
+    `of_training` names, by a new song's `track_id`, the `track_id` of a training song and the
+    share of bits in which they agree; `among_new` is a table as `genre.fingerprints.group` makes.
+    """
+
+    of_training: dict[str, tuple[str, float]]
+    among_new: pd.DataFrame
+
+
+def of_training(catalogue: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the catalogue whose songs, or pieces of them, train or choose the classifier."""
+    heard = split.loc[split["subset"].isin([TRAIN, VALIDATION]), "track_id"]
+    return catalogue[catalogue["track_id"].isin(heard)]
+
+
+def compare(
+    new: Mapping[str, fingerprints.Words],
+    training: Mapping[str, fingerprints.Words],
+    *,
+    min_words: int,
+    max_bit_error: float,
+) -> Copies:
+    """Find the same recordings; both hold a song's words by its `track_id`.
+
+    `min_words` and `max_bit_error` are those of `genre.fingerprints.matches`.
+    """
+    names, others = list(new), list(training)
+    every = fingerprints.matches(
+        [*new.values(), *training.values()], min_words=min_words, max_bit_error=max_bit_error
+    )
+    across: dict[str, tuple[str, float]] = {}
+    among = []
+    for match in every:  # a match's first song comes before its second
+        if match.second < len(names):
+            among.append(match)
+        elif match.first < len(names):
+            name, other = names[match.first], others[match.second - len(names)]
+            if match.similarity > across.get(name, ("", 0.0))[1]:
+                across[name] = (other, match.similarity)
+    return Copies(across, fingerprints.group(names, among))
+
+
+def in_training(new: pd.DataFrame, training: pd.DataFrame, copies: Copies) -> pd.DataFrame:
+    """The rows of `new` that are not new, with `kind` and `reason`; the first kind that holds.
+
+    Both tables are rows of a catalogue.
+    """
+    paths = training["path"]
+    tracks = _first(training["track_id"], paths)
+    looked_up = (
+        (FILE, new["sha256"], _first(training["sha256"], paths), "is"),
+        (AUDIO, new["audio_sha256"], _first(training["audio_sha256"], paths), "sounds exactly as"),
+        (
+            RECORDING,
+            new["track_id"],
+            {track: tracks[other] for track, (other, _) in copies.of_training.items()},
+            "is the same recording as",
+        ),
+        (
+            ARTIST,
+            new["artist"].map(artist_key),
+            _first(training["artist"].map(artist_key), paths),
+            "is by the same artist as",
+        ),
+    )
+    told = new.assign(kind=None, reason=None)
+    for kind, keys, known, words in looked_up:
+        other = keys.map(known)
+        rows = other.notna() & told["kind"].isna()
+        told.loc[rows, "kind"] = kind
+        told.loc[rows, "reason"] = words + " " + other[rows] + ", of the training songs"
+    return told[told["kind"].notna()]
+
+
+def in_one(*tables: pd.DataFrame) -> pd.DataFrame:
+    """What is left out, each with `kind` and `reason`, in one table sorted by path."""
+    import pandas as pd
+
+    return pd.concat(tables).sort_values("path", ignore_index=True)
+
+
+def groups(new: pd.DataFrame, copies: Copies) -> list[str]:
+    """The group of each row of `new`: songs of one artist, or of one recording, share theirs.
+
+    Named by the first `track_id` among them.
+    """
+    songs = links(with_copies(new, copies.among_new))
+    songs["label"] = components(songs)
+    first = songs.groupby("label")["track_id"].transform("min")
+    by_track = dict(zip(songs["track_id"], first, strict=True))
+    return [str(by_track[track]) for track in new["track_id"]]
+
+
+def _first(keys: pd.Series[Any], paths: pd.Series[Any]) -> dict[str, str]:
+    """The path of the first song with each key; songs without one are left out."""
+    found: dict[str, str] = {}
+    for key, path in zip(keys, paths, strict=True):
+        if isinstance(key, str):
+            found.setdefault(key, str(path))
+    return found

@@ -1,0 +1,82 @@
+"""The folder of new songs, checked before any of them is listened to."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+from genre.catalogue import songs_below
+from genre.collection import manifest
+from genre.errors import CollectionError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARAMETER = "evaluate.new_songs"
+
+
+def find(folder: Path, classes: Sequence[str]) -> list[str]:
+    """The songs in the genre folders of `folder`, as sorted posix paths relative to it.
+
+    There may be none. Raises `InputError` where there is no such folder, or it has songs of a
+    genre that is not one of `classes`.
+    """
+    if not folder.is_dir():
+        found = "is no folder" if folder.exists() else "no such folder"
+        raise InputError(
+            f"{folder}: {found}; {PARAMETER} in params.yaml names it, expected a folder of genre "
+            "folders with new songs"
+        )
+    songs = songs_below(folder)
+    genres = {song.partition("/")[0] for song in songs}
+    if unknown := sorted(genres - set(classes)):
+        raise InputError(
+            f"{folder}: holds the genre{'s' * (len(unknown) > 1)} {', '.join(unknown)}, which the "
+            f"classifier does not know; expected folders named {', '.join(classes)}"
+            f"{_hint(unknown, classes)}; rename or remove what is not one of them"
+        )
+    return songs
+
+
+def read_manifest(folder: Path, songs: Sequence[str]) -> pd.DataFrame:
+    """What `manifest.csv` of `folder` says of `songs`: `path` and its other columns, null for "".
+
+    Empty where there is none. Raises `InputError` where it is no manifest, or tells of a song that
+    is not there.
+    """
+    import pandas as pd
+
+    try:
+        found = manifest.read(folder)
+    except CollectionError as error:
+        raise InputError(f"{folder}: {error}") from error
+    composed = {normalize("NFC", song) for song in songs}
+    unknown = sorted(path for path in found.rows if normalize("NFC", path) not in composed)
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise InputError(
+            f"{folder / manifest.MANIFEST}: tells of {unknown[0]}{more}, which is no song in a "
+            f"genre folder there{_hint(unknown[:1], songs)}; mend the path, or take the row out"
+        )
+    rows = [{**row, "path": song} for song in songs if (row := found.find(song))]
+    columns = ["path", *(name for name in found.columns if name != "path")]
+    return pd.DataFrame(rows, columns=columns, dtype="object").replace("", None)
+
+
+def _hint(unknown: Iterable[str], known: Sequence[str]) -> str:
+    """Which of the `known` names may have been meant."""
+    plain = {_plain(name): name for name in known}
+    near = [
+        f"{plain[matches[0]]} for {name}"
+        for name in unknown
+        if (matches := difflib.get_close_matches(_plain(name), plain, n=1))
+    ]
+    return f" (did you mean {', '.join(near)}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    """Letters and digits alone: `Hip-Hop` is close to `hiphop`."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum() or letter in "/.")

@@ -1,0 +1,112 @@
+"""What came of the new songs: predictions, scores, and a table for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genre import evaluation
+from genre.audio import SEGMENT_SECONDS
+from genre.new_songs.sampling import SAMPLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genre.models.ensemble import Ensemble
+
+SUBSET = "new"  # in the predictions' column `subset`
+PLACES = ("first", "second", "third")
+DECIMALS = 4
+
+# By `track_id`: where samples start, in seconds [shape=(n,)], and their probabilities
+# [shape=(n, classes)].
+Answers = dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+
+
+def predictions(
+    songs: pd.DataFrame,
+    answers: Answers,
+    ensemble: Ensemble,
+) -> pd.DataFrame:
+    """The table of predictions, a row a sample, with `start_s` (seconds into the song).
+
+    `songs` has `track_id, genre, group`; those without answers are left out.
+    """
+    import pandas as pd
+
+    heard = songs[songs["track_id"].isin(set(answers))]
+    counts = [len(answers[track][0]) for track in heard["track_id"]]
+    rows = heard[["track_id", "group", "genre"]].loc[heard.index.repeat(counts)]
+    rows = rows.assign(segment=[n for count in counts for n in range(count)], subset=SUBSET)
+    starts = np.concatenate([answers[track][0] for track in heard["track_id"]])
+    proba = np.concatenate([answers[track][1] for track in heard["track_id"]])
+    table = evaluation.make(
+        rows, proba, ensemble.classes, ensemble.name, temperature=ensemble.temperature
+    )
+    where = pd.DataFrame(
+        {"track_id": rows["track_id"], "segment": rows["segment"], "start_s": starts.round(3)}
+    )
+    return table.merge(where, on=["track_id", "segment"], validate="one_to_one")
+
+
+def describe(table: pd.DataFrame, *, samples: int, seed: int) -> dict[str, Any]:
+    """The scores of segments and of songs, all together and by genre.
+
+    `samples` draws of groups stand behind each interval.
+    """
+    songs = evaluation.by_song(table)
+    levels = dict(zip(evaluation.LEVELS, (table, songs), strict=True))
+    scores = {
+        level: evaluation.measure(rows, samples=samples, seed=seed)
+        for level, rows in levels.items()
+    }
+    genres = {
+        level: evaluation.per_genre(rows).set_index("genre").to_dict("index")
+        for level, rows in levels.items()
+    }
+    return {
+        "songs": len(songs),
+        "groups": int(songs["group"].nunique()),
+        "samples_of_a_song": SAMPLES,
+        "sample_seconds": SEGMENT_SECONDS,
+        **scores,
+        "genres": {level: _plain(rows) for level, rows in genres.items()},
+    }
+
+
+def top_genres(whole: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
+    """A row a song: `path, artist, genre`, and the likeliest genres with their probabilities.
+
+    `whole` are predictions of songs; `songs` has `track_id, path, artist`. Sorted by path.
+    """
+    classes = np.array(evaluation.classes_of(whole), dtype=object)
+    proba = evaluation.probabilities(whole)
+    order = np.argsort(-proba, axis=1, kind="stable")
+    found = whole[["track_id", "genre"]].merge(
+        songs[["track_id", "path", "artist"]], on="track_id", how="left"
+    )[["path", "artist", "genre"]]
+    for number, place in enumerate(PLACES[: len(classes)]):
+        found[place] = classes[order[:, number]]
+        share = np.take_along_axis(proba, order[:, [number]], axis=1)[:, 0]
+        found[f"p_{place}"] = share.round(DECIMALS)
+    return found.sort_values("path", ignore_index=True)
+
+
+def heading(what: str, protocol: str, *, demo: bool) -> str:
+    """The title of a figure; `protocol` is the one of the split that the classifier learned by."""
+    words = f"report's new-song protocol, trained on the split {protocol}"
+    return f"{what}\n{words}{', synthetic demo songs' if demo else ''}"
+
+
+def _plain(rows: Mapping[Any, Mapping[Any, Any]]) -> dict[str, dict[str, Any]]:
+    """As JSON holds it."""
+    return {
+        str(genre): {
+            str(name): value.item() if isinstance(value, np.generic) else value
+            for name, value in row.items()
+        }
+        for genre, row in rows.items()
+    }

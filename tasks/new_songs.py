@@ -1,0 +1,220 @@
+"""new_songs: songs that training never heard → `reports/new_songs/`, by the report's protocol.
+
+`evaluate.new_songs` names a folder of genre folders, with an optional `manifest.csv`. The
+classifier answers ten random 3 s samples of each song; what also stands in training, by content, by
+sound or by artist, is excluded and counted. The scores decide nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genre import catalogue, evaluation, figures, fingerprints, new_songs
+from genre.audio import SEGMENT_SECONDS
+from genre.classifier.inputs import looks
+from genre.compute import Failed, Song
+from genre.demo import SYNTHETIC
+from genre.errors import InputError
+from genre.files import atomic_folder, write_json, write_parquet, write_text
+from genre.models.ensemble import Ensemble
+from genre.new_songs import SET_ASIDE, Answers
+from genre.params import Params
+from genre.store import fingerprint
+from tasks import paths
+from tasks.cli import step
+from tasks.listening import scan_songs
+from tasks.recordings import fingerprint_songs
+from tasks.songs import Tally, each_song
+from tasks.tables import as_song, read_songs, read_split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = "metrics.json"
+COLUMNS = ["path", "genre", "artist", "kind", "reason"]  # of excluded.csv
+
+
+def run(params: Params, root: Path) -> str:
+    """Answer the new songs, write the report, and say how many are answered rightly.
+
+    Raises `InputError` where the classifier or a table is missing, where the folder is missing,
+    has no songs (unless it is the one that the project brings), has a genre that the classifier
+    does not know or a manifest that tells of other songs. The report is then as it was.
+    """
+    ensemble = Ensemble.load(root / paths.CLASSIFIER)
+    looks(ensemble)  # refuses what cannot be asked about songs before any is heard
+    training = new_songs.of_training(read_songs(root), read_split(root))
+    folder = root / params.evaluate.new_songs
+    names = new_songs.find(folder, ensemble.classes)
+    manifest = new_songs.read_manifest(folder, names)
+    if not names:
+        if folder.resolve() != (root / paths.NEW_SONGS).resolve():
+            raise InputError(
+                f"{folder}: found no songs in genre folders; put some there, or let "
+                "evaluate.new_songs in params.yaml name another folder"
+            )
+        with atomic_folder(root / paths.NEW_SONGS_REPORT) as report:
+            write_json(report / METRICS, {"songs": 0})
+        return f"no new songs in {paths.NEW_SONGS}"
+
+    heard = listen(params, root, folder, names, manifest)
+    usable = heard[heard["status"] == catalogue.OK]
+    copies = find_copies(params, root, folder, usable, training)
+    known = new_songs.in_training(usable, training, copies)
+    songs = usable[~usable["track_id"].isin(known["track_id"])]
+    songs = songs.assign(group=new_songs.groups(songs, copies))
+    answers, failed, tally = ask(params, root, folder, songs, ensemble)
+    aside = heard[heard["status"] != catalogue.OK].assign(kind=SET_ASIDE)
+    broken = songs[songs["track_id"].isin(failed)]
+    broken = broken.assign(kind=SET_ASIDE, reason=broken["track_id"].map(failed))
+    excluded = new_songs.in_one(aside, known, broken)
+    for row in excluded.itertuples():
+        print(f"{'set aside' if row.kind == SET_ASIDE else 'excluded'}: {row.path} {row.reason}")
+    scores = write(params, root, ensemble, songs, answers, excluded, demo=is_demo(heard, training))
+    return summary(ensemble.name, scores, excluded, tally)
+
+
+def listen(
+    params: Params, root: Path, folder: Path, names: list[str], manifest: pd.DataFrame
+) -> pd.DataFrame:
+    """The catalogue of the new songs; what the pipeline would not use is set aside in it."""
+    least = max(params.ingest.min_seconds, float(SEGMENT_SECONDS))
+    settings = params.ingest.model_copy(update={"min_seconds": least})
+    songs = [as_song(name, folder / name) for name in names]
+    heard = scan_songs(songs, params, root, what="new songs", tally=Tally())
+    return catalogue.build(
+        (catalogue.judge(song, result, settings) for song, result in heard), manifest
+    )
+
+
+def find_copies(
+    params: Params, root: Path, folder: Path, songs: pd.DataFrame, training: pd.DataFrame
+) -> new_songs.Copies:
+    """Which of the new songs are recordings of training, or of each other, by how they sound."""
+    settings = params.duplicates
+
+    def words(table: pd.DataFrame, where: Path) -> dict[str, fingerprints.Words]:
+        return fingerprint_songs(
+            as_work(table, where), params, root, what="recordings", tally=Tally()
+        )
+
+    return new_songs.compare(
+        words(songs, folder),
+        words(training, root / paths.RAW),
+        min_words=round(settings.min_seconds * fingerprints.WORDS_PER_SECOND),
+        max_bit_error=settings.max_bit_error,
+    )
+
+
+def ask(
+    params: Params, root: Path, folder: Path, songs: pd.DataFrame, ensemble: Ensemble
+) -> tuple[Answers, dict[str, str], Tally]:
+    """The answers to the samples of each song by `track_id`; why there are none; the tally.
+
+    Workers make what the classifier looks at, and that is kept; the classifier answers here.
+    """
+    settings: dict[str, Any] = {
+        "inputs": ensemble.inputs,
+        "front": ensemble.front,
+        "seed": params.evaluate.seed,
+        "max_seconds": params.ingest.max_seconds,
+    }
+    results = each_song(
+        as_work(songs, folder),
+        partial(new_songs.sample_song, **settings),
+        fingerprint=fingerprint(settings, new_songs.MODULES, new_songs.LIBRARIES),
+        compute=params.compute,
+        root=root,
+        what="samples",
+        tally=(tally := Tally()),
+        preload=new_songs.preload(ensemble.inputs),
+    )
+    answers: Answers = {}
+    failed: dict[str, str] = {}
+    for song, result in results:
+        if isinstance(result, Failed):
+            failed[song.name] = result.reason
+        else:
+            starts, inputs = new_songs.read_samples(result)
+            answers[song.name] = starts, ensemble.proba(inputs)
+    return answers, failed, tally
+
+
+def write(
+    params: Params,
+    root: Path,
+    ensemble: Ensemble,
+    songs: pd.DataFrame,
+    answers: Answers,
+    excluded: pd.DataFrame,
+    *,
+    demo: bool,
+) -> dict[str, Any]:
+    """Write the report and return its scores; without answers it tells of what was excluded."""
+    scores: dict[str, Any] = {
+        "songs": 0,
+        "classifier": ensemble.name,
+        "protocol": ensemble.protocol,
+        "excluded": {str(kind): int(n) for kind, n in excluded["kind"].value_counts().items()},
+    }
+    with atomic_folder(root / paths.NEW_SONGS_REPORT) as report:
+        write_text(report / "excluded.csv", excluded[COLUMNS].to_csv(index=False))
+        if answers:
+            settings = params.evaluate
+            table = new_songs.predictions(songs, answers, ensemble)
+            scores |= new_songs.describe(
+                table, samples=settings.bootstrap_samples, seed=settings.seed
+            )
+            whole = evaluation.by_song(table)
+            write_parquet(report / "predictions.parquet", table)
+            top = new_songs.top_genres(whole, songs)
+            write_text(report / "songs.csv", top.to_csv(index=False))
+            for name, rows, what in (
+                ("segments", table, f"{len(table)} samples of {len(whole)} new songs"),
+                ("songs", whole, f"{len(whole)} new songs"),
+            ):
+                words = f"Confusion of genres: {ensemble.name}, {what}"
+                title = new_songs.heading(words, ensemble.protocol, demo=demo)
+                figure = figures.confusion_figure(evaluation.confusion(rows), title)
+                figures.save(figure, report / f"confusion_{name}.png")
+        write_json(report / METRICS, scores)
+    return scores
+
+
+def summary(name: str, scores: dict[str, Any], excluded: pd.DataFrame, tally: Tally) -> str:
+    """One line for a person: how many songs and samples are answered rightly, and of how many."""
+    aside = int((excluded["kind"] == SET_ASIDE).sum())
+    left = f"{len(excluded) - aside} known from training, {aside} set aside; {tally}"
+    if not scores["songs"]:
+        return f"no song is new: {left}"
+    song, segment = scores["song"], scores["segment"]
+    low, high = song["ci95"]
+    return (
+        f"{name}: {100 * song['accuracy']:.1f} % of {song['n']} new songs right (95 % interval "
+        f"{100 * low:.1f}–{100 * high:.1f}), {100 * segment['accuracy']:.1f} % of "
+        f"{segment['n']} samples ({left})"
+    )
+
+
+def as_work(table: pd.DataFrame, folder: Path) -> list[Song]:
+    """The songs of a catalogue whose files lie below `folder`."""
+    rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
+    return [Song(track_id, folder / path, sha256) for track_id, path, sha256 in rows]
+
+
+def is_demo(*tables: pd.DataFrame) -> bool:
+    """Whether any of the songs is one that the project made."""
+    sources = (table["source"].str.startswith(SYNTHETIC).fillna(False) for table in tables)
+    return any(bool(source.any()) for source in sources)
+
+
+def main() -> None:
+    """Run the step as `python -m tasks.new_songs`."""
+    sys.exit(step(run))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Songs fingerprinted, for the steps that ask which of them are the same recording.
+
+Fingerprints are kept by content (`genre.store`): what one step has heard, no other hears again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from genre import fingerprints
+from genre.compute import Failed, Song
+from genre.params import Params
+from genre.store import fingerprint
+from tasks.songs import Tally, each_song
+
+# The words of a song depend on this code; how they are compared changes none of them.
+MODULES = ("genre.audio", "genre.fingerprints.words")
+LIBRARIES = ("soundfile", "av", "soxr", "scipy", "numpy")
+
+
+def fingerprint_songs(
+    songs: Sequence[Song], params: Params, root: Path, *, what: str, tally: Tally
+) -> dict[str, fingerprints.Words]:
+    """The words of each song by its name; one that cannot be read is named and left out."""
+    heard = each_song(
+        songs,
+        fingerprints.fingerprint_song,
+        fingerprint=fingerprint({}, MODULES, LIBRARIES),
+        compute=params.compute,
+        root=root,
+        what=what,
+        tally=tally,
+        preload=["soundfile", "soxr", "scipy.fft"],
+    )
+    prints = {}
+    for song, result in heard:
+        if isinstance(result, Failed):
+            path = song.path.relative_to(root) if song.path.is_relative_to(root) else song.path
+            print(f"set aside: {path} {result.reason}")
+        else:
+            prints[song.name] = fingerprints.from_bytes(result)
+    return prints
