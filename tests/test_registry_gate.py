@@ -1,0 +1,175 @@
+"""The gate meets simulated champions: better, worse, equal, and such that cannot be compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from registry_project import GENRES, Project, make_project, write_model, write_reports, write_songs
+
+from genre import registry
+from genre.promotion import Policy
+from genre.registry import aliases, artifacts
+from tasks import register
+
+NAME = "music-genre"
+PAIR = ("blues", "jazz")
+
+
+@pytest.fixture(autouse=True)
+def no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A finished pipeline whose model is right about every song; nothing is registered."""
+    return make_project(tmp_path / "project")
+
+
+def under(project: Project, policy: Policy) -> Project:
+    """The project with another `register.policy`."""
+    section = project.params.register_.model_copy(update={"policy": policy})
+    return Project(project.root, project.params.model_copy(update={"register_": section}))
+
+
+def run(project: Project) -> dict[str, Any]:
+    register.run(project.params, project.root)
+    return project.receipt
+
+
+def held(project: Project) -> dict[str, str]:
+    return aliases.held(project.store, NAME)
+
+
+@pytest.mark.parametrize("policy", ["not_worse", "superior"])
+def test_a_better_model_takes_over(project: Project, policy: Policy) -> None:
+    project = under(project, policy)
+    project.retrain(confused=GENRES)
+    run(project)
+    project.retrain()
+
+    receipt = run(project)
+
+    assert receipt["reason"].startswith("better: song-level macro-F1 +1.000 against version 1")
+    assert held(project) == {"champion": "2", "previous": "1"}
+
+
+@pytest.mark.parametrize("policy", ["not_worse", "superior"])
+def test_a_worse_model_stays_challenger_and_its_tags_say_why(
+    project: Project, policy: Policy
+) -> None:
+    project = under(project, policy)
+    run(project)
+    project.retrain(confused=PAIR)
+
+    run(project)
+
+    assert held(project) == {"champion": "1", "challenger": "2"}
+    tags = project.store.client.get_model_version(NAME, "2").tags
+    assert tags["decision"] == "challenger"
+    assert tags["reason"].startswith("worse: song-level macro-F1 -0.667 against version 1")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("not_worse", {"champion": "2", "previous": "1"}),
+        ("superior", {"champion": "1", "challenger": "2"}),
+    ],
+)
+def test_an_equal_model_takes_over_where_not_worse_is_enough(
+    project: Project, policy: Policy, expected: dict[str, str]
+) -> None:
+    project = under(project, policy)
+    run(project)
+    project.retrain(seed=1)
+
+    receipt = run(project)
+
+    assert receipt["reason"].startswith("as good: " if policy == "not_worse" else "no better: ")
+    assert held(project) == expected
+
+
+def test_a_champion_of_other_genres_gives_way(project: Project) -> None:
+    run(project)
+    genres = ("blues", "metal", "rock")
+    write_songs(project.root, genres)
+    write_model(project.root, genres)
+    write_reports(project.root)
+
+    assert run(project)["reason"] == (
+        "version 1 cannot answer today's genres (it does not know metal)"
+    )
+    assert held(project) == {"champion": "2", "previous": "1"}
+
+
+def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: Project) -> None:
+    path = project.root / "classifier/mlp/model.json"
+    path.write_text(path.read_text().replace("rms_mean", "loudness_mean"))
+    run(project)
+    project.retrain()
+
+    receipt = run(project)
+
+    assert receipt["reason"] == (
+        "it cannot be compared with version 1: it was trained on other features"
+    )
+    assert held(project) == {"champion": "1", "challenger": "2"}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "its files are gone"),
+        ("artifacts/training_songs.json", "some of its files are gone or not as they were"),
+        ("artifacts/model/mlp/weights.safetensors", "some of its files are gone"),
+    ],
+)
+def test_a_champion_whose_files_are_gone_wholly_or_in_part_gives_way(
+    project: Project, path: str, words: str
+) -> None:
+    place = project.root / "mlruns/artifacts/models" / run(project)["model_id"] / "artifacts"
+    lost = place / path
+    assert lost.exists()
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    project.retrain(confused=PAIR)
+
+    receipt = run(project)
+
+    assert f"version 1 cannot answer: {words}" in receipt["reason"]
+    assert held(project) == {"champion": "2", "previous": "1"}
+
+
+def test_a_champion_that_something_else_made_gives_way(project: Project) -> None:
+    store = project.store
+    place = project.root / "mlruns/artifacts/models/theirs"
+    place.mkdir(parents=True)
+    (place / "MLmodel").write_text("flavors: {}")
+    with registry.quiet():
+        store.client.create_registered_model(NAME)
+        store.client.create_model_version(NAME, place.as_uri())
+    registry.promote(project.params, project.root, "1")
+
+    assert run(project)["reason"] == (
+        "version 1 cannot answer: it is none of this pipeline's models"
+    )
+
+
+def test_a_version_notes_its_files_when_it_is_made(project: Project) -> None:
+    receipt = run(project)
+
+    tags = project.store.client.get_model_version(NAME, "1").tags
+    noted = json.loads(tags[artifacts.FILES])
+    place = project.root / "mlruns/artifacts/models" / receipt["model_id"] / "artifacts"
+    there = {
+        path.relative_to(place).as_posix(): path.stat().st_size
+        for path in place.rglob("*")
+        if path.is_file()
+    }
+    assert noted == there
+    assert {"MLmodel", "artifacts/training_songs.json"} < set(noted)
