@@ -137,6 +137,49 @@ def genres_figure(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+def protocols_figure(table: pd.DataFrame, said: Mapping[str, float], title: str) -> Figure:
+    """Accuracy of each model under each protocol, side by side, with intervals.
+
+    `table` has the columns `model, protocol, accuracy, low, high`; `said` holds what the report
+    says of a model, drawn as a mark over the protocol `segment`, which was its own.
+    """
+    models = list(dict.fromkeys(table["model"]))
+    protocols = list(dict.fromkeys(table["protocol"]))
+    colours = dict(zip(protocols, ("#BDBDBD", "#9CC7E4", BLUE, ORANGE), strict=False))
+    figure = _new(1.6 + 1.5 * len(models), 4.6)
+    axes = figure.subplots()
+    width = 0.8 / len(protocols)
+    for place, protocol in enumerate(protocols):
+        rows = table[table["protocol"] == protocol].set_index("model").reindex(models)
+        at = np.arange(len(models)) + (place - (len(protocols) - 1) / 2) * width
+        reach = np.clip([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]], 0, None)
+        axes.bar(
+            at,
+            rows["accuracy"],
+            0.92 * width,
+            yerr=reach,
+            color=colours[protocol],
+            ecolor=GREY,
+            capsize=2,
+            label=protocol + (" (leaky)" if protocol in LEAKY else ""),
+        )
+    leaky = (protocols.index("segment") if "segment" in protocols else 0) - (len(protocols) - 1) / 2
+    marked = [
+        (place + leaky * width, said[model]) for place, model in enumerate(models) if model in said
+    ]
+    if marked:
+        axes.plot(*zip(*marked, strict=True), "D", color=ORANGE, markersize=7, label="the report")
+    axes.set_xticks(range(len(models)), models)
+    axes.set_ylim(0, 1)
+    _per_cent(axes, "y")
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title)
+    figure.legend(loc="outside lower center", ncols=len(protocols) + 1, frameon=False)
+    return figure
+
+
 def reliability_figure(panels: Mapping[str, Reliability], title: str) -> Figure:
     """Reliability diagrams side by side: accuracy against confidence, with the consistency band.
 

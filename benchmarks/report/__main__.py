@@ -1,0 +1,70 @@
+"""Measure what leakage is worth, and write `docs/results.md`.
+
+    python -m benchmarks.report [--collection NAME=SOURCE …] [--models mlp,lda,…] [--page]
+
+`SOURCE` is what `genre add` takes; without any collection the project's own demo songs are used.
+What was measured is kept in `docs/results.json`, a collection at a time; `--page` writes the page
+from it and measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import measure, page
+from genre.errors import GenreError
+from genre.files import write_json
+from genre.models import NAMES, family
+from genre.params import load_params
+
+PROJECT = Path(__file__).resolve().parents[2]
+RESULTS = PROJECT / "docs" / "results.json"
+WORK = PROJECT / ".cache" / "report"
+
+
+def main() -> int:
+    """Measure the collections and write the page; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--collection", action="append", default=[], metavar="NAME=SOURCE")
+    parser.add_argument("--models", default=",".join(NAMES), help="of %(default)s")
+    parser.add_argument("--page", action="store_true", help="write the page, measure nothing")
+    options = parser.parse_args()
+    results: dict[str, Any] = json.loads(RESULTS.read_bytes()) if RESULTS.is_file() else {}
+    try:
+        if not options.page:
+            names = options.models.split(",")
+            for name in names:
+                family(name)  # an unknown one is told before any work is done
+            for collection in options.collection or ["demo=demo"]:
+                title, _, source = collection.partition("=")
+                results[title] = measured(title, source or title, names)
+                write_json(RESULTS, results)
+        page.write(PROJECT / "docs", results)
+    except GenreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def measured(title: str, source: str, models: list[str]) -> dict[str, Any]:
+    """What `docs/results.json` keeps of one collection."""
+    params = load_params(PROJECT / "params.yaml")
+    root = WORK / title
+    measure.prepare(root, params, source)
+    return {
+        "songs": measure.count(root),
+        "synthetic": source == "demo",
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "results": [asdict(found) for found in measure.measure(root, params, models)],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

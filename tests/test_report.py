@@ -1,0 +1,142 @@
+"""The comparison of protocols: every figure of the page is a measured one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.report import measure, page
+from genre.files import write_parquet
+from genre.params import Params, load_params
+from tasks import inputs, paths
+
+GENRES = ("blues", "jazz", "pop", "rock")
+COLUMNS = ("rms_mean", "tempo", "mfcc1_mean")
+
+
+@pytest.fixture(scope="module")
+def params(project: Path) -> Params:
+    params = load_params(project / "params.yaml")
+    mlp = params.train.mlp.model_copy(update={"hidden": [8], "max_epochs": 20})
+    draws = params.evaluate.model_copy(update={"bootstrap_samples": 100})
+    small = params.train.model_copy(update={"mlp": mlp})
+    return params.model_copy(update={"train": small, "evaluate": draws})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A prepared project: twelve songs a genre by four artists, but by one in pop.
+
+    Features tell songs apart better than genres, so that leaked pieces of songs help.
+    """
+    random = np.random.default_rng(0)
+    songs = pd.DataFrame(
+        {
+            "track_id": [f"{genre}{number:02d}" for genre in GENRES for number in range(12)],
+            "genre": np.repeat(GENRES, 12),
+        }
+    )
+    number = songs.groupby("genre").cumcount()
+    songs["artist"] = songs["genre"] + " band " + (number % 4).astype(str)
+    songs.loc[songs["genre"] == "pop", "artist"] = "the one"
+    songs["path"] = songs["genre"] + "/" + songs["track_id"] + ".wav"
+    facts = {"status": "ok", "duplicate_of": None, "source": "made in the test"}
+    write_parquet(tmp_path / paths.CATALOGUE, songs.assign(**facts))
+    columns = ["track_id", "duplicate_group", "other", "similarity", "offset_s"]
+    nothing = pd.DataFrame({name: pd.Series(dtype="str") for name in columns})
+    write_parquet(tmp_path / paths.DUPLICATES, nothing)
+    features = songs.loc[songs.index.repeat(10), ["track_id", "genre"]].reset_index(drop=True)
+    features["segment"] = np.tile(np.arange(10), len(songs))
+    features["start_s"] = features["segment"] * 3.0
+    place = features["genre"].map({genre: n for n, genre in enumerate(GENRES)}).to_numpy()
+    for column in COLUMNS:
+        of_song = np.repeat(random.normal(0, 3, len(songs)), 10)
+        features[column] = place + of_song + random.normal(0, 0.3, len(features)) + 50
+    write_parquet(tmp_path / paths.FEATURES_3S / "part-0.parquet", features)
+    return tmp_path
+
+
+def test_every_model_is_measured_under_every_protocol(params: Params, root: Path) -> None:
+    found = list(measure.measure(root, params, ["mlp", "lda"]))
+
+    assert [(one.protocol, one.model, one.without) for one in found] == [
+        ("segment", "mlp", []),
+        ("segment", "lda", []),
+        ("song", "mlp", []),
+        ("song", "lda", []),
+        ("song", "mlp", ["pop"]),
+        ("song", "lda", ["pop"]),
+        ("artist", "mlp", ["pop"]),
+        ("artist", "lda", ["pop"]),
+    ]
+    assert all(set(one.scores) == {"train", "validation", "test"} for one in found)
+    assert all(bool(one.curves) == (one.model == "mlp") for one in found)
+    assert len(pd.read_parquet(root / paths.CATALOGUE)) == 48
+
+
+def test_genres_that_a_protocol_cannot_have_are_excluded(params: Params, root: Path) -> None:
+    measure.split_into(root, params, "artist", ["pop"])
+
+    data = inputs.read_data(root, "features_3s")
+
+    assert data.classes == ("blues", "jazz", "rock")
+    split = pd.read_parquet(root / paths.SPLIT)
+    assert set(split.loc[split["track_id"].str.startswith("pop"), "subset"]) == {"excluded"}
+    assert split.attrs["settings"]["protocol"] == "artist"
+
+
+def test_the_residual_network_takes_as_many_steps_where_songs_are_split(params: Params) -> None:
+    epochs = params.train.resnet.max_epochs
+
+    assert measure.for_protocol(params.train, "segment").resnet.max_epochs == epochs // 10
+    assert measure.for_protocol(params.train, "song") == params.train
+
+
+def made_up(protocol: str, model: str, accuracy: float, without: list[str]) -> dict[str, Any]:
+    level = {"accuracy": accuracy, "f1_macro": accuracy, "ci95": [accuracy - 0.1, 1.0], "n": 40}
+    scores = {subset: {"segment": level, "song": level} for subset in ("validation", "test")}
+    curves = [
+        {"epoch": epoch, "subset": subset, "loss": 1 / epoch, "accuracy": accuracy}
+        for epoch in (1, 2)
+        for subset in ("train", "validation")
+    ]
+    return {
+        "protocol": protocol,
+        "model": model,
+        "without": without,
+        "seconds": 3.0,
+        "scores": scores,
+        "curves": curves if model == "mlp" else [],
+        "best_epoch": 2 if model == "mlp" else None,
+    }
+
+
+def test_the_page_sets_our_figures_beside_the_reports(tmp_path: Path) -> None:
+    results = [
+        made_up("segment", "mlp", 0.951, []),
+        made_up("song", "mlp", 0.702, []),
+        made_up("song", "mlp", 0.733, ["pop"]),
+        made_up("artist", "mlp", 0.683, ["pop"]),
+        made_up("song", "svm", 0.6, []),
+    ]
+    found = {"songs": {"jazz": 20, "rock": 20}, "synthetic": True, "results": results}
+    found = json.loads(json.dumps(found))
+    (tmp_path / "figures").mkdir()
+
+    page.write(tmp_path, {"demo": found})
+
+    text = (tmp_path / "results.md").read_text()
+    assert "| MLP | 84 % | 95.1 % | 70.2 % | 73.3 % | 68.3 % | 3 |" in text
+    assert "| RBF-SVM | – | – | 60.0 % | – | – | 3 |" in text
+    assert "| MLP | +24.9 | +5.0 |" in text
+    assert "40 synthetic demo songs: jazz 20, rock 20." in text
+    assert "leaky, for comparison only" in text
+    assert "without pop, which have too few artists" in text
+    pictures = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert pictures == {"leakage_demo.png", "curves_demo_mlp.png"}
+    assert all(f"(figures/{name})" in text for name in pictures)
