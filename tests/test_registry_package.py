@@ -158,7 +158,7 @@ def test_only_the_code_that_the_model_needs_travels(project: Project) -> None:
 
     modules = {path.relative_to(code).parts[1] for path in code.rglob("*.py")}
 
-    assert {"audio", "classifier.py", "features", "models"} <= modules
+    assert {"audio", "classifier", "features", "models"} <= modules
     assert not modules & {"registry", "evaluation", "catalogue.py", "demo", "cli.py"}
 
 
@@ -226,20 +226,48 @@ def test_the_model_itself_also_takes_a_plain_list_of_paths(project: Project, son
 
 
 @pytest.mark.parametrize(
-    ("table", "error", "message"),
+    ("table", "message"),
     [
-        ({"file": ["song.wav"]}, InputError, "expected path .* or audio"),
-        ({"path": ["nowhere.wav"]}, InputError, r"row 0: nowhere\.wav cannot be opened"),
-        ({"audio": ["not base64!"]}, InputError, "row 0: audio is not base64 text"),
-        ({"audio": [b"not a song"]}, InputError, "row 0: its audio is not audio"),
-        ({"path": [None], "audio": [None]}, InputError, "row 0: neither path nor audio"),
+        ({"file": ["song.wav"]}, "found the columns file, expected path .* or audio"),
+        ({"path": ["nowhere.wav"]}, r"row 0: nowhere\.wav cannot be opened"),
+        ({"audio": ["not base64!"]}, "row 0: audio is not base64 text"),
+        ({"audio": ["ünïcode"]}, "row 0: audio is not base64 text"),
+        ({"audio": [b"not a song"]}, "row 0: its audio is not audio"),
+        ({"audio": [b""]}, r"row 0: its audio is empty \(0 bytes\)"),
+        ({"audio": [bytes(100_000_001)]}, "row 0: its audio has 100 MB, expected at most 100"),
+        ({"path": [None], "audio": [None]}, "row 0: neither path nor audio"),
+        ({"path": [float("nan")]}, "row 0: neither path nor audio"),
     ],
 )
 def test_what_cannot_be_heard_is_told_with_its_row(
-    project: Project, table: dict[str, list[Any]], error: type[Exception], message: str
+    project: Project, table: dict[str, list[Any]], message: str
 ) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(InputError, match=message) as raised:
         load(project).unwrap_python_model().predict(None, pd.DataFrame(table), None)
+
+    assert raised.value.get_http_status_code() == 400  # type: ignore[attr-defined]
+
+
+def test_text_is_no_song_whatever_its_name(
+    project: Project, song: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_text("These are words.\n" * 100)
+
+    with pytest.raises(InputError, match=r"row 1: .*song\.mp3 is not audio"):
+        load(project).predict(pd.DataFrame({"path": [str(song), str(path)]}))
+
+
+def test_no_rows_are_no_error(project: Project) -> None:
+    answers = load(project).unwrap_python_model().predict(None, pd.DataFrame({"path": []}))
+
+    assert list(answers.columns) == ["genre", "probability", "top", "seconds"]
+    assert answers.empty
+
+
+def test_asking_for_no_genre_is_refused(project: Project, song: Path) -> None:
+    with pytest.raises(InputError, match="top is 0, expected at least 1"):
+        load(project).predict(pd.DataFrame({"path": [str(song)]}), params={"top": 0})
 
 
 def test_reading_the_imports_imports_nothing() -> None:

@@ -4,7 +4,8 @@ MLflow copies this file and the `genre` modules that it needs into the model ("m
 loading executes them and unpickles nothing. Input: a table with a column `path` (audio files) or
 `audio` (their content: bytes, or base64 text). Output: a row a song, `genre`, `probability`,
 `top` (list of `{genre, probability}`, likeliest first), `seconds` (listened to), and with
-`timeline` also `timeline`, a list of `{start_s, probabilities}`, one a 3 s segment.
+`timeline` also `timeline`, a list of `{start_s, probabilities}`, one a 3 s segment. What cannot
+be answered is an error that names the row and, over HTTP, has the status 400.
 """
 
 import base64
@@ -13,11 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from genre.classifier import TOP, Classifier
 from genre.errors import InputError
+
+COLUMNS = ["genre", "probability", "top", "seconds"]
+MOST_BYTES = 100 * 10**6  # of one song's content
+
+
+class RequestError(MlflowException, InputError):
+    """A question that cannot be answered; MLflow's server passes its message on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
 
 
 class SongModel(PythonModel):
@@ -33,36 +46,39 @@ class SongModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Answer a row a song; raises `InputError`, naming the row, for one that cannot be heard.
+        """Answer a row a song; raises `RequestError`, naming the row, for one that it cannot.
 
         `params`: `top` (how many genres, default 3) and `timeline` (default false).
         """
         chosen = params or {}
         top, timeline = int(chosen.get("top", TOP)), bool(chosen.get("timeline", False))
+        if top < 1:
+            raise RequestError(f"top is {top}, expected at least 1")
         rows = []
         for number, source in enumerate(sources(model_input)):
             try:
                 answer = self.classifier.classify(source, top=top, timeline=timeline)
             except InputError as error:
                 name = source if isinstance(source, Path) else "its audio"
-                raise InputError(f"row {number}: {name} {error}") from error
+                raise RequestError(f"row {number}: {name} {error}") from error
             rows.append(answer.as_dict())
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=[*COLUMNS, "timeline"] if timeline else COLUMNS)
 
 
 def sources(model_input: Any) -> list[Path | bytes]:
     """What to listen to, one a row: paths, or the content of files.
 
     Takes a table with a column `path` or `audio` (or both, one of them filled in each row), or a
-    plain list or Series of paths. Raises `InputError` for anything else.
+    plain list or Series of paths. Raises `RequestError` for anything else.
     """
     if not isinstance(model_input, pd.DataFrame):
         model_input = pd.DataFrame({"path": list(model_input)})
     known = [name for name in ("path", "audio") if name in model_input.columns]
     if not known:
-        raise InputError(
-            f"found columns {list(model_input.columns)}, expected path (audio files) or audio "
-            "(their bytes, or base64 text)"
+        found = ", ".join(map(str, model_input.columns)) or "none that it knows"
+        raise RequestError(
+            f"found the columns {found}, expected path (audio files) or audio (their bytes, or "
+            "base64 text)"
         )
     return [
         _source(number, row) for number, row in enumerate(model_input[known].to_dict("records"))
@@ -73,14 +89,19 @@ def _source(number: int, row: dict[Any, Any]) -> Path | bytes:
     path, audio = row.get("path"), row.get("audio")
     if isinstance(path, str | Path) and str(path):
         return Path(path)
-    if isinstance(audio, bytes | bytearray | memoryview):
-        return bytes(audio)
     if isinstance(audio, str) and audio:
         try:
-            return base64.b64decode("".join(audio.split()), validate=True)
-        except binascii.Error as error:
-            raise InputError(f"row {number}: audio is not base64 text ({error})") from error
-    raise InputError(f"row {number}: neither path nor audio is filled in")
+            audio = base64.b64decode("".join(audio.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise RequestError(f"row {number}: audio is not base64 text ({error})") from error
+    if not isinstance(audio, bytes | bytearray | memoryview):
+        raise RequestError(f"row {number}: neither path nor audio is filled in")
+    if len(audio) > MOST_BYTES:
+        raise RequestError(
+            f"row {number}: its audio has {len(audio) / 10**6:.0f} MB, expected at most "
+            f"{MOST_BYTES / 10**6:.0f}; send a shorter song, or a compressed one"
+        )
+    return bytes(audio)
 
 
 set_model(SongModel())
