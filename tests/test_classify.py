@@ -1,0 +1,325 @@
+"""`genre classify`: every song is answered or told why not, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ensembles import GENRES, ensemble, mlp, network
+from songs import tone, write
+
+from genre.cli import main
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a classifier."""
+    folder = tmp_path_factory.mktemp("model") / "classifier"
+    ensemble(mlp()).save(folder)
+    return folder
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A folder with songs, and with what is none."""
+    folder = tmp_path / "music"
+    write(folder / "b.wav", tone(4, seed=1))
+    write(folder / "deep/er/a.flac", tone(7, seed=2))
+    (folder / "notes.txt").write_text("buy strings\n")
+    (folder / "fake.mp3").write_text("no music at all\n" * 99)
+    (folder / ".hidden.wav").write_bytes((folder / "b.wav").read_bytes())
+    return folder
+
+
+class Said:
+    """What a run of the command printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self.out)
+        return rows
+
+
+@pytest.fixture
+def classify(model: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the command in this process."""
+
+    def run(*arguments: str | Path, ask: Path | str | None = model) -> Said:
+        which = ["--model", str(ask)] if ask else []
+        with pytest.raises(SystemExit) as ended:
+            main(["classify", *which, *map(str, arguments)])
+        captured = capsys.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def test_a_song_is_shown_with_its_genres_and_bars(classify: Any, music: Path) -> None:
+    said = classify(music / "b.wav", "--top", "2")
+
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert "b.wav" in said.out
+    assert "0:04" in said.out
+    assert sum("%" in line for line in lines) == 2
+    assert "━" in said.out
+    assert said.err.splitlines() == [said.err.strip()]
+    assert said.err.startswith("1 song by ")
+
+
+def test_json_holds_an_object_a_song(classify: Any, music: Path) -> None:
+    said = classify(music, "--json")
+
+    assert said.code == 0
+    assert [row["path"] for row in said.rows] == [
+        str(music / "b.wav"),
+        str(music / "deep/er/a.flac"),
+    ]
+    first = said.rows[0]
+    assert set(first) == {"path", "genre", "probability", "top", "seconds", "model_version"}
+    assert first["top"][0] == {"genre": first["genre"], "probability": first["probability"]}
+    assert sorted(choice["genre"] for choice in first["top"]) == list(GENRES)
+    assert sum(choice["probability"] for choice in first["top"]) == pytest.approx(1)
+    assert (first["seconds"], first["model_version"]) == (4, None)
+
+
+def test_what_is_no_audio_in_a_folder_is_skipped_and_counted(classify: Any, music: Path) -> None:
+    said = classify(music, "--json")
+
+    assert "2 files skipped: no audio by content" in said.err
+
+
+def test_csv_holds_a_row_a_song(classify: Any, music: Path) -> None:
+    said = classify(music, music / "nowhere.wav", "--csv", "--top", "2")
+
+    assert said.code == 2
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert list(rows[0]) == [
+        "path",
+        "genre",
+        "probability",
+        "genre_2",
+        "probability_2",
+        "seconds",
+        "model_version",
+        "error",
+    ]
+    assert [row["error"] for row in rows] == [
+        "",
+        "",
+        "cannot be opened (No such file or directory)",
+    ]
+    assert float(rows[0]["probability"]) >= float(rows[0]["probability_2"])
+
+
+def test_a_named_file_that_cannot_be_heard_is_told_and_the_others_are_answered(
+    classify: Any, music: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.mp3").touch()
+    broken = write(tmp_path / "broken.flac", tone(9))
+    broken.write_bytes(broken.read_bytes()[:30_000])
+    silent = write(tmp_path / "silent.wav", 0 * tone(5))
+    files = [music / "fake.mp3", tmp_path / "empty.mp3", music / "b.wav", broken, silent]
+
+    said = classify(*files, "--json")
+    shown = classify(*files)
+
+    assert (said.code, shown.code) == (2, 2)
+    reasons = [row.get("error") for row in said.rows]
+    assert reasons[0].startswith("is not audio")
+    assert reasons[1] == "is empty (0 bytes)"
+    assert reasons[2] is None
+    assert reasons[3].startswith("cannot be decoded to its end")
+    assert reasons[4] == "is silent from beginning to end"
+    assert f"error: {music / 'fake.mp3'}: is not audio" in shown.err
+    assert "b.wav" in shown.out
+    assert "4 could not be answered" in shown.err
+
+
+def test_a_folder_without_songs_is_an_error(classify: Any, tmp_path: Path, music: Path) -> None:
+    empty = tmp_path / "empty"
+    (empty / "deep").mkdir(parents=True)
+    (empty / "deep/words.txt").write_text("words")
+
+    said = classify(empty, music, "--json")
+
+    assert said.code == 2
+    assert said.rows[-1] == {"path": str(empty), "error": "no songs in this folder"}
+    assert len(said.rows) == 3
+
+
+def test_a_song_named_twice_is_answered_once(classify: Any, music: Path) -> None:
+    said = classify(music / "b.wav", music, music / "b.wav", "--json")
+
+    assert [Path(row["path"]).name for row in said.rows] == ["b.wav", "a.flac"]
+
+
+def test_names_that_hold_anything_are_shown_safely(classify: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "[red]x\x1b[31m\n.wav", tone(4))
+
+    said = classify(path)
+
+    assert said.code == 0
+    assert "\x1b[31m" not in said.out
+    assert r"\x1b" in said.out
+    assert "[red]" in "".join(said.out.split())
+
+
+def test_a_song_beyond_the_limit_is_refused(classify: Any, music: Path) -> None:
+    said = classify(music / "b.wav", "--max-hours", "0.001", "--json")
+
+    assert said.code == 2
+    assert "longer than the 0.001 h" in said.rows[0]["error"]
+
+
+def test_many_songs_are_shared_out_and_answered_alike(
+    model: Path, tmp_path: Path, classify: Any
+) -> None:
+    folder = tmp_path / "many"
+    for number in range(9):
+        write(folder / f"{number}.wav", tone(3.5, seed=number))
+    (folder / "words.txt").write_text("words")
+    command = [sys.executable, "-m", "genre.cli", "classify", "--model", str(model), "--json"]
+
+    done = subprocess.run(
+        [*command, str(folder)], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+
+    many = json.loads(done.stdout)
+    assert [Path(row["path"]).name for row in many] == [f"{number}.wav" for number in range(9)]
+    assert "9 songs by" in done.stderr
+    assert "1 file skipped" in done.stderr
+    one = classify(folder / "3.wav", "--json").rows[0]
+    assert many[3] == one
+
+
+def test_a_timeline_is_drawn_the_same_each_time(classify: Any, tmp_path: Path) -> None:
+    song = write(tmp_path / "a $ong.wav", tone(40, seed=5))
+
+    for name in ("one.png", "two.png"):
+        assert classify(song, "--timeline", tmp_path / name).code == 0
+
+    drawn = (tmp_path / "one.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    assert drawn == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["b.wav", "--timeline", "x.jpg"], "expected a file that ends in .png"),
+        (["b.wav", "deep", "--timeline", "x.png"], "draws one song"),
+        (["deep", "--timeline", "x.png"], "draws one song"),
+    ],
+)
+def test_a_timeline_that_cannot_be_drawn_is_refused(
+    classify: Any, music: Path, arguments: list[str], message: str, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(music)
+
+    said = classify(*arguments)
+
+    assert said.code == 2
+    assert message in said.err
+    assert not list(music.glob("x.*"))
+
+
+@pytest.mark.parametrize("seconds", [3600.0, 1.0])
+def test_the_shares_of_a_song_of_any_length_are_few_and_cover_it(seconds: float) -> None:
+    from genre.classifier import Answer, Choice, Moment
+    from genre.classify.timeline import STEPS, steps
+
+    starts = [3.0 * n for n in range(max(1, int(seconds // 3)))]
+    moments = tuple(Moment(start, {"a": 0.25, "b": 0.75}) for start in starts)
+    answer = Answer("b", 0.75, (Choice("b", 0.75),), seconds, moments)
+
+    when, shares = steps(answer)
+
+    assert list(shares) == ["b", "a"]
+    assert len(when) <= STEPS + 1
+    assert (when[0], when[-1]) == (0, seconds)
+    assert all(len(share) == len(when) for share in shares.values())
+
+
+def test_silence_has_no_share_in_the_timeline() -> None:
+    from genre.classifier import Answer, Choice, Moment
+    from genre.classify.timeline import steps
+
+    moments = (Moment(0.0, {"a": 1.0}), Moment(9.0, {"a": 1.0}))
+
+    when, shares = steps(Answer("a", 1.0, (Choice("a", 1.0),), 12.0, moments))
+
+    assert when.tolist() == [0, 3, 9, 12]
+    assert shares["a"].tolist() == [1, 0, 1, 1]
+
+
+def test_a_folder_without_a_classifier_is_refused(
+    classify: Any, music: Path, tmp_path: Path
+) -> None:
+    said = classify(music / "b.wav", ask=tmp_path)
+    gone = classify(music / "b.wav", ask=tmp_path / "gone")
+
+    assert (said.code, gone.code) == (2, 2)
+    assert "no classifier here" in said.err
+    assert "no such folder" in gone.err
+
+
+def test_a_damaged_classifier_is_told_once(
+    classify: Any, model: Path, music: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    damaged = shutil.copytree(model, tmp_path / "damaged")
+    weights = damaged / "mlp/weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+
+    said = classify(music, music / "b.wav", ask=damaged)
+
+    assert said.code == 2
+    assert said.err.count("error:") == 1
+    assert "damaged, or not the weights" in said.err
+    assert said.out == ""
+
+
+def test_a_classifier_of_pictures_answers_too(classify: Any, music: Path, tmp_path: Path) -> None:
+    ensemble(mlp(), network("resnet")).save(tmp_path / "vote")
+
+    said = classify(music / "b.wav", "--json", ask=tmp_path / "vote")
+
+    assert said.code == 0
+    assert said.rows[0]["genre"] in GENRES
+
+
+def test_a_classifier_on_features_is_asked_without_heavy_libraries(
+    model: Path, music: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from genre.cli import genre\n"
+        "genre.main(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = 'torch pandas mlflow matplotlib librosa sklearn scipy.signal'.split()\n"
+        "assert not [name for name in heavy if name in sys.modules]\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "classify", "--model", model, "--json", music / "b.wav"],
+        cwd=PROJECT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
