@@ -1,0 +1,184 @@
+"""The champion is found at once, without MLflow where that can be, and never a stale one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from registry_project import Project, make_project
+from songs import tone, write
+
+from genre.classifier import Classifier
+from genre.cli import main
+from genre.errors import InputError
+from genre.registry import lookup
+from genre.registry.package import MODEL
+from tasks import register
+
+CHAMPION = "models:/music-genre@champion"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with two versions, of which the second is champion."""
+    for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
+        os.environ.pop(variable, None)
+    project = make_project(tmp_path_factory.mktemp("lookup") / "project", confused=["jazz", "rock"])
+    register.run(project.params, project.root)
+    project.retrain(seed=1)
+    register.run(project.params, project.root)
+    return project
+
+
+@pytest.fixture
+def copy(project: Project, tmp_path: Path) -> Project:
+    """A project whose database may be changed; the model's files are those of `project`."""
+    (tmp_path / "mlruns").mkdir()
+    shutil.copyfile(project.root / "mlruns/mlflow.db", tmp_path / "mlruns/mlflow.db")
+    shutil.copyfile(project.root / "params.yaml", tmp_path / "params.yaml")
+    return Project(tmp_path, project.params)
+
+
+def find(project: Project, uri: str = CHAMPION) -> tuple[str, Path]:
+    with lookup.find(uri, project.params.tracking, project.root) as found:
+        assert found.name == "music-genre"
+        return found.version, found.folder
+
+
+def test_the_champion_is_found_and_can_be_asked(project: Project) -> None:
+    version, folder = find(project)
+
+    assert version == "2"
+    assert set(Classifier.from_folder(folder).classes) == {"blues", "jazz", "rock"}
+
+
+def test_a_version_is_found_by_its_number(project: Project) -> None:
+    assert find(project, "models:/music-genre/1")[0] == "1"
+    assert find(project, "models:/music-genre@previous")[0] == "1"
+
+
+def test_mlflow_itself_finds_the_same(project: Project, tmp_path: Path) -> None:
+    found = lookup._through_mlflow(
+        project.params.tracking, project.root, "music-genre", "champion", None, tmp_path
+    )
+
+    assert (found.version, found.folder) == find(project)
+
+
+def test_an_alias_that_was_moved_is_followed(copy: Project) -> None:
+    assert find(copy)[0] == "2"
+
+    copy.store.client.set_registered_model_alias("music-genre", "champion", "1")
+
+    assert find(copy)[0] == "1"
+
+
+def test_a_version_that_was_deleted_is_not_found(copy: Project) -> None:
+    copy.store.client.delete_registered_model_alias("music-genre", "previous")
+    copy.store.client.delete_model_version("music-genre", "1")
+
+    with pytest.raises(InputError, match="music-genre has no version 1"):
+        find(copy, "models:/music-genre/1")
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("models:/music-genre@nobody", "music-genre has no alias nobody"),
+        ("models:/music-genre/99", "music-genre has no version 99"),
+        ("models:/other@champion", "there is no champion of other yet"),
+        ("models:/music-genre", "expected models:/NAME@ALIAS"),
+        ("runs:/1234/model", "expected models:/NAME@ALIAS"),
+    ],
+)
+def test_what_is_not_registered_is_told(project: Project, uri: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find(project, uri)
+
+
+def test_without_a_store_there_is_no_champion_and_none_is_made(copy: Project) -> None:
+    database = copy.root / "mlruns/mlflow.db"
+    database.unlink()
+
+    with pytest.raises(InputError, match="no champion of music-genre yet: make run"):
+        find(copy)
+    assert not database.exists()
+
+
+def test_a_damaged_database_is_named(copy: Project) -> None:
+    database = copy.root / "mlruns/mlflow.db"
+    for damage in (b"rubbish" * 1000, database.read_bytes()[:60_000]):
+        database.write_bytes(damage)
+        with pytest.raises(InputError, match=r"mlflow\.db: not a sound database of MLflow"):
+            find(copy)
+
+
+def test_a_database_of_something_else_is_named_and_left_alone(copy: Project) -> None:
+    database = copy.root / "mlruns/mlflow.db"
+    database.unlink()
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    before = database.read_bytes()
+
+    with pytest.raises(InputError, match=r"not a sound database of MLflow \(no such table"):
+        find(copy)
+    assert database.read_bytes() == before
+
+
+def test_files_that_are_gone_are_told(copy: Project, project: Project) -> None:
+    folder = find(project, "models:/music-genre/1")[1]
+    assert folder.name == MODEL
+    moved = folder.rename(folder.with_name("moved"))
+    try:
+        with pytest.raises(InputError, match="version 1 of music-genre: its files are gone"):
+            find(copy, "models:/music-genre/1")
+    finally:
+        moved.rename(folder)
+
+
+def test_genre_classify_asks_the_champion_without_importing_mlflow(
+    project: Project, tmp_path: Path
+) -> None:
+    song = write(tmp_path / "song.wav", tone(4))
+    code = (
+        "import sys\n"
+        "from genre.cli import genre\n"
+        "genre.main(sys.argv[1:], standalone_mode=False)\n"
+        "assert 'mlflow' not in sys.modules\n"
+    )
+    arguments = ["--root", str(project.root), "classify", "--json", str(song)]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert '"model_version": "2"' in done.stdout
+    assert "1 song by music-genre, version 2" in done.stderr
+
+
+def test_genre_classify_outside_a_project_says_where_to_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", str(tmp_path), "classify", "song.wav"])
+
+    assert ended.value.code == 2
+    assert "is not the project's folder" in capsys.readouterr().err
+
+
+def test_genre_classify_without_a_champion_ends_with_code_2(
+    copy: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy.root / "mlruns/mlflow.db").unlink()
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", str(copy.root), "classify", "song.wav"])
+
+    assert ended.value.code == 2
+    assert "there is no champion of music-genre yet" in capsys.readouterr().err
