@@ -15,6 +15,7 @@ from genre.models import load_model
 from genre.models.ensemble import Ensemble
 from genre.params import Params, load_params
 from tasks import (
+    duplicates,
     evaluate,
     features,
     ingest,
@@ -65,7 +66,7 @@ def root(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
             if song % 4 == 0:
                 y[len(y) // 3 : -len(y) // 3] = 0
             write(root / paths.RAW / genre / f"{song}.flac", y.astype(np.float32), rate=16_000)
-    for stage in (ingest, trim, spectrograms, log_mel, features, split):
+    for stage in (ingest, duplicates, trim, spectrograms, log_mel, features, split):
         stage.run(params, root)
     for name in params.train.models:
         train.run(params, root, name)

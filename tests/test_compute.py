@@ -19,7 +19,7 @@ from songs import write_collection
 from genre.compute import AHEAD, Failed, Song, map_songs, open_workers
 from genre.errors import GenreError, ParameterError
 from genre.params import ComputeParams, load_params
-from tasks import features, ingest, spectrograms, trim
+from tasks import duplicates, features, ingest, spectrograms, trim
 
 LOCAL = ComputeParams(engine="local", workers=2, address="", song_timeout_seconds=60.0)
 
@@ -182,12 +182,12 @@ def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
     for name, compute in (("local", LOCAL), ("dask", on(cluster[0]))):
         root = tmp_path / name
         write_collection(root / "data/raw", songs=3)
-        for step in (ingest, trim, spectrograms, features):
+        for step in (ingest, duplicates, trim, spectrograms, features):
             step.run(params.model_copy(update={"compute": compute}), root)
         files = (path for path in sorted((root / "data").rglob("*")) if path.is_file())
         written.append({str(f.relative_to(root)): f.read_bytes() for f in files})
 
-    assert len(written[0]) == 6 + 1 + 6 + 6 + 2
+    assert len(written[0]) == 6 + 1 + 1 + 6 + 6 + 2
     assert written[0] == written[1]
 
 
