@@ -1,0 +1,136 @@
+"""The command `python -m benchmarks.gtzan_table`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import benchmarks.gtzan_table as package
+from benchmarks.gtzan_table.rows import NEIGHBOURS, Rows, drawn, predefined, read
+from benchmarks.gtzan_table.scoring import Scores, sit, together
+from genre.errors import GenreError, InputError
+from genre.files import write_json
+from genre.models import family
+from genre.params import PARAMS_FILE, Params, load_params
+from genre.splits import SUBSETS, TEST, VALIDATION
+from genre.splits.groups import COPIES
+from tasks.cli import BAD_INPUT, FAILED, OK
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT = ("mlp", "lda", "svm", "boosting")
+SEEDS = 5
+
+
+def compute(
+    table: pd.DataFrame, params: Params, names: Sequence[str], column: str | None, near: int | None
+) -> Scores:
+    """All figures; `table` as `read` gives it, `column` as `--split-column`.
+
+    `near` is the reach of `--group-neighbours`, null for its default. Raises `InputError` where the
+    table does not serve.
+    """
+    shares = {side: float(getattr(params.split, side)) for side in SUBSETS}
+    if near is None:
+        known = bool(table[["artist", COPIES]].notna().any(axis=None))
+        near = 0 if column is None or known else NEIGHBOURS
+    if column is not None:
+        rows = predefined(table, column, shares, near)
+        tell(rows)
+        protocol, scores = "predefined", sit(rows, names, params)
+    else:
+        draws = [drawn(table, shares, near, seed) for seed in range(SEEDS)]
+        rows = draws[0]
+        tell(rows)
+        protocol, scores = "song", together([sit(one, names, params) for one in draws])
+    found = {"protocol": protocol, "neighbours": near, "artist_leak": rows.artist_leak}
+    return {**found, **scores}
+
+
+def tell(rows: Rows) -> None:
+    """Print what the split warns of."""
+    for words in rows.warnings:
+        print(f"warning: {words}", file=sys.stderr)
+
+
+def report(result: Scores) -> str:
+    """A line a candidate, and what is said of the selected one."""
+    lines = [
+        f"protocol {result['protocol']}",
+        f"{'':12}{'held out':>12}{'validation':>24}{'test':>24}",
+    ]
+    for name, scores in result["models"].items():
+        marked = name + (" *" if name == result["selected"] else "")
+        line = f"{marked:12}{100 * scores['held_out']['accuracy']:10.1f} %"
+        for subset in (VALIDATION, TEST):
+            line += f"{_words(scores[subset]) if subset in scores else '':>24}"
+        lines.append(line)
+    found = result["calibration"]
+    lines.append("* selected")
+    lines += [
+        f"calibration error {when} scaling {found[when]['ece']:.3f} (by chance up to "
+        f"{found[when]['ece_chance']:.3f}), debiased {found[when]['ece_debiased']:.3f}"
+        for when in ("before", "after")
+        if when in found
+    ]
+    return "\n".join(lines)
+
+
+def _words(scores: Scores) -> str:
+    low, high = scores["ci95"]
+    return f"{100 * scores['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gtzan_table",
+        description=package.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--table", type=Path, required=True, help="a CSV table, 30 s or 3 s")
+    parser.add_argument("--split-column", help="which says train, valid, test or excluded")
+    parser.add_argument("--json", type=Path, help="write all figures here")
+    parser.add_argument(
+        "--models", nargs="+", default=DEFAULT, metavar="NAME", help=f"of {', '.join(DEFAULT)}"
+    )
+    parser.add_argument(
+        "--group-neighbours",
+        type=int,
+        metavar="N",
+        help="files whose numbers lie in one stretch of N are as by one artist, 0: not (default: "
+        f"{NEIGHBOURS} with --split-column in a table without columns artist and group, else 0)",
+    )
+    parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="default: %(default)s")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; exit code 0, 1 where it failed, 2 for bad input."""
+    options = parse(arguments)
+    try:
+        names = list(dict.fromkeys(options.models))
+        if pictures := [n for n in names if not family(n).input.startswith("features")]:
+            raise InputError(
+                f"--models: {', '.join(pictures)} learn from pictures, not from a table"
+            )
+        near = options.group_neighbours
+        if near is not None and near < 0:
+            raise InputError(f"--group-neighbours is {near}, expected 0 or more")
+        params = load_params(options.params)
+        result = compute(read(options.table), params, names, options.split_column, near)
+        if options.json:
+            write_json(options.json, {"table": options.table.name, **result})
+    except GenreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT if isinstance(error, InputError) else FAILED
+    print(report(result))
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
