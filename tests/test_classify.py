@@ -166,15 +166,16 @@ def test_a_song_named_twice_is_answered_once(classify: Any, music: Path) -> None
     assert [Path(row["path"]).name for row in said.rows] == ["b.wav", "a.flac"]
 
 
-def test_names_that_hold_anything_are_shown_safely(classify: Any, tmp_path: Path) -> None:
-    path = write(tmp_path / "[red]x\x1b[31m\n.wav", tone(4))
+def test_names_that_hold_anything_are_shown_safely(
+    classify: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "[red]x\x1b[31m\n.wav", tone(4))
 
-    said = classify(path)
+    said = classify("[red]x\x1b[31m\n.wav")
 
     assert said.code == 0
-    assert "\x1b[31m" not in said.out
-    assert r"\x1b" in said.out
-    assert "[red]" in "".join(said.out.split())
+    assert r"[red]x\x1b[31m\n.wav" in said.out
 
 
 def test_a_song_beyond_the_limit_is_refused(classify: Any, music: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,6 +17,22 @@ from genre.params import PARAMS_FILE, ComputeParams, load_params
 TOP = 3
 MAX_HOURS = 6.0
 OUTSIDE = ComputeParams(engine="local", workers=0, address="", song_timeout_seconds=600.0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The folder of a classifier, what to call it, and how its work is shared out.
+
+    `version` is null where it is no registered one.
+    """
+
+    folder: Path
+    name: str
+    version: str | None
+    compute: ComputeParams
+
+    def __str__(self) -> str:
+        return f"{self.name}, version {self.version}" if self.version else self.name
 
 
 @click.command()
@@ -67,14 +84,14 @@ def classify(
 
     if timeline:
         _check_timeline(timeline, paths)
-    with _found(root, model) as (folder, name, version, compute):
-        settings = {"top": top, "max_seconds": 3600 * max_hours, "timeline": timeline is not None}
-        results, skipped = work.answer(paths, folder, settings, compute)
+    settings = {"top": top, "max_seconds": 3600 * max_hours, "timeline": timeline is not None}
+    with found_classifier(root, model) as found:
+        results, skipped = work.answer(paths, found.folder, settings, found.compute)
     answered = [result for result in results if result.answer]
     if form == "json":
-        output.write_json(results, version, sys.stdout)
+        output.write_json(results, found.version, sys.stdout)
     elif form == "csv":
-        output.write_csv(results, version, sys.stdout)
+        output.write_csv(results, found.version, sys.stdout)
     else:
         if answered:
             output.print_table(answered)
@@ -85,17 +102,18 @@ def classify(
         from genre.classify.timeline import draw
 
         draw(answered[0], timeline)
-    by = f"{name}, version {version}" if version else name
-    click.echo(output.summary(results, skipped, by), err=True)
+    click.echo(output.summary(results, skipped, str(found)), err=True)
     return BAD_INPUT if len(answered) < len(results) else 0
 
 
 @contextmanager
-def _found(root: Path, model: str | None) -> Iterator[tuple[Path, str, str | None, ComputeParams]]:
-    """The classifier's folder, its name and version, and who works; where `model` says."""
-    folder = Path(model) if model else None
-    if folder and not str(model).startswith("models:"):
-        yield _folder(folder), str(model), None, OUTSIDE
+def found_classifier(root: Path, model: str | None) -> Iterator[Found]:
+    """The classifier that `model` names, or the champion of the project at `root`.
+
+    Files that were brought here go afterwards. Raises `InputError` where there is none.
+    """
+    if model and not model.startswith("models:"):
+        yield Found(_folder(Path(model)), model, None, OUTSIDE)
         return
     from genre.registry import lookup
 
@@ -104,7 +122,7 @@ def _found(root: Path, model: str | None) -> Iterator[tuple[Path, str, str | Non
     uri = model or f"models:/{params.register_.name}@champion"
     with lookup.find(uri, params.tracking, project) as found:
         compute = params.compute.model_copy(update={"engine": "local"})
-        yield found.folder, found.name, found.version, compute
+        yield Found(found.folder, found.name, found.version, compute)
 
 
 def _folder(folder: Path) -> Path:
