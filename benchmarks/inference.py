@@ -5,8 +5,8 @@
 Songs are made: plucked tones, each different, as MP3 at 44.1 kHz in stereo. Without `--model` the
 champion of this folder's project answers. A cold start is a new process, of which the median of
 `TIMES` is told; the system has the files in its memory by then. Memory is the peak of the resident
-set in MB (10^6 bytes), looked at a hundred times a second. `--serve` starts `mlflow models serve` with the
-champion and asks it; `--url` asks a server that runs.
+set in MB (10^6 bytes), looked at a hundred times a second. `--serve` starts `mlflow models serve`
+with the champion and asks it; `--url` asks a server that runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -133,40 +132,49 @@ def request(url: str, song: Path) -> float:
 
 
 @contextlib.contextmanager
-def served(model: str | None) -> Iterator[str]:
+def served(model: str | None = None, root: Path = Path()) -> Iterator[str]:
     """The address of a server of MLflow's that answers with `model`, ended afterwards."""
-    from genre.params import load_params
+    from genre.params import PARAMS_FILE, load_params
     from genre.registry.store import resolve_uri
 
-    params = load_params()
+    params = load_params(root / PARAMS_FILE)
     uri = model or f"models:/{params.register_.name}@champion"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri]
     command += ["--host", "127.0.0.1", "--port", port, "--env-manager", "local"]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": resolve_uri(params.tracking.uri, Path())}
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for its uvicorn
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": resolve_uri(params.tracking.uri, root),
+        "PATH": programs,
+    }
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _wait_for(f"http://127.0.0.1:{port}", server)
+            if not _answers(f"http://127.0.0.1:{port}/ping", server):
+                log.seek(0)
+                raise SystemExit(f"no server came up: {log.read().decode()[-2000:]}")
             yield f"http://127.0.0.1:{port}"
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
             server.wait(timeout=30)
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+def _answers(url: str, server: subprocess.Popen[bytes]) -> bool:
+    """Wait for the server to answer; false where it ended or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
-            with urlopen(f"{url}/ping", timeout=5):
-                return
-        except (URLError, OSError):
+            with urlopen(url, timeout=5):
+                return True
+        except OSError:
             time.sleep(0.2)
-    raise SystemExit(f"no server at {url} within {START_SECONDS} s")
+    return False
 
 
 def main() -> None:

@@ -228,7 +228,7 @@ def test_the_model_itself_also_takes_a_plain_list_of_paths(project: Project, son
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"file": ["song.wav"]}, "found the columns file, expected path .* or audio"),
+        ({"file": ["song.wav"]}, "found file; expected the column path .* or audio"),
         ({"path": ["nowhere.wav"]}, r"row 0: nowhere\.wav cannot be opened"),
         ({"audio": ["not base64!"]}, "row 0: audio is not base64 text"),
         ({"audio": ["ünïcode"]}, "row 0: audio is not base64 text"),

@@ -75,9 +75,9 @@ def sources(model_input: Any) -> list[Path | bytes]:
         model_input = pd.DataFrame({"path": list(model_input)})
     known = [name for name in ("path", "audio") if name in model_input.columns]
     if not known:
-        found = ", ".join(map(str, model_input.columns)) or "none that it knows"
+        found = ", ".join(map(str, model_input.columns)) or "no column that is known"
         raise RequestError(
-            f"found the columns {found}, expected path (audio files) or audio (their bytes, or "
+            f"found {found}; expected the column path (audio files) or audio (their bytes, or "
             "base64 text)"
         )
     return [
