@@ -95,15 +95,16 @@ def find_copies(
 ) -> new_songs.Copies:
     """Which of the new songs are recordings of training, or of each other, by how they sound."""
     settings = params.duplicates
+    new, old = as_work(songs, folder), as_work(training, root / paths.RAW)
+    both = {song.name: song for song in [*new, *old]}  # the same file has the same name
+    prints = fingerprint_songs(list(both.values()), params, root, what="recordings", tally=Tally())
 
-    def words(table: pd.DataFrame, where: Path) -> dict[str, fingerprints.Words]:
-        return fingerprint_songs(
-            as_work(table, where), params, root, what="recordings", tally=Tally()
-        )
+    def words(part: list[Song]) -> dict[str, fingerprints.Words]:
+        return {song.name: prints[song.name] for song in part if song.name in prints}
 
     return new_songs.compare(
-        words(songs, folder),
-        words(training, root / paths.RAW),
+        words(new),
+        words(old),
         min_words=round(settings.min_seconds * fingerprints.WORDS_PER_SECOND),
         max_bit_error=settings.max_bit_error,
     )

@@ -94,7 +94,9 @@ def in_training(new: pd.DataFrame, training: pd.DataFrame, copies: Copies) -> pd
         other = keys.map(known)
         rows = other.notna() & told["kind"].isna()
         told.loc[rows, "kind"] = kind
-        told.loc[rows, "reason"] = words + " " + other[rows] + ", of the training songs"
+        told.loc[rows, "reason"] = [
+            f"{words} {path}, of the training songs" for path in other[rows]
+        ]
     return told[told["kind"].notna()]
 
 

@@ -102,11 +102,15 @@ def heading(what: str, protocol: str, *, demo: bool) -> str:
 
 
 def _plain(rows: Mapping[Any, Mapping[Any, Any]]) -> dict[str, dict[str, Any]]:
-    """As JSON holds it."""
+    """As JSON holds it: Python's own numbers, and null for what is missing."""
+    import pandas as pd
+
+    def plain(value: Any) -> Any:
+        if pd.isna(value):
+            return None
+        return value.item() if isinstance(value, np.generic) else value
+
     return {
-        str(genre): {
-            str(name): value.item() if isinstance(value, np.generic) else value
-            for name, value in row.items()
-        }
+        str(genre): {str(name): plain(value) for name, value in row.items()}
         for genre, row in rows.items()
     }
