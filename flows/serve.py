@@ -1,4 +1,6 @@
-"""Serve the `retrain` deployment: its schedule, and runs started in the UI. One run at a time.
+"""Serve the deployments `retrain` and `classify`: schedules, and runs started in the UI.
+
+Of each one run at a time.
 
 A run that is due while another works is cancelled and says so, so that runs never pile up. Before
 serving, what a killed predecessor left is settled: its runs are marked as crashed, the place that
@@ -13,39 +15,60 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+from prefect import Flow
+from prefect import serve as prefect_serve
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron, Schedule
 from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 
+from flows.classify import classify
 from flows.daemons import READY_SECONDS
 from flows.retrain import retrain
 from flows.web import answers
 from genre.errors import GenreError, ParameterError
-from genre.params import RetrainParams, load_params
+from genre.params import Params, load_params
 from tasks.cli import BAD_INPUT, FAILED, OK
 
-NAME = "retrain"  # of the deployment; the flow has the same
+NAME, CLASSIFY = "retrain", "classify"  # of the deployments; the flows have the same
 UNFINISHED = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
 TIMEOUT_SECONDS = 30
 
 
-def serve(params: RetrainParams) -> None:
-    """Serve until SIGTERM. Raises `ParameterError` where `retrain.cron` is not a schedule."""
-    when = schedule(params)
+ONE_AT_A_TIME = ConcurrencyLimitConfig(
+    limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+)
+
+
+def serve(params: Params) -> None:
+    """Serve until SIGTERM. Raises `ParameterError` where a `cron` is not a schedule."""
+    timezone = params.retrain.timezone
+    retraining = [schedule("retrain.cron", params.retrain.cron, timezone)]
+    answering = []
+    if params.classify.cron:
+        answering = [schedule("classify.cron", params.classify.cron, timezone)]
     wait_for_server(str(PREFECT_API_URL.value()))
     with httpx.Client(base_url=str(PREFECT_API_URL.value()), timeout=TIMEOUT_SECONDS) as api:
-        settle(api, datetime.now(UTC))
-    retrain.serve(
-        name=NAME,
-        schedules=[when],
-        global_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-        ),
-        pause_on_shutdown=False,
-        print_starting_message=False,
+        for name in (NAME, CLASSIFY):
+            settle(api, name, datetime.now(UTC))
+    deployments = [
+        deployment(one, name, schedules)
+        for one, name, schedules in ((retrain, NAME, retraining), (classify, CLASSIFY, answering))
+    ]
+    prefect_serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
+
+
+def deployment(one: Flow[..., Any], name: str, schedules: list[Schedule]) -> RunnerDeployment:
+    """The deployment of a flow, one run at a time."""
+    made = one.to_deployment(
+        name=name,
+        schedules=schedules,
+        concurrency_limit=ONE_AT_A_TIME,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    assert isinstance(made, RunnerDeployment)  # a coroutine inside an event loop alone
+    return made
 
 
 def wait_for_server(address: str) -> None:
@@ -57,20 +80,20 @@ def wait_for_server(address: str) -> None:
         time.sleep(0.2)
 
 
-def schedule(params: RetrainParams) -> Schedule:
-    """The schedule of `retrain.cron` in `retrain.timezone`."""
+def schedule(key: str, cron: str, timezone: str) -> Schedule:
+    """The schedule of `key` in `params.yaml`, in `retrain.timezone`."""
     try:
-        return Cron(params.cron, timezone=params.timezone)
+        return Cron(cron, timezone=timezone)
     except ValueError as error:
         raise ParameterError(
-            f"params.yaml: retrain.cron is {params.cron!r} in the timezone {params.timezone!r}, "
+            f"params.yaml: {key} is {cron!r} in the timezone {timezone!r}, "
             f'expected for example "0 3 * * *" in Europe/Berlin: {error}'
         ) from error
 
 
-def settle(api: httpx.Client, now: datetime) -> None:
+def settle(api: httpx.Client, name: str, now: datetime) -> None:
     """Bring the server's record of the deployment's runs into line: nothing of it runs now."""
-    answer = api.get(f"/deployments/name/{NAME}/{NAME}")
+    answer = api.get(f"/deployments/name/{name}/{name}")
     if answer.status_code == httpx.codes.NOT_FOUND:
         return
     deployment = answer.raise_for_status().json()
@@ -107,7 +130,7 @@ def _due(run: dict[str, Any]) -> datetime:
 def main() -> int:
     """Serve from the project's folder; `flows.services` starts this."""
     try:
-        serve(load_params().retrain)
+        serve(load_params())
     except GenreError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, ParameterError) else FAILED

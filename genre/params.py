@@ -258,6 +258,15 @@ class StepParams(Section):
     step_timeout_seconds: Positive | None = None
 
 
+class ClassifyParams(Section):
+    """Where `flows/classify.py` finds songs and keeps answers."""
+
+    folder: Annotated[str, Field(min_length=1)]
+    output: Annotated[str, Field(pattern=r"\.parquet$")]
+    batch: Count
+    cron: str
+
+
 class RetrainParams(Section):
     """When Prefect retrains, and how often it tries."""
 
@@ -293,6 +302,7 @@ class Params(Section):
     register_: Annotated[RegisterParams, Field(alias="register")]
     tracking: TrackingParams
     compute: ComputeParams
+    classify: ClassifyParams
     retrain: RetrainParams
     services: ServicesParams
 

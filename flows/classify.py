@@ -1,0 +1,129 @@
+"""Answer the songs of a folder that the champion has not answered yet. `python -m flows.classify`.
+
+Each batch is a Prefect task with retries, and its answers are kept as soon as it is done: a run
+that is ended goes on where it stopped. The table is the one of `tasks.classify`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Failed
+from prefect.tasks import exponential_backoff
+
+from flows.records import SERVER, read_record
+from flows.steps import failure, worth_trying_again
+from genre.classify.commands import found_classifier
+from genre.errors import GenreError, InputError
+from genre.params import PARAMS_FILE, load_params
+from tasks import classify as answers
+from tasks.cli import BAD_INPUT, FAILED, OK
+
+ANSWERS = "answers"  # the artifact's key: its versions are one run each
+SHOWN = 50  # songs in the artifact
+TRIES, DELAY_SECONDS = 2, 10.0
+
+
+@task(
+    name="answer",
+    description="Answer a batch of songs and keep the answers",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=exponential_backoff(DELAY_SECONDS),
+    retry_condition_fn=worth_trying_again,
+)
+def answer(
+    songs: list[answers.Waiting], folder: Path, output: Path, model: str | None
+) -> State[Any]:
+    """Answer some songs; the classifier is looked up anew, as a retry may come much later."""
+    try:
+        with found_classifier(Path(), model) as found:
+            said = answers.answer(songs, folder, output, found)
+    except GenreError as error:
+        return failure(error)
+    get_run_logger().info(said)
+    return Completed(message=said)
+
+
+@flow(name="classify")
+def classify(
+    folder: str | None = None, output: str | None = None, model: str | None = None
+) -> State[Any]:
+    """Answer the songs of a folder that this version of the model has not answered yet.
+
+    Args:
+        folder: songs to answer; `classify.folder` of params.yaml if not given.
+        output: the Parquet file of answers; `classify.output` if not given.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or a folder; the champion if not given.
+    """
+    try:
+        settings = load_params(PARAMS_FILE).classify
+        songs, table = Path(folder or settings.folder), Path(output or settings.output)
+        with found_classifier(Path(), model) as found:
+            version, uri = found.version, model
+            if version:  # one version for the whole run, whatever is promoted meanwhile
+                uri = f"models:/{found.name}/{version}"
+        todo = answers.waiting(songs, table, version)
+    except GenreError as error:
+        return Failed(message=str(error), data=error)
+    states = [
+        answer(list(batch), songs, table, uri, return_state=True)
+        for batch in answers.batches(todo, settings.batch)
+    ]
+    failed = [state for state in states if state.is_failed()]
+    if todo:
+        create_markdown_artifact(page(table, version), key=ANSWERS, description="Newest answers")
+    if failed:
+        return Failed(message=failed[0].message, data=failed[0].result(raise_on_failure=False))
+    if not todo:
+        return Completed(message="nothing new to answer")
+    return Completed(message=f"{len(todo)} files answered, in {table}")
+
+
+def page(output: Path, version: str | None) -> str:
+    """The newest answers of a version, as Markdown."""
+    table = answers.read(output)
+    table = table[table["model_version"].fillna("") == (version or "")]
+    newest = table.sort_values(["answered_at", "path"], ascending=[False, True]).head(SHOWN)
+    lines = ["| song | genre | probability | seconds |", "| --- | --- | ---: | ---: |"]
+    for row in newest.to_dict("records"):
+        name = str(row["path"]).replace("|", "\\|")
+        if isinstance(row["error"], str) and row["error"]:
+            lines.append(f"| {name} | *{row['error'].replace('|', ' ')}* | | |")
+        else:
+            lines.append(
+                f"| {name} | {row['genre']} | {100 * row['probability']:.0f} % "
+                f"| {row['seconds']:.0f} |"
+            )
+    return f"# Answers of version {version or '(a folder)'}\n\n" + "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the flow once, on the server of `make up` where it is running."""
+    parser = argparse.ArgumentParser(prog="python -m flows.classify")
+    parser.add_argument("folder", nargs="?", help="songs to answer")
+    parser.add_argument("--output", help="the Parquet file of answers")
+    parser.add_argument("--model", help="models:/NAME@ALIAS, models:/NAME/VERSION or a folder")
+    options = parser.parse_args(arguments)
+    server = read_record(SERVER)
+    address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
+    with temporary_settings(updates=address):
+        state: State[Any] = classify(
+            options.folder, options.output, options.model, return_state=True
+        )
+    if state.is_completed():
+        return OK
+    bad = isinstance(state.result(raise_on_failure=False), InputError)
+    return BAD_INPUT if bad else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

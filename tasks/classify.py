@@ -1,0 +1,146 @@
+"""Answers for a folder of songs, kept in one Parquet file: only what is new is listened to.
+
+Conventions: a row a file, by its content and the version that answered: `path` (below the folder,
+with slashes), `sha256`, `model`, `model_version`, `answered_at` (UTC), `seconds`, `genre`,
+`probability`, `genre_2`, `probability_2`, `genre_3`, `probability_3`, and `error`, filled in where
+the file could not be answered. A file is asked about again when its content or the version changes,
+or where it could not be read. The table is replaced in one step, batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genre.errors import InputError
+from genre.files import write_parquet
+from genre.store import content_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genre.classify.commands import Found
+    from genre.classify.work import Result
+
+TOP = 3
+COLUMNS = {
+    "path": "str",
+    "sha256": "str",
+    "model": "str",
+    "model_version": "str",
+    "answered_at": "datetime64[us, UTC]",
+    "seconds": "float64",
+    **{
+        name: kind
+        for place in ("", *(f"_{number}" for number in range(2, TOP + 1)))
+        for name, kind in ((f"genre{place}", "str"), (f"probability{place}", "float64"))
+    },
+    "error": "str",
+}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file of the folder that this version has not answered yet; no hash where unreadable."""
+
+    path: Path
+    sha256: str | None
+
+
+def waiting(folder: Path, output: Path, version: str | None) -> list[Waiting]:
+    """The files below `folder` that `version` has not answered, sorted.
+
+    Raises `InputError` where there is no such folder or `output` is no table of ours.
+    """
+    from genre.classify.songs import find
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, expected one with songs to answer")
+    known = read(output)
+    known = known[known["model_version"].fillna("") == (version or "")]
+    answered = set(zip(known["path"], known["sha256"], strict=True))
+    found = []
+    for file in find([folder]):
+        try:
+            sha256 = content_hash(file.path)
+        except OSError:
+            sha256 = None
+        if (relative(file.path, folder), sha256) not in answered:
+            found.append(Waiting(file.path, sha256))
+    return found
+
+
+def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -> str:
+    """Answer `songs` with the classifier `found`, add them to `output`, and say how it went."""
+    import pandas as pd
+
+    from genre.classify import work
+
+    settings = {"top": TOP}
+    results, _ = work.answer([song.path for song in songs], found.folder, settings, found.compute)
+    now = datetime.now(UTC)
+    rows = [
+        row(song, result, folder, found, now) for song, result in zip(songs, results, strict=True)
+    ]
+    known = read(output)
+    keys = ["path", "model_version"]
+    fresh = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    table = pd.concat([known, fresh]).drop_duplicates(keys, keep="last")
+    write_parquet(output, table.sort_values(keys, ignore_index=True))
+    failed = sum(result.error is not None for result in results)
+    aside = f", {failed} could not be answered" if failed else ""
+    return f"{len(results) - failed} songs answered{aside}"
+
+
+def row(song: Waiting, result: Result, folder: Path, found: Found, now: datetime) -> dict[str, Any]:
+    """One row of the table."""
+    values: dict[str, Any] = {
+        "path": relative(song.path, folder),
+        "sha256": song.sha256,
+        "model": found.name,
+        "model_version": found.version,
+        "answered_at": now,
+        "error": result.error,
+    }
+    if result.answer:
+        values["seconds"] = result.answer.seconds
+        for number, choice in enumerate(result.answer.top, start=1):
+            place = f"_{number}" if number > 1 else ""
+            values[f"genre{place}"] = choice.genre
+            values[f"probability{place}"] = choice.probability
+    return values
+
+
+def read(output: Path) -> pd.DataFrame:
+    """The answers so far; an empty table where there are none, `InputError` where it is another."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if not output.exists():
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+    try:
+        table = pd.read_parquet(output)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{output}: cannot be read ({error}); move it away to answer everything anew"
+        ) from error
+    if list(table) != list(COLUMNS):
+        raise InputError(
+            f"{output}: found the columns {', '.join(map(str, table))}, expected {', '.join(COLUMNS)}; "
+            "name another file"
+        )
+    return table
+
+
+def batches(songs: Sequence[Waiting], size: int) -> Iterator[Sequence[Waiting]]:
+    """`songs` in parts of at most `size`."""
+    for first in range(0, len(songs), size):
+        yield songs[first : first + size]
+
+
+def relative(path: Path, folder: Path) -> str:
+    """The path below the folder, with slashes."""
+    return path.relative_to(folder).as_posix()

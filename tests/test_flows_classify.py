@@ -1,0 +1,152 @@
+"""The flow classify, on a Prefect server of its own: what is new is answered, once, and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+from ensembles import GENRES, ensemble, mlp
+from songs import tone, write
+
+os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="prefect-"))
+
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.classify import classify, page
+from genre.errors import InputError
+from tasks import classify as answers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    """A Prefect server with a database of its own."""
+    with contextlib.ExitStack() as stack:
+        for attempt in range(3):
+            try:
+                stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+                break
+            except httpx.TransportError:  # Prefect asks a server that is not quite up, and fails
+                if attempt == 2:
+                    raise
+        yield
+
+
+@pytest.fixture
+def root(tmp_path, project, monkeypatch) -> Path:
+    """A project with a classifier and three songs to answer, one of which is none."""
+    shutil.copyfile(project / "params.yaml", tmp_path / "params.yaml")
+    ensemble(mlp()).save(tmp_path / "classifier")
+    write(tmp_path / "songs" / "b.wav", tone(4, seed=1))
+    write(tmp_path / "songs" / "deep" / "a.flac", tone(7, seed=2))
+    (tmp_path / "songs" / "fake.mp3").write_text("no music at all\n" * 99)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(folder="songs", model="classifier"):
+    return classify(folder, "out/answers.parquet", model, return_state=True)
+
+
+def table() -> pd.DataFrame:
+    return pd.read_parquet("out/answers.parquet").set_index("path")
+
+
+@pytest.mark.usefixtures("root")
+def test_every_song_of_the_folder_gets_a_row() -> None:
+    state = run()
+
+    found = table()
+    assert state.is_completed()
+    assert state.message == "3 files answered, in out/answers.parquet"
+    assert list(found.index) == ["b.wav", "deep/a.flac", "fake.mp3"]
+    heard = found.drop("fake.mp3")
+    assert set(heard["genre"]) <= set(GENRES)
+    assert heard["error"].isna().all()
+    assert (heard["probability"] >= heard["probability_2"]).all()
+    assert found.loc["deep/a.flac", "seconds"] == pytest.approx(7, abs=0.01)
+    assert str(found["answered_at"].dtype) == "datetime64[us, UTC]"
+    assert "not audio" in found.loc["fake.mp3", "error"]
+    assert pd.isna(found.loc["fake.mp3", "genre"])
+
+
+def test_only_new_and_changed_songs_are_listened_to_again(root) -> None:
+    run()
+    before = table()
+    write(root / "songs" / "c.wav", tone(3, seed=3))
+    write(root / "songs" / "b.wav", tone(5, seed=4))
+
+    assert run().message == "2 files answered, in out/answers.parquet"
+    after = table()
+    assert run().message == "nothing new to answer"
+
+    kept = ["deep/a.flac", "fake.mp3"]
+    pd.testing.assert_frame_equal(after.loc[kept], before.loc[kept])
+    assert after.loc["b.wav", "sha256"] != before.loc["b.wav", "sha256"]
+    assert list(after.index) == ["b.wav", "c.wav", "deep/a.flac", "fake.mp3"]
+
+
+def test_answers_are_kept_batch_by_batch(root, monkeypatch) -> None:
+    text = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(text.replace("batch: 64", "batch: 1"))
+    kept = answers.answer
+    done = []
+
+    def break_down_at_the_second(songs, *rest):
+        done.append(songs)
+        if len(done) == 2:
+            raise InputError("no room on the disk")
+        return kept(songs, *rest)
+
+    monkeypatch.setattr(answers, "answer", break_down_at_the_second)
+    state = run()
+
+    assert state.is_failed()
+    assert state.message == "no room on the disk"
+    assert list(table().index) == ["b.wav", "deep/a.flac"]
+    monkeypatch.setattr(answers, "answer", kept)
+    assert run().message == "1 files answered, in out/answers.parquet"
+
+
+@pytest.mark.parametrize(
+    ("folder", "model", "message"),
+    [
+        ("nowhere", "classifier", "nowhere: no such folder"),
+        ("songs", "songs", "no classifier here"),
+        ("songs", "models:/music-genre@champion", "there is no champion of music-genre yet"),
+    ],
+)
+@pytest.mark.usefixtures("root")
+def test_what_cannot_be_done_is_told_before_any_song(folder, model, message) -> None:
+    state = run(folder, model)
+
+    assert state.is_failed()
+    assert message in state.message
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("root")
+def test_a_table_of_something_else_is_not_overwritten() -> None:
+    Path("out").mkdir()
+    pd.DataFrame({"a": [1]}).to_parquet("out/answers.parquet")
+
+    assert "found the columns a, expected path" in run().message
+    Path("out/answers.parquet").write_text("not a table")
+    assert "cannot be read" in run().message
+    assert Path("out/answers.parquet").read_text() == "not a table"
+
+
+@pytest.mark.usefixtures("root")
+def test_the_page_shows_the_newest_answers() -> None:
+    run()
+
+    text = page(Path("out/answers.parquet"), None)
+
+    row = table().loc["b.wav"]
+    assert f"| b.wav | {row['genre']} | {100 * row['probability']:.0f} % | 4 |" in text
+    assert "| fake.mp3 | *" in text
