@@ -13,8 +13,9 @@ from genre.cli import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-BAR_WIDTH = 24
-PLAIN_WIDTH = 120  # columns, where no terminal tells
+    from genre.classifier import Answer
+
+BAR_WIDTH = 40
 
 
 def as_dict(result: Result, version: str | None) -> dict[str, Any]:
@@ -48,45 +49,40 @@ def write_csv(results: Sequence[Result], version: str | None, file: IO[str]) -> 
 
 
 def print_table(answered: Sequence[Result], file: IO[str] | None = None) -> None:
-    """The songs that were answered with their genres, likeliest first, and a bar for each."""
+    """The songs that were answered, each with its genres, likeliest first, and their bars."""
     from rich.console import Console
+    from rich.text import Text
 
-    console = Console(file=file, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=PLAIN_WIDTH)
-    console.print(table(answered))
+    console = Console(file=file, highlight=False, soft_wrap=True)
+    genres = [c.genre for one in answered if one.answer for c in one.answer.top]
+    width = max(len(printable(genre)) for genre in genres)
+    for number, one in enumerate(answered):
+        assert one.answer is not None
+        if number:
+            console.print()
+        song = Text(printable(one.path), style="bold", overflow="fold")
+        console.print(song.append(f"  {length(one.answer.seconds)}", style="not bold dim"))
+        console.print(bars(one.answer, width), soft_wrap=False)
 
 
-def table(answered: Sequence[Result]) -> Table:
-    """The table that `print_table` shows."""
-    from rich.progress_bar import ProgressBar
+def bars(answer: Answer, width: int) -> Table:
+    """A row a genre: its name in `width` columns, how likely it is, and a bar as long."""
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False)
-    grid.add_column("song", overflow="fold")
-    grid.add_column("length", justify="right", no_wrap=True)
-    grid.add_column("genre", overflow="fold", min_width=10)
-    grid.add_column("", justify="right", no_wrap=True)
-    grid.add_column("", width=BAR_WIDTH)
-    for one in answered:
-        assert one.answer is not None
-        if grid.row_count:
-            grid.add_row()
-        song, time = Text(printable(one.path)), length(one.answer.seconds)
-        for place, choice in enumerate(one.answer.top):
-            style = "cyan" if place == 0 else "bright_black"
-            bar = ProgressBar(
-                total=1.0,
-                completed=choice.probability,
-                width=BAR_WIDTH,
-                complete_style=style,
-                finished_style=style,
-                style="black",
-            )
-            genre = Text(printable(choice.genre), style="" if place else "bold")
-            chance = f"{100 * choice.probability:.1f} %"
-            grid.add_row("" if place else song, "" if place else time, genre, chance, bar)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=width, overflow="fold")
+    grid.add_column(width=7, justify="right", no_wrap=True)
+    grid.add_column(width=BAR_WIDTH)
+    for place, choice in enumerate(answer.top):
+        colour = "bright_black" if place else "cyan"
+        halves = round(2 * BAR_WIDTH * choice.probability)
+        bar = "━" * (halves // 2) + "╸" * (halves % 2)
+        grid.add_row(
+            Text(printable(choice.genre), style=colour),
+            f"{100 * choice.probability:.1f} %",
+            Text(bar, style=colour),
+        )
     return grid
 
 
