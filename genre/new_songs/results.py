@@ -97,7 +97,7 @@ def top_genres(whole: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
 
 def heading(what: str, protocol: str, *, demo: bool) -> str:
     """The title of a figure; `protocol` is the one of the split that the classifier learned by."""
-    words = f"report's new-song protocol, trained on the split {protocol}"
+    words = f"report's new-song protocol; classifier trained under protocol {protocol}"
     return f"{what}\n{words}{', synthetic demo songs' if demo else ''}"
 
 
