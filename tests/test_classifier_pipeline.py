@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from genre import evaluation
 from genre.classifier import Classifier
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
+from genre.models.mixing import Mixture
 from genre.params import Params, load_params
 from tasks import (
     duplicates,
@@ -75,18 +77,22 @@ def root(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def classifiers(params: Params, root: Path, table: pd.DataFrame) -> dict[str, Classifier]:
-    """The chosen classifier, and each trained model by itself."""
+def classifiers(params: Params, root: Path) -> dict[str, Classifier]:
+    """Each candidate of the selection; the chosen one as it was saved."""
     found = {}
-    for name, rows in table.groupby("model"):
-        folder = root / paths.MODELS / str(name)
-        if folder.is_dir():
-            model = load_model(folder)
-            front = select.fronts(params, {model.input})
-            temperature = float(rows["temperature"].iloc[0])
-            alone = Ensemble(str(name), [model], temperature=temperature, front=front)
-            found[str(name)] = Classifier(alone)
+    for name, one in json.loads((root / paths.SELECTION).read_text())["models"].items():
+        members = [load_model(root / paths.MODELS / member["name"]) for member in one["members"]]
+        heat, weight = ([m[key] for m in one["members"]] for key in ("temperature", "weight"))
+        candidate = Ensemble(
+            name,
+            members,
+            Mixture(tuple(heat), tuple(weight)),
+            temperature=one["temperature"],
+            front=select.fronts(params, {member.input for member in members}),
+        )
+        found[name] = Classifier(candidate)
     chosen = Classifier.from_folder(root / paths.CLASSIFIER)
+    assert chosen.ensemble.name in found
     return {**found, chosen.ensemble.name: chosen}
 
 
@@ -95,8 +101,9 @@ def test_every_test_song_is_answered_as_by_evaluate(params: Params, root: Path) 
     table = table[table["subset"] == "test"].sort_values(["track_id", "segment"])
     assert table["track_id"].nunique() >= 2
 
-    for name, classifier in classifiers(params, root, table).items():
+    for name, classifier in classifiers(params, root).items():
         mine = table[table["model"] == name]
+        assert not mine.empty
         songs = evaluation.by_song(mine).set_index("track_id")
         columns = [f"p_{genre}" for genre in classifier.classes]
         for track_id, rows in mine.groupby("track_id"):
