@@ -170,6 +170,12 @@ def test_the_requirements_are_explicit_and_pinned(project: Project) -> None:
     assert not any(line.startswith("torch") for line in lines)
 
 
+def test_networks_on_pictures_need_torch() -> None:
+    more = set(package.requirements(["log_mel", "features_3s"])) - set(package.requirements())
+
+    assert {line.partition("==")[0] for line in more} == {"torch"}
+
+
 def test_the_signature_names_columns_answers_and_params(project: Project) -> None:
     signature = load(project).metadata.signature
 
@@ -248,9 +254,7 @@ def test_what_cannot_be_heard_is_told_with_its_row(
     assert raised.value.get_http_status_code() == 400  # type: ignore[attr-defined]
 
 
-def test_text_is_no_song_whatever_its_name(
-    project: Project, song: Path, tmp_path: Path
-) -> None:
+def test_text_is_no_song_whatever_its_name(project: Project, song: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_text("These are words.\n" * 100)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import genre
 from genre.classifier import TOP
 from genre.files import write_json
-from genre.models import family
+from genre.models import family, store
 from genre.models.ensemble import read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
@@ -47,6 +47,10 @@ REQUIREMENTS = (
     "soundfile",
     "soxr",
 )
+BY_INPUT = {  # what more a member needs, by what it looks at
+    "log_mel": ("torch",),
+    "spectrogram": ("matplotlib", "pillow", "torch"),
+}
 
 
 def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> None:
@@ -67,16 +71,23 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
             artifacts={MODEL: str(weights), "training_songs": str(songs)},
             signature=signature(),
             input_example=example(),
-            pip_requirements=requirements(),
+            pip_requirements=requirements(inputs(pipeline)),
         )
     (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
     for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
 
 
-def requirements() -> list[str]:
-    """What the model needs to answer, in the versions that are installed here."""
-    return [f"{name}=={version(name)}" for name in REQUIREMENTS]
+def requirements(inputs: Iterable[str] = ()) -> list[str]:
+    """What the model needs to answer from `inputs`, in the versions that are installed here."""
+    names = {*REQUIREMENTS, *(name for source in inputs for name in BY_INPUT.get(source, ()))}
+    return [f"{name}=={version(name)}" for name in sorted(names)]
+
+
+def inputs(pipeline: Pipeline) -> set[str]:
+    """What the members look at."""
+    folders = (pipeline.classifier / name for name in members(pipeline))
+    return {store.read_description(folder).input for folder in folders}
 
 
 def members(pipeline: Pipeline) -> list[str]:

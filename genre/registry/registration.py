@@ -26,9 +26,9 @@ JUDGEMENTS = 5  # champions that may come and go, on a server, while one model i
 def register(pipeline: Pipeline) -> dict[str, Any]:
     """Record and register `pipeline`; return the receipt.
 
-    The same model with the same metrics gives one version, however often it is registered: what is
-    found in the store is not made again. An experiment is recorded with its model and gets neither
-    version nor alias. Raises `RegistryError` where the store fails, `InputError` where the
+    The same model gives one version, however often it is registered, and one run for each set of
+    figures that it was given: what is found in the store is not made again. An experiment is
+    recorded with its model and gets neither version nor alias. Raises `RegistryError` where the store fails, `InputError` where the
     pipeline has not finished.
     """
     tags = describe(pipeline)
@@ -39,14 +39,17 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
     name = pipeline.params.register_.name
     with named_errors(store.uri), locked(store.folder), quiet():
         version = None if pipeline.experiment else versions.find(store, name, tags)
-        if version is None:
+        if version is not None and version.tags.get(METRICS_HASH) == tags[METRICS_HASH]:
+            run_id, model_id = str(version.run_id), version.tags[MODEL_ID]
+        else:
             end_killed_runs(store, experiment)
             run_id, model_id = _recorded(store, experiment, tags) or _record(
                 store, experiment, pipeline, tags
             )
-            if pipeline.experiment:
-                decision = _judge(store, None, None, pipeline)
-                return _receipt(pipeline, tags, decision, run_id, model_id)
+        if pipeline.experiment:
+            decision = _judge(store, None, None, pipeline)
+            return _receipt(pipeline, tags, decision, run_id, model_id)
+        if version is None:
             version = versions.create(
                 store, name, model_id=model_id, run_id=run_id, tags=tags | {MODEL_ID: model_id}
             )
@@ -57,7 +60,7 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
             version = store.client.get_model_version(name, number)
         found = version.tags
         decision = Decision(versions.given_alias(version), found[REASON])
-        receipt = _receipt(pipeline, tags, decision, str(version.run_id), found[MODEL_ID])
+        receipt = _receipt(pipeline, tags, decision, run_id, model_id)
         held = aliases.held(store, name)
         return receipt | {
             "version": number,

@@ -25,13 +25,9 @@ FIGURES = ("accuracy", "accuracy_low", "accuracy_high")
 
 
 def find(store: Store, name: str, tags: dict[str, str]) -> ModelVersion | None:
-    """The newest version whose model and metrics have the hashes in `tags`."""
+    """The version whose model has the hash in `tags`."""
     text = f"name = '{name}' AND tags.{MODEL_HASH} = '{tags[MODEL_HASH]}'"
-    found = [
-        version
-        for version in store.client.search_model_versions(text)
-        if version.tags.get(METRICS_HASH) == tags[METRICS_HASH]
-    ]
+    found = store.client.search_model_versions(text)
     return max(found, key=lambda version: int(version.version), default=None)
 
 
