@@ -81,7 +81,8 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
 def requirements(inputs: Iterable[str] = ()) -> list[str]:
     """What the model needs to answer from `inputs`, in the versions that are installed here."""
     names = {*REQUIREMENTS, *(name for source in inputs for name in BY_INPUT.get(source, ()))}
-    return [f"{name}=={version(name)}" for name in sorted(names)]
+    # What follows a plus names a build (torch's +cpu), which an index need not have.
+    return [f"{name}=={version(name).partition('+')[0]}" for name in sorted(names)]
 
 
 def inputs(pipeline: Pipeline) -> set[str]:

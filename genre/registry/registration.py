@@ -28,8 +28,8 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
 
     The same model gives one version, however often it is registered, and one run for each set of
     figures that it was given: what is found in the store is not made again. An experiment is
-    recorded with its model and gets neither version nor alias. Raises `RegistryError` where the store fails, `InputError` where the
-    pipeline has not finished.
+    recorded with its model and gets neither version nor alias. Raises `RegistryError` where the
+    store fails, `InputError` where the pipeline has not finished.
     """
     tags = describe(pipeline)
     pipeline.must_be_whole()
