@@ -20,7 +20,8 @@ PROTOCOLS = {
     "segment": "**segment**: leaky, for comparison only: 3 s pieces of one song on every side, as "
     "in the report",
     "song": "**song**: all pieces of a song on one side; an artist's too, where a genre has three",
-    "artist": "**artist**: an artist's songs on one side in every genre",
+    "artist": "**artist**: an artist's songs on one side in every genre; where all genres have "
+    "three artists this is the same split as song, else genres with fewer are left out of both",
 }
 NAMES = {
     "mlp": "MLP",
