@@ -20,9 +20,9 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
 from genre.errors import GenreError, InputError, ParameterError
-from genre.params import RetrainParams, StepParams
+from genre.params import PARAMS_FILE, RetrainParams, StepParams, load_params
 from tasks import collect as collection
-from tasks import pipeline
+from tasks import pipeline, preflight
 from tasks.processes import EndedError, StepTimeoutError
 
 COLLECT = "collect"
@@ -86,6 +86,7 @@ def collect(stage: str, source: str | None, timeout: float) -> State[Any]:
             raise InputError(
                 f"{stage}: the collection is empty; give a source, or add songs: genre add SOURCE"
             )
+        preflight.check(load_params(root / PARAMS_FILE), root)
         changed = pipeline.version_collection(root, on_line=logger.info)
     except GenreError as error:
         return failure(error)

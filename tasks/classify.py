@@ -129,8 +129,8 @@ def read(output: Path) -> pd.DataFrame:
         ) from error
     if list(table) != list(COLUMNS):
         raise InputError(
-            f"{output}: found the columns {', '.join(map(str, table))}, expected {', '.join(COLUMNS)}; "
-            "name another file"
+            f"{output}: found the columns {', '.join(map(str, table))}, expected "
+            f"{', '.join(COLUMNS)}; name another file"
         )
     return table
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from genre.errors import GenreError, InputError
 from genre.params import PARAMS_FILE, load_params
-from tasks import collect, pipeline, summary
+from tasks import collect, pipeline, preflight, summary
 from tasks.cli import BAD_INPUT, FAILED, OK
 from tasks.transcript import Event, Outcome, Said, Started
 
@@ -39,8 +39,9 @@ def run(source: str | None, sha256: str | None, root: Path, console: Console) ->
     Raises `GenreError` for what goes wrong outside the steps.
     """
     start = time.monotonic()
-    load_params(root / PARAMS_FILE)  # a typing error is told before any work
+    params = load_params(root / PARAMS_FILE)  # a typing error is told before any work
     gather(source, sha256, root, console)
+    preflight.check(params, root)
     outcomes = pipeline.reproduce(root, lambda event: tell(event, console))
     summary.show(outcomes, root, console)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]

@@ -86,6 +86,27 @@ def test_a_collection_that_was_deleted_comes_back_from_the_cache(root, run):
     assert (root / "data/raw/blues/one.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("genre", "message"),
+    [
+        (None, "new: no such folder; evaluate.new_songs"),
+        ("blouse", "holds the genre blouse, which the classifier does not know"),
+    ],
+)
+def test_new_songs_that_cannot_be_answered_are_told_before_any_step(root, run, genre, message):
+    text = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(text.replace("new_songs: data/new_songs", "new_songs: new"))
+    if genre:
+        (root / "new" / genre).mkdir(parents=True)
+        (root / "new" / genre / "song.mp3").write_bytes(b"ID3")
+
+    code, out, err = run()
+
+    assert code == 2
+    assert message in err
+    assert "ingest" not in out
+
+
 def test_a_typing_error_in_params_yaml_is_told_before_any_step(root, run):
     text = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(text.replace("position:", "positon:"))
