@@ -62,8 +62,8 @@ def run(params: Params, root: Path, name: str) -> str:
     epochs = f", epoch {history.best_epoch} of {history.rows[-1].epoch}" if history else ""
     learned = int(data.mask(TRAIN).sum())
     return (
-        f"{name}: {learned} segments learned{epochs}; {hits.mean():.1%} of {len(songs)} songs of "
-        f"train and validation right, each by a model that had not heard it"
+        f"{name}: {learned} segments learned{epochs}; {100 * hits.mean():.1f} % of {len(songs)} "
+        "held-out songs right"
     )
 
 

@@ -82,9 +82,7 @@ def test_it_writes_the_model_its_settings_and_its_curves(params: Params, root: P
     history = pd.read_csv(folder / "history.csv")
     assert list(history) == ["epoch", "subset", "loss", "accuracy"]
     assert summary.startswith("mlp: 180 segments learned, epoch ")
-    assert summary.endswith(
-        "of 24 songs of train and validation right, each by a model that had not heard it"
-    )
+    assert summary.endswith("% of 24 held-out songs right")
 
 
 def test_it_writes_what_models_say_that_have_not_heard_the_song(params: Params, root: Path) -> None:
