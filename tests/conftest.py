@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="prefect-"))
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -22,6 +26,23 @@ PROJECT = Path(__file__).resolve().parent.parent
 def project() -> Path:
     """The root of the checkout."""
     return PROJECT
+
+
+@pytest.fixture(scope="module")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server with a database of its own."""
+    import httpx
+    from prefect.testing.utilities import prefect_test_harness
+
+    with contextlib.ExitStack() as stack:
+        for attempt in range(3):
+            try:
+                stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+                break
+            except httpx.TransportError:  # Prefect asks a server that is not quite up, and fails
+                if attempt == 2:
+                    raise
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 
 import httpx
 import pytest
 import yaml
 from flows_harness import CHAIN, add_song, alive, make_project, wait_until, write_stages
-
-os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="prefect-"))
-
 from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
 
 from flows import results, steps
 from flows.retrain import retrain
@@ -27,20 +21,7 @@ from genre.errors import InputError
 from genre.params import StepParams, load_params
 from tasks import pipeline, processes
 
-
-@pytest.fixture(scope="module", autouse=True)
-def server():
-    """A Prefect server with a database of its own."""
-    with contextlib.ExitStack() as stack:
-        for attempt in range(3):
-            try:
-                stack.enter_context(prefect_test_harness(server_startup_timeout=120))
-                break
-            except httpx.TransportError:  # Prefect asks a server that is not quite up, and fails
-                if attempt == 2:
-                    raise
-        yield
-
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 LEVEL = {"accuracy": 0.714, "ci95": [0.57, 0.857], "n": 35}
 METRICS = {"models": {"mlp": {"validation": {"song": LEVEL}}}, "selected": "mlp"}

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
-import httpx
 import pandas as pd
 import pytest
 from ensembles import GENRES, ensemble, mlp
 from songs import tone, write
 
-os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="prefect-"))
-
-from prefect.testing.utilities import prefect_test_harness
-
 from flows.classify import classify, page
 from genre.errors import InputError
 from tasks import classify as answers
 
-
-@pytest.fixture(scope="module", autouse=True)
-def server():
-    """A Prefect server with a database of its own."""
-    with contextlib.ExitStack() as stack:
-        for attempt in range(3):
-            try:
-                stack.enter_context(prefect_test_harness(server_startup_timeout=120))
-                break
-            except httpx.TransportError:  # Prefect asks a server that is not quite up, and fails
-                if attempt == 2:
-                    raise
-        yield
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 @pytest.fixture
