@@ -25,7 +25,6 @@ def run(params: Params, root: Path) -> str:
         root=root,
         params=params,
         catalogue=root / paths.CATALOGUE,
-        features=root / paths.FEATURES_3S,
         split=root / paths.SPLIT,
         models=root / paths.MODELS,
         classifier=root / paths.CLASSIFIER,

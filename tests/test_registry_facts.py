@@ -26,7 +26,6 @@ def pipeline(project: Project, root: Path | None = None) -> Pipeline:
         root=root,
         params=project.params,
         catalogue=root / "data/catalogue.parquet",
-        features=root / "data/features/3s",
         split=root / "data/split.parquet",
         models=root / "models",
         classifier=root / "classifier",

@@ -40,7 +40,6 @@ class Pipeline:
     root: Path
     params: Params
     catalogue: Path
-    features: Path
     split: Path
     models: Path
     classifier: Path
