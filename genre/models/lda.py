@@ -6,20 +6,17 @@ genres are held equally likely: their shares in the collection are no knowledge 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from genre.models.base import Examples, Model, softmax
+from genre.models.base import Examples
+from genre.models.linear import Linear
 from genre.models.normalise import Normaliser
 from genre.params import LdaParams
 
-if TYPE_CHECKING:
-    from genre.models.store import Reader
 
-
-class Lda(Model):
+class Lda(Linear):
     """Yeo–Johnson → scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr")`."""
 
     name = "lda"
@@ -36,26 +33,4 @@ class Lda(Model):
             solver="lsqr", shrinkage=self.settings.shrinkage, priors=even
         )
         lda.fit(self.normaliser.transform(train.X), train.y)
-        coefficients, intercepts = np.asarray(lda.coef_), np.asarray(lda.intercept_)
-        if len(self.classes) == 2:  # scikit-learn keeps the difference of the two alone
-            coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
-            intercepts = np.concatenate([np.zeros(1), intercepts])
-        self.coefficients, self.intercepts = coefficients, intercepts
-
-    def _predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        return softmax(self.normaliser.transform(X) @ self.coefficients.T + self.intercepts)
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The normaliser, coefficients [shape=(classes, features)] and intercepts."""
-        return {
-            **self.normaliser.arrays(),
-            "coefficients": self.coefficients,
-            "intercepts": self.intercepts,
-        }
-
-    def restore(self, reader: Reader) -> None:
-        """Take back what `arrays` gave."""
-        classes, features = len(self.classes), len(self.features)
-        self.normaliser = Normaliser().restore(reader, features)
-        self.coefficients = reader.take("coefficients", np.float64, (classes, features))
-        self.intercepts = reader.take("intercepts", np.float64, (classes,))
+        self.coefficients, self.intercepts = self.each_genre(lda)
