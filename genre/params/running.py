@@ -55,6 +55,7 @@ class RetrainParams(Section):
 
     cron: str
     timezone: str
+    inbox: Annotated[str, Field(min_length=1)]
     retries: Annotated[int, Field(ge=0)]
     retry_delay_seconds: Annotated[float, Field(ge=0)]
     step_timeout_seconds: Positive
