@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from genre import archives
 from genre.archives import Limits
-from genre.collection import download, manifest, sources, transaction
+from genre.collection import download, inbox, manifest, sources, transaction
 from genre.collection.contents import RAW, Contents, Names, check_version
 from genre.collection.demonstration import add_demo, to_replace
 from genre.collection.report import Added
@@ -26,6 +27,7 @@ def add(
     *,
     sha256: str | None = None,
     limits: Limits | None = None,
+    move: bool = False,
     say: Say = print,
 ) -> Added:
     """Merge the songs of `source` into the collection of the project at `root`.
@@ -37,6 +39,9 @@ def add(
     already is not added again; another file of the same path gets a name of its own, and control
     characters and backslashes in file names become `_`. Demo songs make place for real ones.
 
+    With `move`, a folder is an inbox: once the collection holds a song, its file there is removed;
+    what cannot be taken stays, and a file that is still being written waits for the next time.
+
     Raises `CollectionError` where the source is refused and `GenreError` where a transfer or the
     disk fails; the collection is then as it was.
     """
@@ -47,12 +52,18 @@ def add(
         return add_demo(root, say=say)
     if sha256:
         archives.checked_digest(sha256)
+    if move and not Path(source).is_dir():
+        raise CollectionError(f"{source}: --move empties a folder, and this is none")
     check_version(root)
     remote = str(source) if download.is_url(str(source)) else None
     if remote is None:
         _check_local(Path(source), raw, sha256)
     with transaction.exclusive(raw, say) as staging:
         folder = _folder_of(source, staging, sha256, limits or Limits(), say)
+        if move:
+            offer = inbox.look(folder)
+            added = _merge(offer, raw, staging, ours=False)
+            return replace(added, moved=inbox.clear(folder, offer, Contents(raw)))
         offer = sources.look(folder)
         return _merge(offer, raw, staging, ours=folder.is_relative_to(staging))
 

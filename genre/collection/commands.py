@@ -32,18 +32,22 @@ def say(line: str) -> None:
     show_default=True,
     help="Refuse an archive that downloads or unpacks to more (1 GB is 10^9 bytes).",
 )
+@click.option(
+    "--move",
+    is_flag=True,
+    help="Remove each file from the folder SOURCE once the collection holds it.",
+)
 @click.pass_obj
-def add(root: Path, source: str, sha256: str | None, max_gigabytes: float) -> None:
+def add(root: Path, source: str, sha256: str | None, max_gigabytes: float, move: bool) -> None:
     """Add the songs of SOURCE to the collection, data/raw.
 
     SOURCE is a folder whose first level is the genre (blues/song.mp3, …), a zip or tar archive of
     one, an http(s) URL of such an archive, or the word demo: songs that the project makes itself.
     A manifest.csv at its top may give path, genre, artist, title, licence, source and more.
-    Your own files are only read. Adding twice changes nothing.
+    Your own files are only read, unless you ask for --move. Adding twice changes nothing.
     """
-    added = add_songs(
-        source, in_project(root), sha256=sha256, limits=Limits(gigabytes=max_gigabytes), say=say
-    )
+    limits = Limits(gigabytes=max_gigabytes)
+    added = add_songs(source, in_project(root), sha256=sha256, limits=limits, move=move, say=say)
     for line in lines(added, RAW):
         say(line)
     if added.added:

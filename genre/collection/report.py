@@ -21,6 +21,7 @@ class Added:
     renamed: tuple[tuple[str, str], ...] = ()  # offered as, and added as
     skipped: tuple[tuple[str, int], ...] = ()  # files left aside: why, and how many
     unmatched: int = 0  # rows of the source's manifest that name no song
+    moved: int = 0  # files taken out of the source, as the collection holds them
     replaced_demo: int = 0  # demo songs that made place for real ones
 
 
@@ -50,6 +51,8 @@ def lines(added: Added, raw: Path) -> list[str]:
     if added.skipped:
         reasons = ", ".join(f"{count} {reason}" for reason, count in added.skipped)
         told.append(f"Files left aside: {reasons}.")
+    if added.moved:
+        told.append(f"Taken out of the source: {_songs(added.moved)}.")
     if added.unmatched:
         told.append(f"Rows of the source's manifest that name no song: {added.unmatched}.")
     return told

@@ -34,6 +34,7 @@ NO_SONG = frozenset(
 LONGEST_NAME = 255  # bytes, of one part of a path on every common file system
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff\u2028\u2029]")
 NOT_A_SONG, NO_GENRE, LINK = "not songs", "without a genre", "links or devices"
+NO_FOLDER = "in a folder that cannot be a genre"
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,15 @@ class Offer:
     unmatched: int = 0  # rows of the manifest that name no song
 
 
-def look(folder: Path) -> Offer:
+def look(folder: Path, *, strict: bool = True) -> Offer:
     """What the folder tree at `folder` offers, sorted by path.
 
     Raises `CollectionError` where it offers no song, a link leads out of it, or a genre cannot be
-    the name of a folder.
+    the name of a folder; unless `strict`, these are counted as skipped.
     """
     offer = Offer(manifest=manifest.read(folder))
     found: set[str] = set()
-    for file in _files(folder, offer.skipped):
+    for file in _files(folder, offer.skipped, strict=strict):
         path = file.relative_to(folder).as_posix()
         parts = path.split("/")
         if file.suffix.lower() in NO_SONG:
@@ -82,12 +83,15 @@ def look(folder: Path) -> Offer:
         if not genre:
             offer.skipped[NO_GENRE] += 1
             continue
+        if not strict and not _is_genre(genre):
+            offer.skipped[NO_FOLDER] += 1
+            continue
         checked_genre(genre)
         name = "/".join(_safe(part) for part in (parts[1:] or parts))
         offer.songs.append(Candidate(file, genre, name, row))
     offer.songs.sort(key=lambda song: song.path)
     offer.unmatched = len(offer.manifest.rows) - len(found)
-    if not offer.songs:
+    if strict and not offer.songs:
         raise CollectionError(f"{folder.name}: holds no songs{_instead(offer)}")
     return offer
 
@@ -130,7 +134,14 @@ def checked_genre(name: str) -> str:
     return name
 
 
-def _files(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
+def _is_genre(name: str) -> bool:
+    try:
+        return checked_genre(name) == name
+    except CollectionError:
+        return False
+
+
+def _files(folder: Path, skipped: Counter[str], *, strict: bool) -> Iterator[Path]:
     """The visible plain files below `folder`, sorted; what is skipped is counted."""
     inside = folder.resolve()
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
@@ -138,11 +149,16 @@ def _files(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
         links = [name for name in folders if (here / name).is_symlink()]
         for name in [*links, *(name for name in names if (here / name).is_symlink())]:
             target = (here / name).resolve()
-            if not target.is_relative_to(inside):
+            if target.is_relative_to(inside):
+                continue
+            if strict:
                 raise CollectionError(
                     f"{(here / name).relative_to(folder)}: is a link out of {folder.name} "
                     f"(to {target}); copy the file itself there, or add that folder instead"
                 )
+            if name in names:
+                names.remove(name)
+                skipped[LINK] += 1
         skipped[LINK] += len(links)
         folders[:] = sorted(name for name in folders if name not in links and not _hidden(name))
         for name in sorted(names):

@@ -1,0 +1,127 @@
+"""`genre add --move`: an inbox is emptied of what the collection holds, and of nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from folders import left_behind, read_tree, rows_in, songs_in, write_tree
+
+from genre.collection import inbox
+from genre.collection.adding import add
+from genre.errors import CollectionError, GenreError
+
+MANIFEST = "path,genre,artist\nnew.mp3,jazz,Ann\nblues/b.mp3,blues,Bob\nlater.mp3,rock,Cy\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(inbox, "SETTLED_SECONDS", 0.0)
+    return write_tree(tmp_path / "project", {"params.yaml": "", "data/raw/blues/old.mp3": "old"})
+
+
+def take(root: Path, folder: Path):
+    return add(folder, root, move=True, say=lambda _: None)
+
+
+def test_songs_move_from_the_inbox_into_the_collection(root, tmp_path):
+    folder = write_tree(tmp_path / "in", {"blues/b.mp3": "B", "new.mp3": "N"})
+    write_tree(folder, {"manifest.csv": MANIFEST})
+
+    added = take(root, folder)
+
+    assert songs_in(root) == {"blues/old.mp3": b"old", "blues/b.mp3": b"B", "jazz/new.mp3": b"N"}
+    assert rows_in(root)["jazz/new.mp3"]["artist"] == "Ann"
+    assert added.moved == 2
+    assert list(read_tree(folder)) == ["manifest.csv"]
+    assert left_behind(root) == []
+
+
+def test_rows_of_songs_that_have_not_come_yet_stay_in_the_manifest(root, tmp_path):
+    folder = write_tree(tmp_path / "in", {"new.mp3": "N", "manifest.csv": MANIFEST})
+
+    take(root, folder)
+    write_tree(folder, {"later.mp3": "L"})
+    take(root, folder)
+
+    assert rows_in(root)["rock/later.mp3"]["artist"] == "Cy"
+    assert (folder / "manifest.csv").read_text().count("\n") == 2  # the header, and blues/b.mp3
+
+
+def test_what_cannot_be_taken_stays_and_the_rest_goes_on(root, tmp_path):
+    outside = write_tree(tmp_path, {"outside.mp3": "secret"}) / "outside.mp3"
+    left = {"nowhere.mp3": "?", "jazz/cover.jpg": "J", " odd /x.mp3": "X"}
+    folder = write_tree(tmp_path / "in", {**left, "jazz/a.mp3": "A"})
+    (folder / "jazz/link.mp3").symlink_to(outside)
+
+    added = take(root, folder)
+
+    assert "jazz/a.mp3" in songs_in(root)
+    assert set(read_tree(folder)) == {*left, "jazz/link.mp3"}
+    assert b"secret" not in songs_in(root).values()
+    assert dict(added.skipped) == {
+        "in a folder that cannot be a genre": 1,
+        "links or devices": 1,
+        "not songs": 1,
+        "without a genre": 1,
+    }
+
+
+def test_a_song_that_the_collection_has_under_another_genre_stays_and_is_named(root, tmp_path):
+    folder = write_tree(tmp_path / "in", {"jazz/old.mp3": "old"})
+
+    added = take(root, folder)
+
+    assert added.elsewhere == (("jazz/old.mp3", "blues/old.mp3"),)
+    assert set(read_tree(folder)) == {"jazz/old.mp3"}
+
+
+def test_a_file_that_is_still_being_written_waits_for_the_next_time(root, tmp_path, monkeypatch):
+    folder = write_tree(tmp_path / "in", {"blues/half.mp3": "ha"})
+    monkeypatch.setattr(inbox, "SETTLED_SECONDS", 3600.0)
+
+    added = take(root, folder)
+
+    assert dict(added.skipped) == {inbox.UNFINISHED: 1}
+    assert set(read_tree(folder)) == {"blues/half.mp3"}
+    assert set(songs_in(root)) == {"blues/old.mp3"}
+
+
+def test_what_a_killed_run_had_added_already_is_taken_out_the_next_time(root, tmp_path):
+    folder = write_tree(tmp_path / "in", {"jazz/a.mp3": "A"})
+    add(folder, root, say=lambda _: None)
+
+    added = take(root, folder)
+
+    assert (added.added, added.already, added.moved) == ((), 1, 1)
+    assert not read_tree(folder)
+
+
+def test_an_empty_inbox_changes_nothing(root, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    before = (root / "data/raw").stat().st_ino
+
+    assert take(root, folder).added == ()
+    assert (root / "data/raw").stat().st_ino == before
+    assert folder.is_dir()
+
+
+def test_nothing_is_removed_when_the_collection_cannot_be_written(root, tmp_path, monkeypatch):
+    folder = write_tree(tmp_path / "in", {"jazz/a.mp3": "A"})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("genre.collection.transaction._copy", full)
+
+    with pytest.raises(GenreError, match="No space left"):
+        take(root, folder)
+
+    assert set(read_tree(folder)) == {"jazz/a.mp3"}
+    assert set(songs_in(root)) == {"blues/old.mp3"}
+
+
+def test_only_a_folder_can_be_emptied(root, tmp_path):
+    with pytest.raises(CollectionError, match="--move"):
+        add(write_tree(tmp_path, {"songs.zip": "PK"}) / "songs.zip", root, move=True)
