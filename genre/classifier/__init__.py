@@ -8,7 +8,7 @@ are there. Times are in seconds, probabilities sum to 1. MLflow's face of this p
 `genre/registry/pyfunc_model.py`.
 """
 
-from genre.classifier.answers import Answer, Choice, Moment, Tag
+from genre.classifier.answers import Answer, Choice, Clip, ClipWanted, Moment, Tag
 from genre.classifier.classifier import TAGS, TOP, Classifier
 from genre.classifier.stretches import LONGEST_SECONDS, NotAudioError, Stretch, stretches
 
@@ -19,6 +19,8 @@ __all__ = [
     "Answer",
     "Choice",
     "Classifier",
+    "Clip",
+    "ClipWanted",
     "Moment",
     "NotAudioError",
     "Stretch",

@@ -31,13 +31,37 @@ class Tag:
 
 
 @dataclass(frozen=True)
+class ClipWanted:
+    """What is asked about the 30 s of a song that training looks at.
+
+    `position` is `trim.position`; `columns` are the features that are wanted.
+    """
+
+    position: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What was heard in the 30 s of a song that training looks at.
+
+    `confidence` is the highest probability that a genre has from them alone, calibrated; `columns`
+    are the means of the features over their segments.
+    """
+
+    confidence: float
+    columns: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a classifier says about one song; `top` is sorted, likeliest first.
 
     `seconds` were listened to; `timeline` is null unless it was asked for, and leaves out segments
     of digital silence. Probabilities of the song are calibrated, those of a moment are not. `tags`
     is null unless they were asked for, and sorted, strongest first; activations are no
-    probabilities of anything, each tag is answered by itself.
+    probabilities of anything, each tag is answered by itself. `clip` is null unless it was asked
+    for, and where those 30 s are silent.
     """
 
     genre: str
@@ -46,10 +70,15 @@ class Answer:
     seconds: float
     timeline: tuple[Moment, ...] | None = None
     tags: tuple[Tag, ...] | None = None
+    clip: Clip | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold; `timeline` and `tags` only where they were asked for."""
+        """Plain values that JSON can hold; `timeline` and `tags` only where they were asked for.
+
+        Without `clip`, which is for comparing songs with each other.
+        """
         values = asdict(self)
+        del values["clip"]
         values["top"] = list(values["top"])
         for name in ("timeline", "tags"):
             if values[name] is None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genre.audio import SAMPLE_RATE
-from genre.classifier.answers import Answer, Choice, Moment, Tag
+from genre.audio import CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SECONDS
+from genre.classifier.answers import Answer, Choice, Clip, ClipWanted, Moment, Tag
 from genre.classifier.inputs import looks, others, tag_columns
 from genre.classifier.stretches import LONGEST_SECONDS, stretches
 from genre.errors import AudioError, ParameterError
@@ -61,13 +61,14 @@ class Classifier:
         timeline: bool = False,
         tags: int = 0,
         max_seconds: float = LONGEST_SECONDS,
+        clip: ClipWanted | None = None,
     ) -> Answer:
         """Listen to a whole song, given as a file's path or its content, and name `top` genres.
 
-        `tags` of the words that a pretrained network has for it are named too. Raises `AudioError`
-        where it cannot be heard, is silent or longer than `max_seconds` (see
-        `genre.classifier.stretches`), `ParameterError` where `top` is below 1, or `tags` are asked
-        of a classifier that knows none.
+        `tags` of the words that a pretrained network has for it are named too, and the features
+        that `clip` wants. Raises `AudioError` where it cannot be heard, is silent or longer than
+        `max_seconds` (see `genre.classifier.stretches`), `ParameterError` where `top` is below 1,
+        or `tags` are asked of a classifier that knows none.
         """
         if top < 1:
             raise ParameterError(f"top is {top}, expected at least 1")
@@ -78,6 +79,7 @@ class Classifier:
         starts: list[float] = []
         parts: list[npt.NDArray[np.float64]] = []
         words: dict[str, list[npt.NDArray[np.float64]]] = {tag: [] for tag in self._tags}
+        features: dict[str, list[float]] = {}
         end = 0
         path = Path(source) if isinstance(source, str) else source
         for stretch in stretches(path, max_seconds=max_seconds, others=self._others):
@@ -87,6 +89,9 @@ class Classifier:
                 parts.append(self.ensemble.proba(seen))
                 for tag, columns in self._tags.items() if tags else ():
                     words[tag].append(np.mean([seen[FEATURES][name] for name in columns], axis=0))
+                for name in clip.columns if clip and FEATURES in seen else ():
+                    if name in seen[FEATURES]:
+                        features.setdefault(name, []).extend(seen[FEATURES][name])
                 starts += [(stretch.start + offset) / SAMPLE_RATE for offset in offsets]
             end = stretch.end
         if not parts:
@@ -101,7 +106,29 @@ class Classifier:
             )
         best = choices[0]
         heard = strongest(words, tags) if tags else None
-        return Answer(best.genre, best.probability, choices, end / SAMPLE_RATE, moments, heard)
+        seconds = end / SAMPLE_RATE
+        part = self._clip(clip, seconds, np.array(starts), each, features) if clip else None
+        return Answer(best.genre, best.probability, choices, seconds, moments, heard, part)
+
+    def _clip(
+        self,
+        wanted: ClipWanted,
+        seconds: float,
+        starts: npt.NDArray[np.float64],
+        proba: npt.NDArray[np.float64],
+        features: Mapping[str, Sequence[float]],
+    ) -> Clip | None:
+        """What the segments say that lie, by more than half, in the clip that `wanted` names."""
+        first = max(0.0, seconds - CLIP_SECONDS) / 2 if wanted.position == "middle" else 0.0
+        after = starts - (first - SEGMENT_SECONDS / 2)
+        inside = (after >= 0) & (after < CLIP_SECONDS)
+        if not inside.any():
+            return None
+        means = {
+            name: float(np.asarray(values, dtype=np.float64)[inside].mean())
+            for name, values in features.items()
+        }
+        return Clip(float(self.ensemble.song(proba[inside]).max()), means)
 
     def _choices(self, song: npt.NDArray[np.float64], top: int) -> tuple[Choice, ...]:
         order = np.argsort(-song, kind="stable")[:top]

@@ -31,6 +31,12 @@ class Found:
     version: str | None
     compute: ComputeParams
 
+    @property
+    def reference(self) -> Path | None:
+        """What the version keeps of its training songs (`genre.drift.reference`), if anything."""
+        folder = self.folder.parent / "reference"
+        return folder if self.folder.name == "model" and folder.is_dir() else None
+
     def __str__(self) -> str:
         return f"{self.name} version {self.version}" if self.version else self.name
 

@@ -38,6 +38,7 @@ from genre.params.models import (
 from genre.params.running import (
     ClassifyParams,
     ComputeParams,
+    DriftParams,
     RegisterParams,
     RetrainParams,
     ServicesParams,
@@ -59,6 +60,7 @@ __all__ = [
     "ClassifyParams",
     "CnnParams",
     "ComputeParams",
+    "DriftParams",
     "DuplicateParams",
     "EvaluateParams",
     "Family",
@@ -112,6 +114,7 @@ class Params(Section):
     tracking: TrackingParams
     compute: ComputeParams
     classify: ClassifyParams
+    drift: DriftParams
     retrain: RetrainParams
     services: ServicesParams
 

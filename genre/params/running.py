@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genre.params.section import Count, Positive, Section
+from genre.params.section import Count, Positive, Section, Share
 
 
 class RegisterParams(Section):
@@ -50,6 +50,19 @@ class ClassifyParams(Section):
     cron: str
 
 
+class DriftParams(Section):
+    """When new songs count as unlike those that the champion learned from, and what then happens."""
+
+    min_songs: Annotated[int, Field(ge=2)]
+    significance: Annotated[float, Field(gt=0, lt=1)]
+    psi: Positive
+    columns: Annotated[float, Field(gt=0, le=1)]
+    low_confidence: Share
+    low_confidence_share: Annotated[float, Field(gt=0, le=1)]
+    unknown_genres: Annotated[float, Field(gt=0, le=1)]
+    retrain: bool
+
+
 class RetrainParams(Section):
     """When Prefect retrains, and how often it tries."""
 
@@ -63,7 +76,8 @@ class RetrainParams(Section):
 
 
 class ServicesParams(Section):
-    """The addresses of `make up`, on 127.0.0.1."""
+    """The addresses of `make up`, on 127.0.0.1, and how long its logs get."""
 
     prefect_port: Annotated[int, Field(ge=1, le=65535)]
     mlflow_port: Annotated[int, Field(ge=1, le=65535)]
+    log_bytes: Count

@@ -22,7 +22,7 @@ from genre.params import TrackingParams
 from genre.promotion import CHAMPION
 from genre.registry.database import SQLITE
 from genre.registry.faults import named_errors, quiet
-from genre.registry.package import MODEL
+from genre.registry.package import MODEL, REFERENCE
 from genre.registry.store import open_existing, resolve_uri
 
 SCHEME = "models:/"
@@ -133,12 +133,17 @@ def _through_mlflow(
         place = urlsplit(source)
         if place.scheme in ("", "file"):
             return _found(name, version, Path(url2pathname(place.path)) / ARTIFACTS / MODEL)
-        copy = download_artifacts(
-            f"{source.rstrip('/')}/{ARTIFACTS}/{MODEL}",
-            dst_path=str(target),
-            tracking_uri=store.uri,
-        )
-    return _found(name, version, Path(copy))
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        listed = get_artifact_repository(source, tracking_uri=store.uri).list_artifacts(ARTIFACTS)
+        here = {MODEL, *({REFERENCE} & {entry.path.rpartition("/")[2] for entry in listed})}
+        for part in sorted(here):
+            download_artifacts(
+                f"{source.rstrip('/')}/{ARTIFACTS}/{part}",
+                dst_path=str(target),
+                tracking_uri=store.uri,
+            )
+    return _found(name, version, target / MODEL)
 
 
 def _found(name: str, version: str, folder: Path) -> Found:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import genre
 from genre.classifier import TOP
+from genre.drift import reference
 from genre.files import write_json
 from genre.models import ensemble, family, store
 from genre.models.ensemble import read_description
@@ -28,11 +29,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import Model, ModelSignature
 
+    from genre.drift.reference import Reference
+    from genre.models.base import Input
+
 PACKAGE = Path(genre.__file__).parent
 CODE = Path(__file__).with_name("pyfunc_model.py")
 FACE = "genre.classifier"  # what the code above needs of this package
 MODEL_CARD = "model_card.md"
 MODEL, TRAINING_SONGS = "model", "training_songs.json"  # in the model's folder artifacts/
+REFERENCE = "reference"  # there too: what is kept of the training songs to notice drift by
+FEATURES: Input = "features_3s"
 EXAMPLE_RATE = 8_000  # Hz; small, for the example is kept as text
 REQUIREMENTS = (
     "av",
@@ -64,12 +70,14 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
         shutil.copytree(pipeline.classifier, weights)
         songs = temporary / TRAINING_SONGS
         write_json(songs, facts.training_songs(pipeline.songs, pipeline.subsets))
+        known = temporary / REFERENCE
+        reference.save(training_reference(pipeline), known)
         pyfunc.save_model(
             folder,
             mlflow_model=model,
             python_model=str(CODE),
             code_paths=[str(copy_code(temporary / "code", members(pipeline)))],
-            artifacts={MODEL: str(weights), "training_songs": str(songs)},
+            artifacts={MODEL: str(weights), "training_songs": str(songs), REFERENCE: str(known)},
             signature=signature(),
             input_example=example(),
             pip_requirements=requirements(
@@ -79,6 +87,30 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
     (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
     for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
+
+
+def training_reference(pipeline: Pipeline) -> Reference:
+    """What new songs will be compared with: the training songs, and the answers to the others."""
+    import pandas as pd
+
+    from genre import evaluation
+    from genre.splits import TRAIN
+
+    trained = pipeline.subsets[pipeline.subsets["subset"] == TRAIN]["track_id"].unique()
+    songs = pipeline.songs[pipeline.songs["track_id"].isin(trained)]
+    columns = pd.DataFrame(index=range(len(songs)))
+    if FEATURES in inputs(pipeline):
+        data = pipeline.data(FEATURES)
+        rows = data.mask(TRAIN)
+        columns = data.look(rows).groupby(data.keys.loc[rows, "track_id"].to_numpy()).mean()
+    unheard = pipeline.answers[pipeline.answers["subset"] != TRAIN]
+    confidence = evaluation.probabilities(evaluation.by_song(unheard)).max(axis=1)
+    return reference.make(
+        columns,
+        {str(genre): int(number) for genre, number in songs["genre"].value_counts().items()},
+        confidence,
+        pipeline.params.trim.position,
+    )
 
 
 def requirements(inputs: Iterable[str] = (), *, pretrained: bool = False) -> list[str]:
