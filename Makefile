@@ -11,7 +11,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run app retrain up down test lint bench lock
+.PHONY: help setup run app retrain up down status boot test lint bench lock
 
 help:  ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ up: setup  ## Start the Prefect and MLflow pages and the retraining schedule, on
 
 down: setup  ## End what `make up` started
 	@$(BIN)/python -m flows.services down
+
+status: setup  ## Say what `make up` keeps running, and how much memory it holds
+	@$(BIN)/python -m flows.services status
+
+boot: setup  ## Write a systemd unit that starts the services at boot, and say how to enable it
+	@$(BIN)/python -m flows.services unit
 
 test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types and tests
 	@$(BIN)/python -m pytest

@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
-from flows.records import SERVER, read_record
+from flows.records import running_server
 from flows.steps import failure, worth_trying_again
 from genre.classify.commands import found_classifier
 from genre.errors import GenreError, InputError
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", help="the Parquet file of answers")
     parser.add_argument("--model", help="models:/NAME@ALIAS, models:/NAME/VERSION or a folder")
     options = parser.parse_args(arguments)
-    server = read_record(SERVER)
+    server = running_server()
     address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
     with temporary_settings(updates=address):
         state: State[Any] = classify(

@@ -1,140 +1,191 @@
-"""A service of `make up`: start it detached, know when it is ready, end it and all it started.
+"""Start supervisord for the services, know when they are ready, end all that they started.
 
-What carries our mark in its environment is ours, so that a retraining whose server was killed is
-found, too. Everything is kept below `.services/`.
+What carries our mark in its environment is ours, so that what a killed supervisord or a killed
+server left is found, too: also a retraining, whose steps lead process groups of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import http.client
+import os
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import xmlrpc.client
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
-from flows import SERVICES
-from flows.records import Record, forget, read_record, write_record
+from flows import SETTINGS
+from flows.records import POLL_SECONDS, READY_SECONDS, RUNNER, SERVER, Service, read_record
+from flows.supervision import (
+    CONFIGURATION,
+    GRACE_SECONDS,
+    KEEPER,
+    LOGS,
+    MARK,
+    PROJECT,
+    RUNS,
+    SUPERVISOR,
+    TRIES_AGAIN,
+    ask,
+    states,
+)
+from flows.web import answers, read_json
 from genre.errors import GenreError, InputError
-from tasks import processes
+from tasks import dvc_command, processes
 
 HOST = "127.0.0.1"
-LOGS = SERVICES / "logs"
-MARK = "MUSIC_GENRE_SERVICE"  # names, in a process's environment, service and project
-READY_SECONDS = 90.0  # far beyond what a slow machine needs
-GRACE_SECONDS = 20.0  # between SIGTERM and SIGKILL: a retraining ends its step within 10
-LOG_BYTES = 5_000_000  # a log that has grown beyond is put aside when its service starts
+ERRORS = LOGS / "supervisord.err"  # what it says before it has a log
 LOG_LINES = 15  # shown of the log of a service that did not start
+COMMAND = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(CONFIGURATION)]
+DEPLOYMENT = "/api/deployments/name/retrain/retrain"
 
 
-@dataclass(frozen=True)
-class Service:
-    """One process to start: how, where it answers (empty: nowhere), and how to know it is ready."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    is_ready: Callable[[datetime], bool]
-    port: int | None = None
-
-    @property
-    def address(self) -> str:
-        """Its page on this machine."""
-        return f"http://{HOST}:{self.port}" if self.port else ""
-
-    @property
-    def log(self) -> Path:
-        """Where its output goes."""
-        return LOGS / f"{self.name}.log"
+def environment(root: Path) -> dict[str, str]:
+    """The environment of supervisord and all services, whatever the person's own says."""
+    own = {
+        key: value for key, value in dvc_command.environment().items() if key != "PREFECT_API_URL"
+    }
+    return {**own, **SETTINGS, MARK: SUPERVISOR, PROJECT: str(root.resolve())}
 
 
-def mark(root: Path, name: str) -> str:
-    """What `MARK` is in the environment of a service and of all that it starts."""
-    return f"{name}@{root.resolve()}"
-
-
-def start(service: Service) -> None:
-    """Start one service, detached, and record it."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    if service.log.exists() and service.log.stat().st_size > LOG_BYTES:
-        service.log.replace(service.log.with_suffix(".log.old"))
-    with service.log.open("ab") as log:
-        process = subprocess.Popen(
-            service.command,
-            env=service.environment,
+def start(root: Path) -> None:
+    """Start supervisord, detached from the terminal."""
+    with ERRORS.open("wb") as errors:
+        subprocess.Popen(
+            COMMAND,
+            cwd=root,
+            env=environment(root),
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=errors,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    began = psutil.Process(process.pid).create_time()
-    write_record(Record(service.name, process.pid, began, service.address, str(service.log)))
 
 
-def wait_until_ready(service: Service) -> None:
-    """Wait until a service answers. Raises `GenreError` where it ends or takes too long."""
-    record = read_record(service.name)
+def is_supervised(root: Path) -> bool:
+    """Whether supervisord answers; waits for one that is starting or ending."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    while states() is None:
+        if not marked(root, SUPERVISOR) or time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def start_missing(services: list[Service]) -> list[str]:
+    """Let supervisord start what has ended or was given up; return the names.
+
+    Raises `InputError` where a port is taken.
+    """
+    now = states() or {}
+    ended = {name for name, process in now.items() if process.state not in TRIES_AGAIN}
+    missing = [service for service in services if service.name in ended]
+    for service in missing:
+        check_port(service)
+        ask().supervisor.startProcess(service.name, False)
+    return [service.name for service in missing]
+
+
+def wait_until_ready(service: Service, services: Mapping[str, Service], *, fresh: bool) -> None:
+    """Wait until a service answers.
+
+    Raises `GenreError` where it takes too long or is given up; one that was started just now
+    (`fresh`) when it ends for the first time.
+    """
     deadline = time.monotonic() + READY_SECONDS
-    while record is not None and record.is_alive():
-        if service.is_ready(datetime.fromtimestamp(record.began).astimezone()):
+    while time.monotonic() < deadline:
+        now = states()
+        if now is None:
+            raise GenreError(f"supervisord does not answer\n{tail(SUPERVISOR)}")
+        state = now[service.name].state
+        if state not in TRIES_AGAIN or (fresh and state not in RUNS):
+            raise GenreError(f"{service.name} ended while it started\n{tail(service.name)}")
+        if is_ready(service, services):
             return
-        if time.monotonic() >= deadline:
-            raise GenreError(
-                f"{service.name} did not answer within {READY_SECONDS:.0f} s\n{tail(service.log)}"
-            )
-        time.sleep(0.2)
-    raise GenreError(f"{service.name} ended while it started\n{tail(service.log)}")
+        time.sleep(POLL_SECONDS)
+    raise GenreError(
+        f"{service.name} did not answer within {READY_SECONDS:.0f} s\n{tail(service.name)}"
+    )
 
 
-def end(root: Path, name: str) -> bool:
-    """End a service, its process group and all that carries its mark; say whether there was any."""
-    record = read_record(name)
+def is_ready(service: Service, services: Mapping[str, Service]) -> bool:
+    """Whether a service answers; the runner: whether it has asked the server for work."""
+    if service.name == SERVER:
+        return answers(f"{service.address}/api/health")
+    if service.name != RUNNER:
+        return answers(f"{service.address}/health")
+    record = read_record(RUNNER)
+    deployment: Any = read_json(f"{services[SERVER].address}{DEPLOYMENT}") or {}
+    polled = deployment.get("last_polled")
+    if record is None or polled is None:
+        return False
+    return datetime.fromisoformat(polled).timestamp() >= record.began
 
-    def left() -> list[psutil.Process]:
-        members = processes.group_members(record.pid) if record else []
-        return [*members, *marked(root, name)]
 
-    found = bool(left())
-    processes.end_processes(left, GRACE_SECONDS)
-    forget(name)
+def end(root: Path) -> set[str]:
+    """End supervisord, every service and what they started; return the names of what ran."""
+    found = {name for _, name in _marks(root)}
+    if states() is not None:
+        with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
+            ask().supervisor.shutdown()
+        deadline = time.monotonic() + 4 * GRACE_SECONDS
+        while marked(root, SUPERVISOR) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+    # Before the services, what would start them again.
+    for name in (SUPERVISOR, KEEPER, RUNNER, None):
+        end_marked(root, name)
     return found
 
 
-def end_marked(root: Path, name: str) -> None:
-    """End what a service left that was itself killed."""
+def end_marked(root: Path, name: str | None = None) -> None:
+    """End what a killed service left (without `name`: any of them), but not this process."""
     processes.end_processes(lambda: marked(root, name), GRACE_SECONDS)
 
 
-def marked(root: Path, name: str) -> list[psutil.Process]:
-    """The living processes whose environment carries the mark of a service."""
+def marked(root: Path, name: str | None = None) -> list[psutil.Process]:
+    """The living processes that a service of this project (without `name`: any) is or started."""
+    return [process for process, of in _marks(root) if name in (None, of)]
+
+
+def _marks(root: Path) -> list[tuple[psutil.Process, str]]:
+    """The living processes with our mark, but not this one, and the service that each is of."""
     found = []
+    project = str(root.resolve())
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK) == mark(root, name) and processes.is_alive(process):
-                found.append(process)
+            variables = process.environ()
+            ours = variables.get(PROJECT) == project and MARK in variables
+            if ours and process.pid != os.getpid() and processes.is_alive(process):
+                found.append((process, variables[MARK]))
     return found
 
 
 def check_port(service: Service) -> None:
     """Raise `InputError` where something else listens on the port of a service."""
-    if service.port is None:
+    port = urlsplit(service.address).port
+    if port is None:
         return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, service.port))
+            probe.bind((HOST, port))
         except OSError as error:
             raise InputError(
-                f"params.yaml: services.{service.name}_port is {service.port}, which cannot be "
+                f"params.yaml: services.{service.name}_port is {port}, which cannot be "
                 f"used ({error.strerror}); end what listens there, or choose another port"
             ) from error
 
 
-def tail(log: Path) -> str:
-    """The last lines of a log."""
-    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-    return "\n".join([f"the end of {log}:", *lines])
+def tail(name: str) -> str:
+    """The last lines of a service's log."""
+    path = LOGS / f"{name}.log"
+    text = path.read_text(errors="replace") if path.exists() else ""
+    return "\n".join([f"the end of {path}:", *text.splitlines()[-LOG_LINES:]])

@@ -19,7 +19,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import results, steps
-from flows.records import SERVER, read_record
+from flows.records import running_server
 from genre.errors import GenreError, InputError
 from genre.params import PARAMS_FILE, load_params
 from tasks import pipeline, processes
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", nargs="?", help="songs to add first")
     parser.add_argument("--force", action="store_true", help="run every step")
     options = parser.parse_args(arguments)
-    server = read_record(SERVER)
+    server = running_server()
     address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
     with temporary_settings(updates=address):
         state: State[Any] = retrain(options.source, options.force, return_state=True)

@@ -3,8 +3,9 @@
 Of each one run at a time.
 
 A run that is due while another works is cancelled and says so, so that runs never pile up. Before
-serving, what a killed predecessor left is settled: its runs are marked as crashed, the place that
-they held is free again, and of several runs that were missed meanwhile only the last is made up.
+serving, what a killed predecessor left is settled: its runs are ended where they still work and
+marked as crashed, the place that they held is free again, and of several runs that were missed
+meanwhile only the last is made up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,7 +26,8 @@ from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 
 from flows.classify import classify
-from flows.daemons import READY_SECONDS
+from flows.daemons import end_marked
+from flows.records import READY_SECONDS, RUNNER
 from flows.retrain import retrain
 from flows.web import answers
 from genre.errors import GenreError, ParameterError
@@ -48,6 +51,7 @@ def serve(params: Params) -> None:
     answering = []
     if params.classify.cron:
         answering = [schedule("classify.cron", params.classify.cron, timezone)]
+    end_marked(Path(), RUNNER)
     wait_for_server(str(PREFECT_API_URL.value()))
     with httpx.Client(base_url=str(PREFECT_API_URL.value()), timeout=TIMEOUT_SECONDS) as api:
         for name in (NAME, CLASSIFY):

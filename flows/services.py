@@ -1,86 +1,80 @@
-"""`make up` and `make down`: Prefect's server, MLflow's pages and the served `retrain` flow.
+"""Prefect's server, MLflow's pages and the served flows, kept running by supervisord.
 
-    python -m flows.services up|down
+    python -m flows.services up|down|status|run|unit
 
-All three listen on 127.0.0.1 or talk to it, and run detached from the terminal. Their state lies
-below `.services/`, so that schedules and the history of runs survive.
+All listen on 127.0.0.1 or talk to it. Their state lies below `.services/`, so that schedules and
+the history of runs survive. `run` stays in the foreground, for what starts it at boot.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from flows import SERVICES, SETTINGS
-from flows.daemons import (
-    HOST,
-    LOGS,
-    MARK,
+from flows import SERVICES, daemons, supervision
+from flows.boot import unit
+from flows.daemons import HOST
+from flows.records import (
+    MLFLOW,
+    POLL_SECONDS,
+    READY_SECONDS,
+    RUNNER,
+    SERVER,
     Service,
-    check_port,
-    end,
-    end_marked,
-    mark,
-    start,
-    wait_until_ready,
+    read_plan,
+    write_plan,
 )
-from flows.records import MLFLOW, RUNNER, SERVER, read_record
-from flows.web import answers, read_json
+from flows.status import status
 from genre.errors import GenreError, InputError
 from genre.params import Params, load_params
 from genre.registry import resolve_uri
-from tasks import dvc_command
 from tasks.cli import BAD_INPUT, FAILED, OK
 
-TITLES = {SERVER: "Prefect", MLFLOW: "MLflow", RUNNER: "retrain"}
+TITLES = {RUNNER: "retrain", MLFLOW: "MLflow", SERVER: "Prefect"}
 SQLITE = "sqlite:///"
+Say = Callable[[str], None]
 
 
 def describe(params: Params, root: Path) -> list[Service]:
     """The services of the project at `root`, in the order in which they start."""
     server = f"http://{HOST}:{params.services.prefect_port}"
-    deployment = f"{server}/api/deployments/name/retrain/retrain"
     services = [
         Service(
             SERVER,
             listening("prefect", "server", "start", port=params.services.prefect_port),
-            environment(root, SERVER)
-            | {
+            {
                 "PREFECT_SERVER_UI_API_URL": f"{server}/api",
                 "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             },
-            lambda _: answers(f"{server}/api/health"),
-            params.services.prefect_port,
+            server,
         ),
         Service(
             RUNNER,
             [sys.executable, "-m", "flows.serve"],
-            environment(root, RUNNER) | {"PREFECT_API_URL": f"{server}/api"},
-            lambda since: is_polled(deployment, since),
+            {"PREFECT_API_URL": f"{server}/api", "PREFECT_RUNNER_POLL_FREQUENCY": "5"},
         ),
     ]
     store = resolve_uri(params.tracking.uri, root)
     if store.startswith(SQLITE):  # a server's pages are that server's
-        services.insert(1, mlflow_pages(store, params.services.mlflow_port, root))
+        services.insert(1, mlflow_pages(store, params.services.mlflow_port))
     return services
 
 
-def mlflow_pages(store: str, port: int, root: Path) -> Service:
+def mlflow_pages(store: str, port: int) -> Service:
     """MLflow's pages on the SQLite `store`, with the artifacts that lie beside it."""
     artifacts = Path(store.removeprefix(SQLITE)).parent / "artifacts"
     where = ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
     return Service(
         MLFLOW,
-        [*listening("mlflow", "server", port=port), "--workers", "1", *where],
+        [*listening("genre.registry.pages", port=port), "--workers", "1", *where],
         # Its job runners are eight processes for what this project does not use.
-        environment(root, MLFLOW) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        lambda _: answers(f"http://{HOST}:{port}/health"),
-        port,
+        {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        f"http://{HOST}:{port}",
     )
 
 
@@ -89,81 +83,111 @@ def listening(*command: str, port: int) -> list[str]:
     return [sys.executable, "-P", "-m", *command, "--host", HOST, "--port", str(port)]
 
 
-def environment(root: Path, name: str) -> dict[str, str]:
-    """The environment of the service `name`: this project's, whatever the person's own says."""
-    own = {
-        key: value for key, value in dvc_command.environment().items() if key != "PREFECT_API_URL"
-    }
-    return {**own, **SETTINGS, MARK: mark(root, name), "PREFECT_RUNNER_POLL_FREQUENCY": "5"}
-
-
-def is_polled(address: str, since: datetime) -> bool:
-    """Whether the deployment has been asked for work since then: its runner is at work."""
-    polled: Any = (read_json(address) or {}).get("last_polled")
-    return polled is not None and datetime.fromisoformat(polled) >= since
-
-
-def up(root: Path, say: Callable[[str], None]) -> None:
+def up(root: Path, say: Say) -> None:
     """Start what is not running yet, wait until all answer, and say where.
 
     Raises `InputError` where a port is taken, and `GenreError` where a service does not start;
-    what was started is then ended again.
+    what was all started here is then ended again.
     """
     params = load_params()
-    services = describe(params, root)
-    with only_one():
-        missing = [service for service in services if read_record(service.name) is None]
-        for service in missing:
-            end_marked(root, service.name)
-            check_port(service)
-        started: list[str] = []
+    wanted = describe(params, root)
+    with only_one(say):
+        supervised = daemons.is_supervised(root)
         try:
-            for service in missing:
-                started.append(service.name)
-                start(service)
-            for service in missing:
-                wait_until_ready(service)
+            if supervised:
+                services = read_plan()
+                started = daemons.start_missing(services)
+            else:
+                prepare(root, params, wanted, kept=True)
+                services = wanted
+                started = [service.name for service in services]
+                daemons.start(root)
+                wait_for_supervisor(root)
+            by_name = {service.name: service for service in services}
+            for service in services:
+                daemons.wait_until_ready(service, by_name, fresh=service.name in started)
         except BaseException:
-            for name in reversed(started):
-                end(root, name)
+            if not supervised:
+                daemons.end(root)
             raise
-    say("started" if missing else "already running")
+    say("started" if started else "already running")
     for service in services:
         if service.address:
             say(f"  {TITLES[service.name]:<8} {service.address}")
-    if all(service.name != MLFLOW for service in services):
+    if MLFLOW not in by_name:
         say(f"  {TITLES[MLFLOW]:<8} {params.tracking.uri}")
     say(f"  {RUNNER:<8} at {params.retrain.cron!r} ({params.retrain.timezone}), or from Prefect")
-    say(f"logs are in {LOGS}; `make down` ends all (so that params.yaml is read again, too)")
+    if services != wanted:
+        say("params.yaml has other services now; `make down`, then `make up` to have them")
+    say(f"logs are in {supervision.LOGS}; `make down` ends all (so that params.yaml is read again)")
 
 
-def down(root: Path, say: Callable[[str], None]) -> None:
+def prepare(root: Path, params: Params, services: list[Service], *, kept: bool) -> None:
+    """End what a killed supervisord left, and write down what is to run."""
+    daemons.end_marked(root)
+    for service in services:
+        daemons.check_port(service)
+    names = [service.name for service in services]
+    supervision.write_configuration(root, names, params.services.log_bytes, kept=kept)
+    write_plan(services)
+
+
+def wait_for_supervisor(root: Path) -> None:
+    """Wait until supervisord answers. Raises `GenreError` where it ends."""
+    if not daemons.is_supervised(root):
+        raise GenreError(f"supervisord did not start: {daemons.ERRORS.read_text()}")
+
+
+def run(root: Path, say: Say) -> None:
+    """Become supervisord in the foreground; whoever started it brings it back when it is killed.
+
+    Raises `InputError` where the services already run.
+    """
+    params = load_params()
+    with only_one(say):
+        if daemons.is_supervised(root):
+            raise InputError("the services already run; `make down` ends them")
+        prepare(root, params, describe(params, root), kept=False)
+        os.execve(daemons.COMMAND[0], daemons.COMMAND, daemons.environment(root))
+
+
+def down(root: Path, say: Say) -> None:
     """End every service and what it started, the flow's runner first, and say what was done."""
-    with only_one():
-        ended = [TITLES[name] for name in (RUNNER, MLFLOW, SERVER) if end(root, name)]
-    say(f"ended: {', '.join(ended)}" if ended else "nothing was running")
+    with only_one(say):
+        ended = daemons.end(root)
+    titles = [title for name, title in TITLES.items() if name in ended]
+    say(f"ended: {', '.join(titles)}" if titles else "nothing was running")
 
 
 @contextlib.contextmanager
-def only_one() -> Iterator[None]:
-    """Refuse to work while another `make up` or `make down` does."""
+def only_one(say: Say) -> Iterator[None]:
+    """Wait while another `make up` or `make down` works. Raises `GenreError` where it goes on."""
     SERVICES.mkdir(exist_ok=True)
+    deadline = time.monotonic() + READY_SECONDS
+    waiting = False
     with (SERVICES / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise GenreError("another make up or make down is at work; wait for it") from error
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    raise GenreError("another make up or make down is at work") from error
+            if not waiting:
+                say("waiting for another make up or make down")
+                waiting = True
+            time.sleep(POLL_SECONDS)
         yield
 
 
 def main(arguments: list[str]) -> int:
-    """Run `up` or `down` in the project's folder."""
-    actions = {"up": up, "down": down}
-    if len(arguments) != 1 or arguments[0] not in actions:
-        print("error: expected one of: python -m flows.services up|down", file=sys.stderr)
+    """Do one of `ACTIONS` in the project's folder."""
+    if len(arguments) != 1 or arguments[0] not in ACTIONS:
+        expected = f"python -m flows.services {'|'.join(ACTIONS)}"
+        print(f"error: expected one of: {expected}", file=sys.stderr)
         return BAD_INPUT
     try:
-        actions[arguments[0]](Path(), print)
+        ACTIONS[arguments[0]](Path(), print)
     except GenreError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, InputError) else FAILED
@@ -172,6 +196,14 @@ def main(arguments: list[str]) -> int:
         return FAILED
     return OK
 
+
+ACTIONS: dict[str, Callable[[Path, Say], None]] = {
+    "up": up,
+    "down": down,
+    "status": status,
+    "run": run,
+    "unit": unit,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""A project of one step whose services are up, on ports of the tests' own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+
+import httpx
+import psutil
+import yaml
+from flows_harness import CHAIN, make_project, wait_until
+
+from flows.records import read_record
+from flows.supervision import MARK, PROJECT
+
+NAMES = ("prefect", "mlflow", "retrain")
+LINGERING = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_services_project(root, project, **retrain):
+    root.mkdir(parents=True, exist_ok=True)
+    make_project(root, {"ingest": CHAIN["ingest"]})
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["services"] |= {"prefect_port": free_port(), "mlflow_port": free_port()}
+    params["retrain"] |= retrain
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    return root
+
+
+def popen(root, project, *arguments):
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def python(root, project, *arguments):
+    with popen(root, project, *arguments) as process:
+        out, err = process.communicate(timeout=150)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def ours(root, name=None):
+    """The processes of the services of a project, or of one of them."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            variables = process.environ()
+            if variables.get(PROJECT) == str(root) and name in (None, variables[MARK]):
+                found.append(process)
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+class Services:
+    """A project whose services are up, and its server's REST API."""
+
+    def __init__(self, root, project):
+        self.root, self.project = root, project
+        self.ports = yaml.safe_load((root / "params.yaml").read_text())["services"]
+        self.prefect = f"http://127.0.0.1:{self.ports['prefect_port']}"
+        self.mlflow = f"http://127.0.0.1:{self.ports['mlflow_port']}"
+
+    def call(self, what):
+        return python(self.root, self.project, "-m", "flows.services", what)
+
+    def up(self):
+        done = self.call("up")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def record(self, name):
+        return read_record(name, self.root / ".services")
+
+    def pid(self, name):
+        return self.record(name).pid
+
+    def kill(self, name):
+        """End the process of a service alone, at once; return its id."""
+        pid = self.pid(name)
+        psutil.Process(pid).kill()
+        return pid
+
+    def wait_until_ready(self, *, but=()):
+        """Wait until every service answers, with other process ids than those of `but`."""
+
+        def is_back():
+            if self.call("status").returncode != 0:
+                return False
+            return not {self.pid(name) for name in NAMES} & set(but)
+
+        wait_until(is_back, 90)
+
+    def ask(self, method, path, body=None):
+        answer = httpx.request(method, f"{self.prefect}/api{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def deployment(self):
+        return self.ask("GET", "/deployments/name/retrain/retrain")
+
+    def order(self, due=None, **parameters):
+        """Ask for a run, as "Quick run" in the page does; return its id."""
+        details = {"scheduled_time": due.isoformat()} if due else {}
+        state = {"type": "SCHEDULED", "state_details": details}
+        body = {"parameters": parameters, "state": state}
+        path = f"/deployments/{self.deployment()['id']}/create_flow_run"
+        return self.ask("POST", path, body)["id"]
+
+    def run(self, flow_run):
+        return self.ask("GET", f"/flow_runs/{flow_run}")
+
+    def wait_for(self, flow_run, *states):
+        wait_until(lambda: self.run(flow_run)["state_name"] in states, 90)
+        return self.run(flow_run)
+
+    def wait_until_ended(self, flow_run):
+        return self.wait_for(flow_run, "Completed", "Failed", "Cancelled", "Crashed")["state_name"]
+
+    def steps(self, flow_run):
+        body = {"flow_runs": {"id": {"any_": [flow_run]}}}
+        return {run["name"]: run for run in self.ask("POST", "/task_runs/filter", body)}
