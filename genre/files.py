@@ -98,6 +98,16 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def link(old: str | Path, new: str | Path) -> None:
+    """Give a file a second name; copy it where the file system or the file's owner refuses."""
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, *NOT_HERE):
+            raise
+        shutil.copy2(old, new, follow_symlinks=False)
+
+
 def exchange(one: Path, other: Path) -> bool:
     """Let two folders change places in one step; false where the system cannot."""
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre.compute import Failed, Song, Source, map_songs, open_workers
-from genre.files import atomic_folder
+from genre.files import atomic_folder, link
 from genre.params import ComputeParams
 from genre.progress import progress
 from genre.store import Store
@@ -120,18 +120,23 @@ def make_files(
 ) -> Tally:
     """Fill `folder` with a file a song, `<name><suffix>`, whose content is what `work` returns.
 
-    What is in the folder already is reused where it is what this work makes of this song; the
-    whole folder changes at once. `and_then` is called with the new folder's path of each file and
-    its content. A song that fails is named and left out.
+    What is in the folder already is reused where it is what this work makes of this song, as the
+    very file, so that DVC need not read it again. The whole folder changes at once. `and_then` is
+    called with the new folder's path of each file and its content. A song that fails is named and
+    left out.
     """
     tally = Tally()
+    same: set[str] = set()
 
     def recall(song: Song, kept: bytes) -> bytes | None:
         try:
             old = (folder / f"{song.name}{suffix}").read_bytes()
         except OSError:
             return None
-        return old if hashlib.sha256(old).digest() == kept else None
+        if hashlib.sha256(old).digest() != kept:
+            return None
+        same.add(song.name)
+        return old
 
     with atomic_folder(folder) as new:
         results = each_song(
@@ -150,7 +155,10 @@ def make_files(
                 print(f"set aside: {song.path.relative_to(root)} {result.reason}")
                 continue
             target = new / f"{song.name}{suffix}"
-            target.write_bytes(result)
+            if song.name in same:
+                link(folder / target.name, target)
+            else:
+                target.write_bytes(result)
             if and_then:
                 and_then(target, result)
     return tally

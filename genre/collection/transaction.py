@@ -22,7 +22,7 @@ from typing import IO
 
 from genre.collection.manifest import MANIFEST
 from genre.errors import CollectionError, GenreError
-from genre.files import NOT_HERE, TEMPORARY_PREFIX, exchange
+from genre.files import TEMPORARY_PREFIX, exchange, link
 from genre.progress import progress
 
 LOCK = ".collection.lock"
@@ -89,7 +89,7 @@ def apply(raw: Path, change: Change, staging: Path) -> None:
     made = {tree}
     try:
         for old, new in change.keep.items():
-            _link(raw / old, _in_folder(tree / new, made))
+            link(raw / old, _in_folder(tree / new, made))
         copying = progress(change.take.items(), total=len(change.take), what="copying")
         for file, new in copying:
             _copy(file, _in_folder(tree / new, made))
@@ -138,16 +138,6 @@ def _in_folder(path: Path, made: set[Path]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         made.add(path.parent)
     return path
-
-
-def _link(old: Path, new: Path) -> None:
-    """A second name for a song; a copy where the file system or the file's owner refuses."""
-    try:
-        os.link(old, new, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, *NOT_HERE):
-            raise
-        shutil.copy2(old, new, follow_symlinks=False)
 
 
 def _copy(file: Path, new: Path) -> None:
