@@ -44,10 +44,16 @@ class Champion:
 
 @dataclass(frozen=True)
 class Decision:
-    """The alias that the new version is given, and why, in words for a person."""
+    """The alias that the new version is given, and why, in words for a person.
+
+    `comparison` holds the figures behind it, the new version first and the champion `against`
+    second, where the two were compared.
+    """
 
     alias: Alias | None
     reason: str
+    against: str | None = None
+    comparison: Comparison | None = None
 
 
 def decide(
@@ -104,18 +110,22 @@ def _by_score(version: str, found: Comparison, policy: Policy, margin: float) ->
         f"{found.low:+.3f} to {found.high:+.3f}), on {found.songs} validation songs that neither "
         "was trained on"
     )
+
+    def decision(alias: Alias, reason: str) -> Decision:
+        return Decision(alias, reason, version, found)
+
     if found.groups < FEWEST_GROUPS:
-        return Decision(CHALLENGER, f"too few songs to tell: {figures}")
+        return decision(CHALLENGER, f"too few songs to tell: {figures}")
     if found.estimate < -ROUNDING:
-        return Decision(CHALLENGER, f"worse: {figures}")
+        return decision(CHALLENGER, f"worse: {figures}")
     better = found.estimate > ROUNDING
     floor = 0.0 if policy == "superior" else -margin
     if found.low > floor + ROUNDING:
-        return Decision(CHAMPION, f"{'better' if better else 'as good'}: {figures}")
+        return decision(CHAMPION, f"{'better' if better else 'as good'}: {figures}")
     verdict = "better, but not surely so" if better else "as good, but not surely so"
     if policy == "superior" and not better:
         verdict = "no better"
-    return Decision(
+    return decision(
         CHALLENGER,
         f"{verdict}: {figures}; register.policy {policy} asks for a lower end above {floor:g}",
     )

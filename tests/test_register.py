@@ -141,6 +141,11 @@ def test_the_better_model_becomes_champion_and_the_one_before_it_previous(
     assert (receipt["version"], receipt["aliases"]) == ("2", ["champion"])
     assert receipt["reason"].startswith("better: song-level macro-F1 +0.667 against version 1")
     assert held(project) == {"champion": "2", "previous": "1"}
+    found = receipt["comparison"]
+    assert (found["against"], found["songs"]) == ("1", 6)
+    assert found["first"][0] - found["second"][0] == pytest.approx(found["estimate"])
+    assert found["second"][1] <= found["second"][0] <= found["second"][2]
+    assert run(project)["comparison"] == found
 
 
 def test_a_model_that_is_no_better_becomes_challenger_with_the_reason(project: Project) -> None:

@@ -25,7 +25,8 @@ def judge(
 ) -> Decision:
     """Decide about a model that is better by `estimate`; the champion knows `GENRES`."""
     low = estimate - 0.04 if low is None else low
-    found = Comparison(estimate, low=low, high=2 * estimate - low, songs=20, groups=groups)
+    scores = (0.5 + estimate, 0.4, 0.9), (0.5, 0.4, 0.6)
+    found = Comparison(estimate, low, 2 * estimate - low, 20, groups, *scores)
     return decide_by(
         protocol="song",
         genres=genres,

@@ -101,7 +101,8 @@ def interval(values: npt.NDArray[np.float64]) -> list[float]:
 class Comparison:
     """How much better the first of two models is: a difference of song-level macro-F1.
 
-    `low` and `high` bound its 95 % interval; `songs` were compared, of `groups` groups.
+    `low` and `high` bound its 95 % interval; `songs` were compared, of `groups` groups. `first` and
+    `second` are the macro-F1 of each, with its own 95 % interval as `[value, low, high]`.
     """
 
     estimate: float
@@ -109,6 +110,8 @@ class Comparison:
     high: float
     songs: int
     groups: int
+    first: tuple[float, float, float]
+    second: tuple[float, float, float]
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame, *, samples: int, seed: int) -> Comparison:
@@ -129,13 +132,20 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, *, samples: int, seed: int) 
     groups, truth = songs["group"].to_numpy(), songs["genre"].to_numpy()
     first, second = (tally(groups, truth, predicted(table)) for table in (songs, others))
     number = len(first.hits)
-    estimate = (_whole(first).f1_macro() - _whole(second).f1_macro()).item()
-    differences = [
-        first.draw(weights).f1_macro() - second.draw(weights).f1_macro()
-        for weights in draws(number, samples=samples, seed=seed)
-    ]
-    low, high = interval(np.concatenate(differences))
-    return Comparison(estimate, low, high, len(songs), number)
+    drawn = np.concatenate(
+        [
+            np.stack([first.draw(weights).f1_macro(), second.draw(weights).f1_macro()], axis=1)
+            for weights in draws(number, samples=samples, seed=seed)
+        ]
+    )
+    low, high = interval(drawn[:, 0] - drawn[:, 1])
+    ours, theirs = _score(first, drawn[:, 0]), _score(second, drawn[:, 1])
+    return Comparison(ours[0] - theirs[0], low, high, len(songs), number, ours, theirs)
+
+
+def _score(counts: Tally, drawn: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    low, high = interval(drawn)
+    return _whole(counts).f1_macro().item(), low, high
 
 
 def _whole(counts: Tally) -> Tally:

@@ -63,6 +63,7 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
         receipt = _receipt(pipeline, tags, decision, run_id, model_id)
         held = aliases.held(store, name)
         return receipt | {
+            "comparison": json.loads(found.get(versions.COMPARISON, "null")),
             "version": number,
             "aliases": sorted(alias for alias, holder in held.items() if holder == number),
             "champion": held.get(CHAMPION),
@@ -214,6 +215,7 @@ def _receipt(
         "champion": None,
         "decision": decision.alias or "recorded",
         "reason": decision.reason,
+        "comparison": None,
         "experiment": pipeline.experiment,
         "model": pipeline.selected,
         MODEL_HASH: tags[MODEL_HASH],

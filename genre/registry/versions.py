@@ -8,6 +8,7 @@ Whatever is found done is not done again.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MODEL_HASH, METRICS_HASH = "model_sha256", "metrics_sha256"
 DECISION, REASON, SETTLED = "decision", "reason", "settled"
+COMPARISON = "comparison"  # the figures behind the decision, as JSON
 TEXTS = ("model", "protocol", "subset", "data_sha256", "git_commit", "git_dirty", REASON)
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high")
 
@@ -72,6 +74,9 @@ def note(store: Store, version: ModelVersion, decision: Decision) -> None:
     tag = store.client.set_model_version_tag
     tag(version.name, version.version, DECISION, decision.alias or "")
     tag(version.name, version.version, REASON, decision.reason)
+    if decision.comparison is not None:
+        figures = {"against": decision.against, **asdict(decision.comparison)}
+        tag(version.name, version.version, COMPARISON, json.dumps(figures, sort_keys=True))
     tag(version.name, version.version, SETTLED, datetime.now(UTC).isoformat(timespec="seconds"))
 
 

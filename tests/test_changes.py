@@ -1,0 +1,54 @@
+"""What changed between two catalogues."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from genre.changes import COLUMNS, between
+
+BEFORE = [
+    ("a", "jazz/a.mp3", "jazz", "ok", None),
+    ("b", "rock/b.mp3", "rock", "ok", None),
+    ("c", "rock/c.mp3", "rock", "ok", None),
+    ("x", "rock/x.mp3", "rock", "set_aside", "silent"),
+]
+AFTER = [
+    ("a", "jazz/other name.mp3", "jazz", "ok", None),
+    ("b", "jazz/b.mp3", "jazz", "ok", None),
+    ("d", "pop/d.mp3", "pop", "ok", None),
+    ("x", "rock/x.mp3", "rock", "set_aside", "silent"),
+    ("d", "pop/copy.mp3", "pop", "set_aside", "duplicate of pop/d.mp3"),
+]
+
+
+def table(rows):
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def records(frame):
+    return frame.to_dict("records")
+
+
+def test_songs_that_came_went_moved_or_were_set_aside_are_told():
+    found = between(table(BEFORE), table(AFTER))
+
+    assert found
+    assert found.songs == 3
+    assert records(found.added) == [{"path": "pop/d.mp3", "genre": "pop"}]
+    assert records(found.removed) == [{"path": "rock/c.mp3", "genre": "rock"}]
+    assert records(found.relabelled) == [{"path": "jazz/b.mp3", "was": "rock", "genre": "jazz"}]
+    assert records(found.set_aside) == [
+        {"path": "pop/copy.mp3", "genre": "pop", "reason": "duplicate of pop/d.mp3"}
+    ]
+
+
+def test_the_same_catalogue_is_no_change():
+    assert not between(table(BEFORE), table(BEFORE))
+
+
+def test_at_first_every_song_is_new():
+    found = between(None, table(BEFORE))
+
+    assert list(found.added["path"]) == ["jazz/a.mp3", "rock/b.mp3", "rock/c.mp3"]
+    assert list(found.set_aside["path"]) == ["rock/x.mp3"]
+    assert not len(found.removed)
