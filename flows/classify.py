@@ -1,7 +1,8 @@
 """Answer the songs of a folder that the champion has not answered yet. `python -m flows.classify`.
 
 Each batch is a Prefect task with retries, and its answers are kept as soon as it is done: a run
-that is ended goes on where it stopped. The table is the one of `tasks.classify`.
+that is ended goes on where it stopped. The table is the one of `tasks.classify`. Then the answered
+songs are compared with those that the version learned from (see `flows.drift`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
+from flows.drift import drift_of
 from flows.records import running_server
 from flows.steps import failure, worth_trying_again
 from genre.classify.commands import found_classifier
@@ -28,6 +30,7 @@ from tasks import classify as answers
 from tasks.cli import BAD_INPUT, FAILED, OK
 
 ANSWERS = "answers"  # the artifact's key: its versions are one run each
+CHAMPION = "@champion"  # ends the address of a model whose drift may ask for a retraining
 SHOWN = 50  # songs in the artifact
 TRIES, DELAY_SECONDS = 2, 10.0
 
@@ -65,7 +68,8 @@ def classify(
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or a folder; the champion if not given.
     """
     try:
-        settings = load_params(PARAMS_FILE).classify
+        params = load_params(PARAMS_FILE)
+        settings = params.classify
         songs, table = Path(folder or settings.folder), Path(output or settings.output)
         with found_classifier(Path(), model) as found:
             version, uri = found.version, model
@@ -78,14 +82,18 @@ def classify(
         answer(list(batch), songs, table, uri, return_state=True)
         for batch in answers.batches(todo, settings.batch)
     ]
+    said = [f"{len(todo)} files answered, in {table}" if todo else "nothing new to answer"]
+    if version and table.exists():
+        champion = model is None or model.endswith(CHAMPION)
+        drift = drift_of(table, uri, params.drift, champion, return_state=True)
+        said.append(drift.message or "")
+        states.append(drift)
     failed = [state for state in states if state.is_failed()]
     if todo:
         create_markdown_artifact(page(table, version), key=ANSWERS, description="Newest answers")
     if failed:
         return Failed(message=failed[0].message, data=failed[0].result(raise_on_failure=False))
-    if not todo:
-        return Completed(message="nothing new to answer")
-    return Completed(message=f"{len(todo)} files answered, in {table}")
+    return Completed(message="; ".join(said))
 
 
 def page(output: Path, version: str | None) -> str:

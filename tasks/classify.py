@@ -4,7 +4,8 @@ Conventions: a row a file, by its content and the version that answered: `path` 
 with slashes), `sha256`, `model`, `model_version`, `answered_at` (UTC), `seconds`, `genre`,
 `probability`, `genre_2`, `probability_2`, `genre_3`, `probability_3`, and `error`, filled in where
 the file could not be answered. A file is asked about again when its content or the version changes,
-or where it could not be read. The table is replaced in one step, batch by batch.
+or where it could not be read. The table is replaced in one step, batch by batch. What was heard of
+songs is kept beside it (see `tasks.drift`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 from genre.errors import InputError
 from genre.files import write_parquet
 from genre.store import content_hash
+from tasks import drift
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genre.classifier import Answer
     from genre.classify.commands import Found
     from genre.classify.work import Result
 
@@ -78,13 +81,18 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
     import pandas as pd
 
     from genre.classify import work
+    from genre.drift.songs import wanted
 
-    settings = {"top": TOP}
+    reference = drift.usable_reference(found)
+    clip = wanted(reference) if reference else None
+    settings = {"top": TOP, "clip": clip}
     results, _ = work.answer([song.path for song in songs], found.folder, settings, found.compute)
     now = datetime.now(UTC)
     rows = [
         row(song, result, folder, found, now) for song, result in zip(songs, results, strict=True)
     ]
+    if reference and found.version:
+        drift.keep(heard(songs, results, folder), output, found, reference)
     known = read(output)
     keys = ["path", "model_version"]
     fresh = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -93,6 +101,17 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
     failed = sum(result.error is not None for result in results)
     aside = f", {failed} could not be answered" if failed else ""
     return f"{len(results) - failed} songs answered{aside}"
+
+
+def heard(
+    songs: Sequence[Waiting], results: Sequence[Result], folder: Path
+) -> list[tuple[str, str, Answer]]:
+    """The path, hash and answer of each song that was answered."""
+    return [
+        (relative(song.path, folder), song.sha256, result.answer)
+        for song, result in zip(songs, results, strict=True)
+        if result.answer and song.sha256
+    ]
 
 
 def row(song: Waiting, result: Result, folder: Path, found: Found, now: datetime) -> dict[str, Any]:
@@ -133,6 +152,13 @@ def read(output: Path) -> pd.DataFrame:
             f"{', '.join(COLUMNS)}; name another file"
         )
     return table
+
+
+def answered(output: Path, version: str | None) -> pd.DataFrame:
+    """The `path` and `sha256` of the songs that `version` has answered."""
+    table = read(output)
+    kept = (table["model_version"].fillna("") == (version or "")) & table["error"].isna()
+    return table.loc[kept, ["path", "sha256"]]
 
 
 def batches(songs: Sequence[Waiting], size: int) -> Iterator[Sequence[Waiting]]:

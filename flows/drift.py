@@ -1,0 +1,103 @@
+"""Drift, as a Prefect task of the flow `classify`: measure, show, and ask for a retraining.
+
+A retraining is asked for once for the same songs and version. It is asked for again when as many
+songs have come since as `drift.min_songs`; so a champion that stays, since the gate found nothing
+better, is not challenged with every new song.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Completed
+
+from flows.steps import failure
+from genre.classify.commands import Found, found_classifier
+from genre.drift import page
+from genre.errors import GenreError
+from genre.params import DriftParams
+from tasks import drift
+from tasks.classify import answered
+
+DRIFT = "drift"  # the artifact's key: its versions are one finding each
+DEPLOYMENT = "retrain/retrain"
+UNCHANGED = "Unchanged"  # the name of the state of a task that found nothing new
+Asked = dict[str, Any]  # of a retraining: evidence, songs, flow_run
+
+
+@task(
+    name="drift",
+    description="Compare the answered songs with those that the version learned from",
+    cache_policy=NO_CACHE,
+)
+def drift_of(output: Path, model: str, settings: DriftParams, may_retrain: bool) -> State[Any]:
+    """Measure and show the drift of the songs in `output` that the version `model` has answered.
+
+    Where it is found, and both `may_retrain` and `drift.retrain` hold, a retraining is asked for.
+    """
+    try:
+        with found_classifier(Path(), model) as found:
+            return measured(output, found, settings, may_retrain)
+    except GenreError as error:
+        return failure(error)
+
+
+def measured(output: Path, found: Found, settings: DriftParams, may_retrain: bool) -> State[Any]:
+    """As `drift_of`, of the version `found`; raises `InputError` where its files are damaged."""
+    reference = drift.reference_of(found)
+    if reference is None:
+        return Completed(message=drift.NO_REFERENCE.format(found))
+    result = drift.measure(output, answered(output, found.version), found, reference, settings)
+    before = drift.read_figures(output, found)
+    asked, words = before.get("retraining"), []
+    if result.finding.drift:
+        asked, said = retraining(asked, result, found, settings, may_retrain)
+        words = [said]
+    message = "; ".join([page.verdict(result.finding), *words])
+    values = drift.figures_of(result, found, asked)
+    if values == before and output.with_name(drift.PAGE).is_file():
+        return Completed(name=UNCHANGED, message=message)
+    text = drift.report(result, output, found, settings, [page.sentence(one) for one in words])
+    drift.write_figures(output, values)
+    create_markdown_artifact(text, key=DRIFT, description=page.verdict(result.finding))
+    log = get_run_logger()
+    (log.warning if result.finding.drift else log.info)(message)
+    return Completed(message=message)
+
+
+def retraining(
+    asked: Asked | None,
+    result: drift.Measured,
+    found: Found,
+    settings: DriftParams,
+    may_retrain: bool,
+) -> tuple[Asked | None, str]:
+    """Ask for a retraining where that is to be done; what was asked for, and what to say of it."""
+    if not settings.retrain:
+        return asked, "no retraining is asked for: drift.retrain is off"
+    if not may_retrain:
+        return asked, "no retraining is asked for: the champion was not the one that was asked"
+    finding = result.finding
+    if asked and finding.songs - asked["songs"] < settings.min_songs:
+        return asked, f"retraining was asked for at {asked['songs']} songs: {asked['flow_run']}"
+    try:
+        run: Any = run_deployment(
+            DEPLOYMENT,
+            timeout=0,
+            as_subflow=False,
+            idempotency_key=f"drift-{found.name}-{found.version}-{finding.evidence}",
+        )
+    except ObjectNotFound:
+        return asked, f"retraining was not asked for: nothing serves {DEPLOYMENT} (make up does)"
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        return asked, f"retraining could not be asked for ({error}); the next run tries again"
+    asked = {"evidence": finding.evidence, "songs": finding.songs, "flow_run": run.name}
+    return asked, f"retraining is asked for: {run.name}"
