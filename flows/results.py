@@ -1,4 +1,9 @@
-"""What a retraining shows in Prefect's UI beside its logs: tables, as Markdown artifacts."""
+"""What a retraining shows in Prefect's UI beside its logs, as Markdown artifacts.
+
+Four of them, whose versions are one retraining each: `results` (steps, accuracies, against the
+champion), `confusion-matrix`, `data-changes` and `decision`. Each is made only where the step that
+it tells of has passed, so that no figure of an earlier run is shown as this one's.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +11,48 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
+from flows.markdown import table
+from genre.params import Params
 from tasks import paths, summary
 
-RESULTS = "results"  # the artifact's key: its versions are one retraining each
+RESULTS, CONFUSION, DATA, DECISION = "results", "confusion-matrix", "data-changes", "decision"
+DESCRIPTIONS = {
+    RESULTS: "Each step, the accuracy of each model, and the new one against the champion",
+    CONFUSION: "Which genres the chosen model takes for which",
+    DATA: "Songs added, removed, moved and set aside since the last retraining",
+    DECISION: "Which version was registered, which alias it holds, and why",
+}
 
 
-def publish(states: Mapping[str, State[Any]], root: Path) -> None:
-    """Make the results artifact of a run whose steps ended in `states`."""
-    create_markdown_artifact(
-        key=RESULTS,
-        markdown=as_markdown(states, root),
-        description="Each step, the accuracy of each model, and the gate's decision",
-    )
+def publish(states: Mapping[str, State[Any]], root: Path, params: Params, changes: str) -> None:
+    """Make the artifacts of a run whose steps ended in `states`; `changes` tells of the data."""
+    for key, text in pages(states, root, params, changes).items():
+        create_markdown_artifact(key=key, markdown=text, description=DESCRIPTIONS[key])
 
 
-def as_markdown(states: Mapping[str, State[Any]], root: Path) -> str:
-    """Steps, figures and decision; figures and decision only where their step has passed."""
+def pages(
+    states: Mapping[str, State[Any]], root: Path, params: Params, changes: str
+) -> dict[str, str]:
+    """The Markdown of each artifact that this run has something to say in."""
     parts = ["## Steps", steps_table(states)]
+    found = {}
+    metrics = receipt = None
     if passed(states, "evaluate"):
         metrics = _read_json(root / paths.REPORTS / "metrics.json")
         parts += ["## Accuracy of whole songs", accuracy_table(metrics)]
+        found[CONFUSION] = confusion(root, metrics)
     if passed(states, "register"):
-        parts += ["## Decision", decision(_read_json(root / paths.RECEIPT))]
-    return "\n\n".join(parts) + "\n"
+        receipt = _read_json(root / paths.RECEIPT)
+        parts += ["## Against the champion", against(receipt)]
+        found[DECISION] = decision(receipt, params)
+    if passed(states, "ingest"):
+        found[DATA] = changes
+    return {RESULTS: "\n\n".join(parts) + "\n", **found}
 
 
 def passed(states: Mapping[str, State[Any]], step: str) -> bool:
@@ -42,11 +62,8 @@ def passed(states: Mapping[str, State[Any]], step: str) -> bool:
 
 def steps_table(states: Mapping[str, State[Any]]) -> str:
     """A row a step: how it ended and what it said."""
-    rows = [
-        f"| {stage} | {state.name} | {_cell(state.message or '')} |"
-        for stage, state in states.items()
-    ]
-    return "\n".join(["| step | state | what it said |", "| --- | --- | --- |", *rows])
+    rows = [(step, state.name, state.message or "") for step, state in states.items()]
+    return table(["step", "state", "what it said"], rows)
 
 
 def accuracy_table(metrics: dict[str, Any]) -> str:
@@ -57,25 +74,72 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
             level = subsets.get(subset, {}).get("song")
             if level is not None:
                 low, high = level["ci95"]
-                rows.append(
-                    f"| {model} | {subset} | {100 * level['accuracy']:.1f} % "
-                    f"| {100 * low:.1f} to {100 * high:.1f} | {level['n']} |"
-                )
-    head = [
-        "| model | subset | accuracy | 95 % interval | songs |",
-        "| --- | --- | --- | --- | --- |",
+                share = f"{100 * level['accuracy']:.1f} %"
+                interval = f"{100 * low:.1f} to {100 * high:.1f}"
+                rows.append((model, subset, share, interval, level["n"]))
+    headings = ["model", "subset", "accuracy", "95 % interval", "songs"]
+    return f"Protocol `{metrics['protocol']}`.\n\n{table(headings, rows)}"
+
+
+def against(receipt: dict[str, Any]) -> str:
+    """The new version and the champion on the same songs, each with its interval."""
+    found = receipt["comparison"]
+    if found is None:
+        return f"Not compared: {receipt['reason']}."
+    rows = [
+        (f"version {receipt['version']} (this run)", *_scores(found["first"])),
+        (f"version {found['against']} (champion then)", *_scores(found["second"])),
+        ("difference", *_scores((found["estimate"], found["low"], found["high"]), sign="+")),
     ]
-    return "\n".join([*head, *rows])
+    songs = f"On {found['songs']} validation songs of {found['groups']} groups, heard by neither."
+    return f"{songs}\n\n{table(['', 'macro-F1', '95 % interval'], rows)}"
 
 
-def decision(receipt: dict[str, Any]) -> str:
-    """Which version was registered, which aliases it holds, and why."""
-    return f"{summary.version(receipt)}: {receipt['reason']}"
+def confusion(root: Path, metrics: dict[str, Any]) -> str:
+    """The confusion matrix of the selected model's songs, actual genres in rows."""
+    import pandas as pd
+
+    pairs = pd.read_csv(root / paths.REPORTS / "plots" / "confusion.csv", keep_default_na=False)
+    genres = sorted(set(pairs["actual"]) | set(pairs["predicted"]))
+    counts = pd.crosstab(pairs["actual"], pairs["predicted"]).reindex(
+        index=genres, columns=genres, fill_value=0
+    )
+    rows = [
+        (f"**{genre}**", *(f"**{n}**" if other == genre else n or "" for other, n in line.items()))
+        for genre, line in counts.iterrows()
+    ]
+    subset = "test" if "test" in metrics["models"][metrics["selected"]] else "validation"
+    words = (
+        f"`{metrics['selected']}`, {len(pairs)} {subset} songs, protocol `{metrics['protocol']}`. "
+        "Rows: what they are; columns: what was answered."
+    )
+    return f"{words}\n\n{table(['', *genres], rows)}\n"
 
 
-def _cell(text: str) -> str:
-    """Text as it can stand in a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", "<br>")
+def decision(receipt: dict[str, Any], params: Params) -> str:
+    """Which version was registered, which aliases it holds, why, and where to look at it."""
+    lines = [f"**{summary.version(receipt)}**", receipt["reason"]]
+    if receipt["version"] is not None:
+        lines.append(f"[Look at it in MLflow]({version_page(receipt, params)})")
+        champion = receipt["champion"] or "none"
+        lines.append(f"`models:/{receipt['name']}@champion` is now version {champion}.")
+    return "\n\n".join(lines) + "\n"
+
+
+def version_page(receipt: dict[str, Any], params: Params) -> str:
+    """The address of a version in MLflow's pages: the store's own, or those of `make up`."""
+    store = urlsplit(params.tracking.uri)
+    if store.scheme in ("http", "https"):
+        host = store.netloc.rpartition("@")[2]  # a password is nobody else's business
+        base = f"{store.scheme}://{host}{store.path.rstrip('/')}"
+    else:
+        base = f"http://127.0.0.1:{params.services.mlflow_port}"
+    return f"{base}/#/models/{quote(receipt['name'])}/versions/{receipt['version']}"
+
+
+def _scores(values: tuple[float, float, float], sign: str = "") -> tuple[str, str]:
+    value, low, high = (format(number, f"{sign}.3f") for number in values)
+    return value, f"{low} to {high}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

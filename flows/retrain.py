@@ -8,53 +8,61 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from prefect import flow, get_run_logger
+from prefect import allow_failure, flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows import results, steps
+from flows import SERVICES, results, songs, steps
+from flows.alone import AtWorkError, alone
 from flows.records import running_server
 from genre.errors import GenreError, InputError
-from genre.params import PARAMS_FILE, load_params
+from genre.params import PARAMS_FILE, RetrainParams, load_params
 from tasks import pipeline, processes
 from tasks.cli import BAD_INPUT, FAILED, OK
 
 Futures = dict[str, PrefectFuture[Any]]
+LOCK = SERVICES / "retrain" / "lock"
 ONE_AT_A_TIME = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
 
 
 @flow(name="retrain", task_runner=ONE_AT_A_TIME)
 def retrain(source: str | None = None, force: bool = False) -> State[Any]:
-    """Bring everything up to date and register the model.
+    """Take the songs of `retrain.inbox`, bring everything up to date and register the model.
 
     Args:
-        source: songs to add first: a folder of genre folders, an archive of one, its URL, or demo.
+        source: more songs to add: a folder of genre folders, an archive of one, its URL, or demo.
         force: run every step, also where nothing that it depends on changed.
     """
     root = Path()
-    with processes.ending_all_on_error():
-        try:
-            futures = submit(source, force, root)
-        except GenreError as error:
-            return Failed(message=str(error), data=error)
-        wait(list(futures.values()))
-        states = {name: future.state for name, future in futures.items()}
-    results.publish(states, root)
+    try:
+        with alone(root / LOCK), processes.ending_all_on_error():
+            params = load_params(root / PARAMS_FILE)
+            futures = submit(source, force, root, params.retrain)
+            wait(list(futures.values()))
+            states = {name: future.state for name, future in futures.items()}
+            changes = songs.changes(root) if results.passed(states, "ingest") else ""
+            results.publish(states, root, params, changes)
+            if results.passed(states, "register"):
+                songs.remember(root)
+    except AtWorkError as error:
+        return Cancelled(message=str(error), data=error)
+    except GenreError as error:
+        return Failed(message=str(error), data=error)
     return outcome(states)
 
 
-def submit(source: str | None, force: bool, root: Path) -> Futures:
-    """Submit the collection and every step of `dvc.yaml`, each after its parents.
+def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -> Futures:
+    """Submit the collection, then every step of `dvc.yaml`, each after its parents, and the push.
 
     Raises `InputError` where `params.yaml` or `dvc.yaml` cannot be used.
     """
-    params = load_params(root / PARAMS_FILE).retrain
     unknown = params.steps.keys() - steps.STEPS.keys()
     if unknown:
         raise InputError(
@@ -62,24 +70,41 @@ def submit(source: str | None, force: bool, root: Path) -> Futures:
             f"expected some of {', '.join(steps.STEPS)}"
         )
     stages = pipeline.stages(root)
-    tasks = {name: steps.for_stage(name, params) for name in (steps.COLLECT, *stages)}
+    tasks = {name: steps.for_stage(name, params) for name in (steps.COLLECT, *stages, steps.PUSH)}
     collect, timeout = tasks[steps.COLLECT]
-    futures: Futures = {steps.COLLECT: collect.submit(steps.COLLECT, source, timeout)}
+    collected = collect.submit(steps.COLLECT, source, params.inbox, timeout)
+    wait([collected])
+    untouched = unchanged(stages, root) if collected.state.is_completed() and not force else set()
+    futures: Futures = {steps.COLLECT: collected}
     for name, stage in stages.items():
         step, timeout = tasks[name]
         parents = [futures[parent] for parent in stage.parents or (steps.COLLECT,)]
-        futures[name] = step.submit(name, force, timeout, wait_for=parents)
+        futures[name] = step.submit(name, force, timeout, name in untouched, wait_for=parents)
+    push, timeout = tasks[steps.PUSH]
+    every = [allow_failure(future) for future in futures.values()]  # songs are sent in any case
+    futures[steps.PUSH] = push.submit(steps.PUSH, timeout, wait_for=every)
     return futures
+
+
+def unchanged(stages: Mapping[str, pipeline.Stage], root: Path) -> set[str]:
+    """The steps that need not be asked one by one: DVC says so of them and of all before them."""
+    changed = pipeline.changed(root, on_line=get_run_logger().info)
+    for name, stage in stages.items():  # parents come first
+        if changed.intersection(stage.parents):
+            changed.add(name)
+    return stages.keys() - changed
 
 
 def outcome(states: dict[str, State[Any]]) -> State[Any]:
     """How the whole run ended: failed where a step failed, with the messages of those that did."""
     ended = {name: state for name, state in states.items() if not state.is_completed()}
     if not ended:
-        changed = [name for name, state in states.items() if state.name != steps.CACHED]
+        idle = (steps.CACHED, steps.SKIPPED)
+        changed = [state for name, state in states.items() if state.name not in idle]
         if not changed:
             return Completed(message="nothing has changed")
-        return Completed(message=states[list(states)[-1]].message)
+        last = [name for name in states if name != steps.PUSH][-1]
+        return Completed(message=states[last].message)
     failed = [state for state in ended.values() if state.is_failed()]
     waiting = [name for name, state in ended.items() if not state.is_failed()]
     message = "; ".join(state.message or state.name or "" for state in failed)
@@ -98,7 +123,7 @@ def error_of(state: State[Any]) -> Any:
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow once, on the server of `make up` where it is running."""
     parser = argparse.ArgumentParser(prog="python -m flows.retrain")
-    parser.add_argument("source", nargs="?", help="songs to add first")
+    parser.add_argument("source", nargs="?", help="songs to add beside those of the inbox")
     parser.add_argument("--force", action="store_true", help="run every step")
     options = parser.parse_args(arguments)
     server = running_server()

@@ -25,8 +25,9 @@ from tasks import collect as collection
 from tasks import pipeline, preflight
 from tasks.processes import EndedError, StepTimeoutError
 
-COLLECT = "collect"
-CACHED, RESTORED, TIMED_OUT = "Cached", "Restored", "TimedOut"
+COLLECT, PUSH = "collect", "push"  # before the stages of `dvc.yaml`, and after them
+CACHED, RESTORED, SKIPPED, TIMED_OUT = "Cached", "Restored", "Skipped", "TimedOut"
+UP_TO_DATE = "Everything is up to date"  # how DVC says that it had nothing to send
 
 # As `dvc.yaml` describes them; the names are its stages'.
 DESCRIPTIONS = {
@@ -61,9 +62,16 @@ def run_name() -> str:
     return stage.replace("@", " ")
 
 
-def bring_up_to_date(stage: str, force: bool, timeout: float) -> State[Any]:
-    """Bring one DVC stage up to date, at most `timeout` seconds long, and say how it ended."""
+def bring_up_to_date(
+    stage: str, force: bool, timeout: float, unchanged: bool = False
+) -> State[Any]:
+    """Bring one DVC stage up to date, at most `timeout` seconds long, and say how it ended.
+
+    `unchanged` where DVC has said already that neither it nor anything before it has changed.
+    """
     logger = get_run_logger()
+    if unchanged and not force:
+        return Completed(name=CACHED, message="nothing that it depends on changed")
     try:
         outcome = pipeline.bring_up_to_date(
             stage, Path(), force=force, timeout=timeout, on_line=logger.info
@@ -77,17 +85,19 @@ def bring_up_to_date(stage: str, force: bool, timeout: float) -> State[Any]:
     return Completed(message=outcome.summary)
 
 
-def collect(stage: str, source: str | None, timeout: float) -> State[Any]:
-    """Add the songs of `source`, if any, to the collection and version it with DVC."""
+def collect(stage: str, source: str | None, inbox: str, timeout: float) -> State[Any]:
+    """Add the songs of `inbox` and `source` to the collection and version it with DVC."""
     logger = get_run_logger()
     root = Path()
     try:
         collection.restore(root, say=logger.info)
+        collection.take_inbox(Path(inbox), root, say=logger.info, timeout=timeout)
         if source:
             collection.add(source, root, say=logger.info, timeout=timeout)
         if not collection.has_songs(root):
             raise InputError(
-                f"{stage}: the collection is empty; give a source, or add songs: genre add SOURCE"
+                f"{stage}: the collection is empty; put songs into {inbox} in folders named as "
+                "their genres, give a source, or add songs: genre add SOURCE"
             )
         preflight.check(load_params(root / PARAMS_FILE), root)
         changed = pipeline.version_collection(root, on_line=logger.info)
@@ -96,6 +106,19 @@ def collect(stage: str, source: str | None, timeout: float) -> State[Any]:
     if changed:
         return Completed(message="the collection has changed and is versioned")
     return Completed(name=CACHED, message="the collection is as it was")
+
+
+def push(stage: str, timeout: float) -> State[Any]:
+    """Send the songs and what the steps left to DVC's default remote, where there is one."""
+    logger = get_run_logger()
+    try:
+        said = pipeline.push(Path(), timeout=timeout, on_line=logger.info)
+    except GenreError as error:
+        return failure(error)
+    if said is None:
+        return Completed(name=SKIPPED, message="DVC has no default remote (dvc remote add -d …)")
+    logger.info(f"{stage}: {said}")
+    return Completed(name=CACHED if said.startswith(UP_TO_DATE) else None, message=said)
 
 
 def failure(error: GenreError) -> State[Any]:
@@ -123,6 +146,7 @@ def _declare(body: Callable[..., State[Any]], name: str, description: str) -> St
 STEPS = {
     COLLECT: _declare(collect, COLLECT, "Add new songs to the collection and version it"),
     **{name: _declare(bring_up_to_date, name, text) for name, text in DESCRIPTIONS.items()},
+    PUSH: _declare(push, PUSH, "Send songs and results to DVC's remote, where there is one"),
 }
 
 

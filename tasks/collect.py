@@ -7,9 +7,10 @@ ends with the run that asked for it.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
-from genre.errors import CollectionError, GenreError
+from genre.errors import CollectionError, GenreError, InputError
 from tasks import dvc_command, paths, pipeline, processes
 from tasks.cli import BAD_INPUT, OK
 from tasks.dvc_command import Say
@@ -17,6 +18,7 @@ from tasks.transcript import last_error
 
 DEMO = "demo"
 NEXT = "Next: "  # how `genre add` begins its advice
+PAUSE_SECONDS = 60.0  # that files which are still arriving may keep a run waiting
 
 
 def restore(root: Path, *, say: Say) -> None:
@@ -33,9 +35,17 @@ def restore(root: Path, *, say: Say) -> None:
 
 
 def add(
-    source: str, root: Path, *, say: Say, sha256: str | None = None, timeout: float | None = None
+    source: str,
+    root: Path,
+    *,
+    say: Say,
+    sha256: str | None = None,
+    timeout: float | None = None,
+    move: bool = False,
 ) -> None:
     """Add the songs of a folder, archive, URL or `demo`; `say` gets each line of `genre add`.
+
+    With `move`, files of a folder leave it for the collection.
 
     Raises `CollectionError` where the source is refused, with nothing written, `StepTimeoutError`
     after `timeout` seconds, and `GenreError` where it failed otherwise.
@@ -49,12 +59,40 @@ def add(
 
     command = [sys.executable, "-m", "genre.cli", "add", source]
     command += ["--sha256", sha256] if sha256 else []
+    command += ["--move"] if move else []
     code = processes.run(
         command, cwd=root, env=dvc_command.environment(), on_line=hear, timeout=timeout
     )
     if code != OK:
         message = last_error(lines)[0]
         raise (CollectionError if code == BAD_INPUT else GenreError)(message)
+
+
+def take_inbox(inbox: Path, root: Path, *, say: Say, timeout: float | None = None) -> None:
+    """Add the songs that wait in the folder `inbox`; what the collection then holds leaves it.
+
+    While files arrive there it waits for a pause, at most a minute; what then is still being
+    written is left for the next time. The project's own inbox is made where it is missing; raises
+    `InputError` where another one is, and otherwise as `add`.
+    """
+    from genre.collection.inbox import SETTLED_SECONDS, newest_change
+
+    folder = root / inbox
+    if not folder.is_dir():
+        if inbox != paths.INBOX:
+            raise InputError(
+                f"params.yaml: retrain.inbox is {inbox}: no such folder; make it, or mount it"
+            )
+        folder.mkdir(parents=True)
+    deadline = time.monotonic() + PAUSE_SECONDS
+    while (newest := newest_change(folder)) is not None:
+        wait = SETTLED_SECONDS - (time.time() - newest)
+        if wait <= 0 or time.monotonic() + wait > deadline:
+            break
+        say(f"{inbox}: files are still arriving")
+        time.sleep(wait)
+    if newest is not None:
+        add(str(folder), root, say=say, timeout=timeout, move=True)
 
 
 def has_songs(root: Path) -> bool:

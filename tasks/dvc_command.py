@@ -18,6 +18,8 @@ LOCK_WAIT_SECONDS = 60.0  # how long another DVC command may keep us waiting
 LOCK_RETRY_SECONDS = 2.0
 RWLOCK = Path(".dvc/tmp/rwlock")  # which files which DVC command reads and writes, as JSON
 
+REMOTE = "core.remote="  # how `dvc config` names the default remote
+
 Say = Callable[[str], None]
 
 
@@ -46,6 +48,13 @@ def output(arguments: list[str], root: Path, on_line: Say) -> list[str]:
             raise BusyError(f"another DVC command works in {root.resolve()}: {text}")
         on_line("waiting for another DVC command")
         time.sleep(LOCK_RETRY_SECONDS)
+
+
+def remote(root: Path, on_line: Say) -> str:
+    """The name of the default remote; empty where there is none."""
+    settings = output(["config", "--list"], root, on_line)
+    found = [line.removeprefix(REMOTE) for line in settings if line.startswith(REMOTE)]
+    return found[-1] if found else ""
 
 
 def environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 RAW = Path("data/raw")
+INBOX = Path("data/inbox")  # unless retrain.inbox names another folder
 NEW_SONGS = Path("data/new_songs")  # unless evaluate.new_songs names another folder
 CATALOGUE = Path("data/catalogue.parquet")
 DUPLICATES = Path("data/duplicates.parquet")

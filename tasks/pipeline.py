@@ -20,6 +20,7 @@ from tasks.dvc_command import LOCK_RETRY_SECONDS, LOCK_WAIT_SECONDS, Say
 from tasks.processes import StepTimeoutError
 from tasks.transcript import BusyError, Event, Outcome, Said, StepError, Transcript
 
+CREDENTIALS = re.compile(r"//[^/@\s]+@")  # in the address of a remote
 RAW_VERSION = paths.RAW.with_suffix(".dvc")  # what `dvc add data/raw` writes
 
 
@@ -107,6 +108,28 @@ def reproduce(
         on_event(Said("", line))
 
     return _repro(["repro", "--keep-going"], root, on_event, say, timeout=None, lock_wait=lock_wait)
+
+
+def changed(root: Path, *, on_line: Say = print) -> set[str]:
+    """The steps that DVC would run, or whose outputs it would bring back, were they asked for now.
+
+    Steps after them are not named until those have run. Raises `StepError` where DVC fails.
+    """
+    lines = dvc_command.output(["status", "--json"], root, on_line)
+    return set(json.loads(lines[-1]))
+
+
+def push(root: Path, *, timeout: float | None = None, on_line: Say = print) -> str | None:
+    """`dvc push` of the songs and of what the steps left, and say what was sent.
+
+    Returns null where no default remote is configured. Raises `StepError` where DVC fails.
+    """
+    if not dvc_command.remote(root, on_line):
+        return None
+    lines: list[str] = []
+    if dvc_command.run(["push"], root, lines.append, timeout=timeout) != 0:
+        raise StepError("dvc push: " + CREDENTIALS.sub("//…@", "\n".join(lines)))
+    return CREDENTIALS.sub("//…@", lines[-1]) if lines else "everything is there"
 
 
 def version_collection(root: Path, *, on_line: Say = print) -> bool:

@@ -24,12 +24,36 @@ from tasks import pipeline, processes
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 LEVEL = {"accuracy": 0.714, "ci95": [0.57, 0.857], "n": 35}
-METRICS = {"models": {"mlp": {"validation": {"song": LEVEL}}}, "selected": "mlp"}
-RECEIPT = {"name": "m", "version": "3", "aliases": ["champion"], "reason": "better: 0.7"}
+METRICS = {
+    "models": {"mlp": {"validation": {"song": LEVEL}}},
+    "selected": "mlp",
+    "protocol": "song",
+}
+RECEIPT = {
+    "name": "m",
+    "version": "3",
+    "aliases": ["champion"],
+    "champion": "3",
+    "reason": "better: 0.7",
+    "comparison": {
+        **{"against": "2", "songs": 20, "groups": 18, "estimate": 0.1, "low": 0.02, "high": 0.2},
+        **{"first": [0.7, 0.6, 0.8], "second": [0.6, 0.5, 0.7]},
+    },
+}
+CATALOGUE = (
+    "import pandas as pd; from pathlib import Path; "
+    "paths = sorted(p.relative_to('data/raw').as_posix() for p in Path('data/raw').glob('*/*')); "
+    "table = pd.DataFrame({'track_id': paths, 'path': paths, 'status': 'ok', 'reason': None}); "
+    "table['genre'] = table['path'].str.partition('/')[0]; "
+    "table.to_parquet('data/catalogue.parquet'); Path('data/catalogue').write_text(str(paths))"
+)
+INGEST = {**CHAIN["ingest"], "cmd": f'python -c "{CATALOGUE}"'}
 WHOLE = {
     **CHAIN,
+    "ingest": INGEST,
     "evaluate": {
-        "cmd": f"mkdir -p reports; echo '{json.dumps(METRICS)}' > reports/metrics.json",
+        "cmd": f"mkdir -p reports/plots; echo '{json.dumps(METRICS)}' > reports/metrics.json; "
+        "(echo actual,predicted; echo blues,blues; echo blues,jazz) > reports/plots/confusion.csv",
         "deps": ["models"],
         "outs": ["reports/metrics.json"],
     },
@@ -48,6 +72,7 @@ def make_flow_project(root, project, stages):
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["train"]["models"] = ["mlp"]
     params["retrain"] |= {"retries": 2, "retry_delay_seconds": 0.1, "steps": {}}
+    params["services"]["mlflow_port"] = 5999
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     return root
 
@@ -55,7 +80,7 @@ def make_flow_project(root, project, stages):
 @pytest.fixture
 def root(tmp_path, project, monkeypatch):
     """A project of one step."""
-    make_flow_project(tmp_path, project, {"ingest": CHAIN["ingest"]})
+    make_flow_project(tmp_path, project, {"ingest": INGEST})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -95,7 +120,8 @@ def states(state):
 
 def change(root, **steps):
     """Write `dvc.yaml` with some steps of the chain changed."""
-    write_stages(root, {name: {**CHAIN[name], **changes} for name, changes in steps.items()})
+    stages = {**CHAIN, "ingest": INGEST}
+    write_stages(root, {name: {**stages[name], **changes} for name, changes in steps.items()})
 
 
 def edit_params(root, **retrain_params):
@@ -120,8 +146,9 @@ def test_the_flow_runs_every_step_and_the_second_time_all_are_cached(twice):
     _, first, second = twice
 
     names = ["collect", *(name.replace("@", " ") for name in pipeline.stages(twice[0]))]
-    assert states(first) == dict.fromkeys(names, "Completed") | {"collect": "Cached"}
-    assert states(second) == dict.fromkeys(names, "Cached")
+    around = {"collect": "Cached", "push": "Skipped"}
+    assert states(first) == dict.fromkeys(names, "Completed") | around
+    assert states(second) == dict.fromkeys(names, "Cached") | around
     assert (first.message, second.message) == ("m version 3", "nothing has changed")
 
 
@@ -135,17 +162,31 @@ def test_each_step_waits_for_its_parents_in_dvc_yaml(twice):
         for run in runs.values()
     }
     parents = {name: set(stage.parents) for name, stage in pipeline.stages(root).items()}
-    assert waited_for == {"collect": set(), **parents, "ingest": {"collect"}}
+    every = {"collect", *parents}
+    assert waited_for == {"collect": set(), **parents, "ingest": {"collect"}, "push": every}
 
 
-def test_the_results_artifact_shows_steps_figures_and_the_decision(twice):
-    _, first, _ = twice
-    wanted = {"key": {"any_": [results.RESULTS]}}
-    artifact = ask("artifacts", first.state_details.flow_run_id, artifacts=wanted)[0]["data"]
+def artifacts(state):
+    """The artifacts of a flow run by key."""
+    found = ask("artifacts", state.state_details.flow_run_id)
+    return {artifact["key"]: artifact["data"] for artifact in found}
 
-    assert "| mlp | validation | 71.4 % | 57.0 to 85.7 | 35 |" in artifact
-    assert "m version 3, champion: better: 0.7" in artifact
-    assert "| train@mlp | Completed | trained |" in artifact
+
+def test_the_artifacts_show_steps_figures_data_and_the_decision(twice):
+    _, first, second = twice
+    found = artifacts(first)
+
+    assert "| mlp | validation | 71.4 % | 57.0 to 85.7 | 35 |" in found[results.RESULTS]
+    assert "| train@mlp | Completed | trained |" in found[results.RESULTS]
+    assert "| version 3 (this run) | 0.700 | 0.600 to 0.800 |" in found[results.RESULTS]
+    assert "| version 2 (champion then) | 0.600 | 0.500 to 0.700 |" in found[results.RESULTS]
+    assert "| difference | +0.100 | +0.020 to +0.200 |" in found[results.RESULTS]
+    assert "| **blues** | **1** | 1 |" in found[results.CONFUSION]
+    assert "## 2 added" in found[results.DATA]
+    assert "| blues/one.txt |" in found[results.DATA]
+    assert "**m version 3, champion**" in found[results.DECISION]
+    assert "(http://127.0.0.1:5999/#/models/m/versions/3)" in found[results.DECISION]
+    assert "Nothing has changed." in artifacts(second)[results.DATA]
 
 
 def test_a_forced_run_runs_steps_that_are_up_to_date(root):
@@ -153,7 +194,7 @@ def test_a_forced_run_runs_steps_that_are_up_to_date(root):
 
     forced = retrain(force=True, return_state=True)
 
-    assert states(forced) == {"collect": "Cached", "ingest": "Completed"}
+    assert states(forced) == {"collect": "Cached", "ingest": "Completed", "push": "Skipped"}
 
 
 def test_new_songs_are_versioned_and_a_remembered_step_says_restored(root):
@@ -164,12 +205,13 @@ def test_new_songs_are_versioned_and_a_remembered_step_says_restored(root):
     shutil.rmtree(root / "data/raw/jazz")
     back = retrain(return_state=True)
 
-    assert states(changed) == {"collect": "Completed", "ingest": "Completed"}
-    assert states(back) == {"collect": "Completed", "ingest": "Restored"}
+    ran = {"collect": "Completed", "ingest": "Completed", "push": "Skipped"}
+    assert states(changed) == ran
+    assert states(back) == {**ran, "ingest": "Restored"}
 
 
 def test_a_step_that_fails_is_tried_again_and_then_succeeds(root):
-    flaky = "echo x >> tries; test $(wc -l < tries) -ge 3 || exit 1; echo > data/catalogue"
+    flaky = f"echo x >> tries; test $(wc -l < tries) -ge 3 || exit 1; {INGEST['cmd']}"
     change(root, ingest={"cmd": flaky})
 
     state = retrain(return_state=True)
@@ -191,6 +233,7 @@ def test_bad_input_is_not_tried_again_and_an_independent_branch_survives(root):
         "features": "Failed",
         "train mlp": "NotReady",
         "spectrograms": "Completed",
+        "push": "Skipped",
     }
     assert (root / "tries").read_text().count("x") == 1
     assert state.is_failed()

@@ -1,0 +1,40 @@
+"""One retraining at a time in a project, whoever starts it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from genre.errors import GenreError
+
+
+class AtWorkError(GenreError):
+    """Another one is at work."""
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`, which says who does; a process that dies lets go of it.
+
+    Raises `AtWorkError` where another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise AtWorkError(
+                f"another retraining works here ({holder}); this one is not needed: songs that "
+                "come meanwhile are taken by the next"
+            ) from error
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
+        lock.flush()
+        yield
