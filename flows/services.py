@@ -50,6 +50,8 @@ def describe(params: Params, root: Path) -> list[Service]:
             {
                 "PREFECT_SERVER_UI_API_URL": f"{server}/api",
                 "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+                # It cancels what is late while a killed run still holds the place.
+                "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
             },
             server,
         ),

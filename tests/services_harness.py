@@ -127,7 +127,10 @@ class Services:
         return self.run(flow_run)
 
     def wait_until_ended(self, flow_run):
-        return self.wait_for(flow_run, "Completed", "Failed", "Cancelled", "Crashed")["state_name"]
+        """Return the name of its last state; of a failure, why."""
+        run = self.wait_for(flow_run, "Completed", "Failed", "Cancelled", "Crashed")
+        why = f": {run['state']['message']}" if run["state_name"] == "Failed" else ""
+        return run["state_name"] + why
 
     def steps(self, flow_run):
         body = {"flow_runs": {"id": {"any_": [flow_run]}}}
