@@ -22,6 +22,7 @@ from prefect.states import Completed
 from flows.steps import failure
 from genre.classify.commands import Found, found_classifier
 from genre.drift import page
+from genre.drift.reference import NO_REFERENCE
 from genre.errors import GenreError
 from genre.params import DriftParams
 from tasks import drift
@@ -54,7 +55,7 @@ def measured(output: Path, found: Found, settings: DriftParams, may_retrain: boo
     """As `drift_of`, of the version `found`; raises `InputError` where its files are damaged."""
     reference = drift.reference_of(found)
     if reference is None:
-        return Completed(message=drift.NO_REFERENCE.format(found))
+        return Completed(message=NO_REFERENCE.format(found))
     result = drift.measure(output, answered(output, found.version), found, reference, settings)
     before = drift.read_figures(output, found)
     asked, words = before.get("retraining"), []

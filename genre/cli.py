@@ -34,6 +34,9 @@ COMMANDS = {
     "remove": Entry("genre.collection.commands:remove", "Take songs out of the collection."),
     "relabel": Entry("genre.collection.commands:relabel", "Move songs to another genre."),
     "classify": Entry("genre.classify.commands:classify", "Say which genre songs are."),
+    "drift": Entry(
+        "genre.drift.commands:drift", "Say whether songs are unlike those learned from."
+    ),
     "app": Entry("genre.app.commands:app", "Open a page that says which genre a song is."),
     "models": Entry("genre.registry.commands:models", "List the registered versions."),
     "promote": Entry("genre.registry.commands:promote", "Make a version the champion."),

@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from genre.drift.finding import Finding
 
 PAGE, PICTURE, FIGURES = "drift.md", "drift.png", "drift.json"
-NO_REFERENCE = (
-    "drift is not measured: {} keeps nothing of its training songs, for it was registered before "
-    "that was done; the next registered version does"
-)
 
 
 @dataclass(frozen=True)
@@ -145,13 +141,15 @@ def report(
 
 def figures_of(measured: Measured, found: Found, asked: dict[str, Any] | None) -> dict[str, Any]:
     """What `drift.json` holds; `asked` is the retraining that was asked for, if any."""
-    return {
+    values = {
         "model": found.name,
         "version": found.version,
         "unheard": measured.unheard,
         "retraining": asked,
         **measured.finding.as_dict(),
     }
+    kept: dict[str, Any] = json.loads(json.dumps(values))  # as they are read back
+    return kept
 
 
 def write_figures(output: Path, values: dict[str, Any]) -> None:

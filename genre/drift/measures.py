@@ -50,12 +50,16 @@ class Share:
 def inner_edges(reference: Floats, bins: int = BINS) -> Floats:
     """The quantiles of `reference` that part it into `bins` equal shares [shape=(≤ bins - 1,)].
 
-    Fewer where values occur so often that quantiles are equal; values equal to an edge lie below
-    it. A column that never changes gets one bin for its value, one below and one above it.
+    Each is a value of the reference, and values equal to an edge lie below it, so no bin of the
+    reference is empty; there are fewer where values repeat. A column that never changes gets one
+    bin for its value, one below and one above it.
     """
-    edges = np.unique(np.quantile(reference, np.arange(1, bins) / bins))
+    quantiles = np.quantile(reference, np.arange(1, bins) / bins, method="inverted_cdf")
+    edges = np.unique(quantiles)
     if reference.min() == reference.max():
         edges = np.array([np.nextafter(edges[0], -np.inf), edges[0]])
+    else:
+        edges = edges[edges < reference.max()]
     return np.asarray(edges, dtype=np.float64)
 
 

@@ -34,7 +34,7 @@ def markdown(
     """The whole page; `further` are sentences about what follows, `picture` is a file beside it."""
     parts = [
         f"# Drift: new songs against the training songs of {model}",
-        f"**{sentence(verdict(finding))}**",
+        f"**{_cell(sentence(verdict(finding)))}**",
         f"Compared: {count(finding.songs, 'new song')} with {finding.training_songs} training "
         "songs, of each the 30 s that training looks at.",
         *further,
@@ -130,6 +130,26 @@ def _genres(finding: Finding) -> Iterator[str]:
     yield f"Folders that are no genre of this version (songs): {folders}."
     if not finding.known:
         yield "No folder is one of its genres, so they are not taken for genres."
+
+
+def lines(finding: Finding, settings: DriftParams, shown: int) -> Iterator[str]:
+    """What a terminal shows: the farthest columns, unsure answers, unknown genres."""
+    if finding.columns:
+        width = max(len(one.name) for one in finding.columns[:shown])
+        yield f"{'column':{width}}   PSI  by chance    KS  corrected p"
+        for one in finding.columns[:shown]:
+            yield (
+                f"{one.name:{width}} {one.psi:5.2f} {one.psi_by_chance:10.2f} {one.ks:5.2f}  "
+                f"{probability(one.p_corrected):>11}{'  drifted' if one.drifted else ''}"
+            )
+    if finding.unsure:
+        own = f", {interval(finding.own_unsure)} of held-out songs" if finding.own_unsure else ""
+        yield (
+            f"unsure answers (below {settings.low_confidence:.0%}): {interval(finding.unsure)}{own}"
+        )
+    if finding.unknown:
+        names = ", ".join(f"{name} ({number})" for name, number in finding.unknown.items())
+        yield f"folders that are no genre of the version: {names}"
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

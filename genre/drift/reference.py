@@ -33,6 +33,10 @@ FORMAT: Literal[1] = 1
 MOST_SONGS, MOST_COLUMNS = 2_000, 10_000  # of which values are kept
 MOST_BYTES = 8 * 2**20  # of the description, and of what surrounds the arrays' values
 NEXT = "register the model again (dvc repro --force --single-item register)"
+NO_REFERENCE = (
+    "drift is not measured: {} keeps nothing of its training songs, for it was registered before "
+    "that was done; the next registered version does"
+)
 
 Floats = npt.NDArray[np.float64]
 Counts = dict[str, Annotated[int, Field(ge=0)]]
