@@ -107,6 +107,16 @@ def test_an_empty_inbox_changes_nothing(root, tmp_path):
     assert folder.is_dir()
 
 
+def test_an_inbox_without_songs_leaves_the_demo_songs_alone(root, tmp_path):
+    manifest = "path,genre,source\nblues/old.mp3,blues,synthetic demo\n"
+    write_tree(root, {"data/raw/manifest.csv": manifest})
+    folder = write_tree(tmp_path / "in", {"manifest.csv": MANIFEST, "notes.txt": ""})
+
+    take(root, folder)
+
+    assert set(songs_in(root)) == {"blues/old.mp3"}
+
+
 def test_nothing_is_removed_when_the_collection_cannot_be_written(root, tmp_path, monkeypatch):
     folder = write_tree(tmp_path / "in", {"jazz/a.mp3": "A"})
 

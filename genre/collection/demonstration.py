@@ -78,6 +78,8 @@ def _demo_is_complete(raw: Path, seed: int, expected: int) -> Added | None:
 
 def to_replace(songs: Sequence[Candidate], contents: Contents) -> set[str]:
     """The demo songs that make place; raises `CollectionError` where the two would mix."""
+    if not songs:  # an inbox with nothing to take
+        return set()
     offered_demo = sum(manifest.is_demo_row(song.row) for song in songs)
     if not offered_demo:
         return contents.demo
