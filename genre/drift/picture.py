@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,7 @@ def _columns(axes: Axes, finding: Finding, settings: DriftParams) -> None:
     axes.set_yticks(places, [one.name for one in shown], fontsize=8)
     axes.set_xlabel("population stability index")
     axes.set_title("columns, drifted ones in orange", fontsize=11)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    _legend(axes)
     _plain(axes, "x")
 
 
@@ -81,11 +81,17 @@ def _confidence(axes: Axes, reference: Reference, new: Floats, settings: DriftPa
     )
     axes.set(xlim=(0, 1), xlabel="probability of the answer", ylabel="share of the songs")
     axes.set_title("how sure the answers are", fontsize=11)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _legend(axes)
     _plain(axes, "y")
 
 
-def _plain(axes: Axes, grid: str) -> None:
-    axes.grid(axis="x" if grid == "x" else "y", color="#E4E4E4", linewidth=0.8)
+def _legend(axes: Axes) -> None:
+    """Below the axes, where it hides nothing."""
+    place = (0.5, -0.1)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=place)
+
+
+def _plain(axes: Axes, grid: Literal["x", "y"]) -> None:
+    axes.grid(axis=grid, color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
