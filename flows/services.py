@@ -126,7 +126,7 @@ def up(root: Path, say: Say) -> None:
 
 def prepare(root: Path, params: Params, services: list[Service], *, kept: bool) -> None:
     """End what a killed supervisord left, and write down what is to run."""
-    daemons.end_marked(root)
+    daemons.end(root)
     for service in services:
         daemons.check_port(service)
     names = [service.name for service in services]

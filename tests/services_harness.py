@@ -9,14 +9,22 @@ import subprocess
 import sys
 
 import httpx
+import pandas as pd
 import psutil
 import yaml
-from flows_harness import CHAIN, make_project, wait_until
+from flows_harness import make_project, wait_until
 
 from flows.records import read_record
 from flows.supervision import MARK, PROJECT
+from genre.changes import COLUMNS
 
 NAMES = ("prefect", "mlflow", "retrain")
+# The catalogue lies beside the project's songs of text, which a real one would refuse.
+INGEST = {
+    "cmd": "echo 'reading'; cp songs.parquet data/catalogue.parquet; echo '2 songs in 1 genre'",
+    "deps": ["data/raw"],
+    "outs": ["data/catalogue.parquet"],
+}
 LINGERING = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"
 
 
@@ -28,7 +36,9 @@ def free_port():
 
 def make_services_project(root, project, **retrain):
     root.mkdir(parents=True, exist_ok=True)
-    make_project(root, {"ingest": CHAIN["ingest"]})
+    make_project(root, {"ingest": INGEST})
+    songs = [(name, f"blues/{name}.txt", "blues", "ok", None) for name in ("one", "two")]
+    pd.DataFrame(songs, columns=COLUMNS).to_parquet(root / "songs.parquet", index=False)
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["services"] |= {"prefect_port": free_port(), "mlflow_port": free_port()}
     params["retrain"] |= retrain
@@ -97,9 +107,10 @@ class Services:
         """Wait until every service answers, with other process ids than those of `but`."""
 
         def is_back():
-            if self.call("status").returncode != 0:
+            records = [self.record(name) for name in NAMES]
+            if None in records or {record.pid for record in records} & set(but):
                 return False
-            return not {self.pid(name) for name in NAMES} & set(but)
+            return self.call("status").returncode == 0
 
         wait_until(is_back, 90)
 

@@ -11,8 +11,9 @@ import httpx
 import psutil
 import pytest
 import yaml
-from flows_harness import CHAIN, alive, wait_until, write_stages
+from flows_harness import alive, wait_until, write_stages
 from services_harness import (
+    INGEST,
     LINGERING,
     NAMES,
     Services,
@@ -105,7 +106,7 @@ def test_the_schedule_is_that_of_params_yaml(services):
 
 
 def test_a_quick_run_works_and_a_second_one_meanwhile_says_that_it_is_cancelled(services):
-    slow = {**CHAIN["ingest"], "cmd": f"sleep 8; {CHAIN['ingest']['cmd']}"}
+    slow = {**INGEST, "cmd": f"sleep 8; {INGEST['cmd']}"}
     write_stages(services.root, {"ingest": slow})
 
     first = services.order()
@@ -119,7 +120,7 @@ def test_a_quick_run_works_and_a_second_one_meanwhile_says_that_it_is_cancelled(
 
 
 def test_make_retrain_uses_the_running_server(services):
-    write_stages(services.root, {"ingest": CHAIN["ingest"]})
+    write_stages(services.root, {"ingest": INGEST})
     before = services.ask("POST", "/flow_runs/count", {})
 
     done = python(services.root, services.project, "-m", "flows.retrain", "--force")
@@ -130,7 +131,7 @@ def test_make_retrain_uses_the_running_server(services):
 
 
 def test_cancelling_a_run_in_the_page_leaves_no_process_of_it(services):
-    write_stages(services.root, {"ingest": {**CHAIN["ingest"], "cmd": LINGERING}})
+    write_stages(services.root, {"ingest": {**INGEST, "cmd": LINGERING}})
     run = services.order()
     pid_file = services.root / "grandchild.pid"
     wait_until(lambda: pid_file.exists() and pid_file.read_text(), 60)

@@ -22,6 +22,7 @@ LASTING = (
     "unable to open",
     "out-of-date database schema",
 )
+ADVICE = "(raised as a result of Query-invoked autoflush"  # SQLAlchemy's, before the cause
 LASTING_NUMBERS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -54,7 +55,8 @@ def quiet() -> Iterator[None]:
 def named(uri: str, error: Exception) -> RegistryError:
     """The error to raise for what the store at `uri` raised: what is wrong, and what to do."""
     text = str(error).strip()
-    cause = text.splitlines()[0] if text else type(error).__name__
+    lines = [line for line in text.splitlines() if not line.startswith(ADVICE)]
+    cause = lines[0] if lines else type(error).__name__
     lasting = uri.startswith(SQLITE) and (
         any(word in text for word in LASTING) or getattr(error, "errno", None) in LASTING_NUMBERS
     )
