@@ -81,8 +81,12 @@ def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -
         parents = [futures[parent] for parent in stage.parents or (steps.COLLECT,)]
         futures[name] = step.submit(name, force, timeout, name in untouched, wait_for=parents)
     push, timeout = tasks[steps.PUSH]
-    every = [allow_failure(future) for future in futures.values()]  # songs are sent in any case
-    futures[steps.PUSH] = push.submit(steps.PUSH, timeout, wait_for=every)
+    inner = {parent for stage in stages.values() for parent in stage.parents}
+    last = [futures[name] for name in stages if name not in inner] or [collected]
+    # Songs are sent in any case. To wait for the last steps is to wait for all.
+    futures[steps.PUSH] = push.submit(
+        steps.PUSH, timeout, wait_for=[allow_failure(future) for future in last]
+    )
     return futures
 
 
