@@ -17,6 +17,8 @@ import pytest
 from registry_project import Project, make_project, migrated_store
 
 from genre import registry
+from genre.classify.commands import found_classifier
+from genre.drift import reference
 from genre.errors import InputError, RegistryError
 from genre.params import load_params
 from genre.promotion import CHAMPION
@@ -238,3 +240,11 @@ def test_a_version_whose_files_a_server_lost_is_refused_and_the_champion_stays(
     with pytest.raises(InputError, match=r"version 1 of music-genre cannot become.*are gone"):
         registry.promote(here.params, here.root, "1")
     assert aliases.held(here.store, NAME)[CHAMPION] == "2"
+
+
+@pytest.mark.slow
+def test_a_server_gives_its_champion_with_its_reference(server: str, tmp_path: Path) -> None:
+    here = of_server(tmp_path / "a", server, 0)
+    register.run(here.params, here.root)
+    with found_classifier(here.root, None) as found:
+        assert reference.load(found.reference).songs == 9  # three of each genre
