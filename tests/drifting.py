@@ -76,3 +76,9 @@ def make(root: Path, project: Path) -> Project:
     write_model(root, GENRES)
     write_reports(root)
     return Project(root, load_params(root / "params.yaml"))
+
+
+def reference_folder(project: Project) -> Path:
+    """Where the registered model of `project` keeps what it learned from."""
+    place = project.root / "mlruns/artifacts/models" / project.receipt["model_id"]
+    return place / "artifacts/artifacts/reference"

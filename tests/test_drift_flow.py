@@ -1,4 +1,4 @@
-"""Drift, from the registered champion to the flow `classify` and `genre drift`."""
+"""Drift in the flow `classify`, on a Prefect server of its own: shown, and asked about once."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from drifting import SIDES, make, muffled, write_new
+from drifting import make, muffled, reference_folder, write_new
 from prefect.client.orchestration import get_client
-from registry_project import GENRES, Project
+from registry_project import Project
 
 from flows.classify import classify
 from flows.retrain import retrain
-from genre.classifier import Classifier, ClipWanted
-from genre.cli import main
-from genre.drift.reference import ARRAYS, load
-from genre.features import NAMES
+from genre.drift.reference import ARRAYS
 from tasks import register
 
 SONGS = 24
@@ -82,51 +78,6 @@ def of_server(kind: str, **filters) -> list[dict]:
 def requested() -> list[str]:
     """The runs of `retrain` that the server was asked for."""
     return [run["name"] for run in of_server("flow_runs") if run["deployment_id"]]
-
-
-def reference_folder(project: Project) -> Path:
-    place = project.root / "mlruns/artifacts/models" / project.receipt["model_id"]
-    return place / "artifacts/artifacts/reference"
-
-
-def test_the_registered_model_keeps_its_training_songs_column_by_column(champion) -> None:
-    found = load(reference_folder(champion))
-
-    features = pd.read_parquet(champion.root / "data/features/3s").set_index("track_id")
-    songs = features.loc[champion.songs("train"), list(NAMES)].groupby(level=0).mean()
-    assert list(found.columns) == list(NAMES)
-    for name in NAMES:
-        np.testing.assert_array_equal(found.columns[name], np.sort(songs[name]))
-    assert found.genres == dict.fromkeys(GENRES, SIDES.count("train"))
-    assert len(found.confidence) == len(GENRES) * (len(SIDES) - SIDES.count("train"))
-    assert found.position == "middle"
-
-
-def test_nothing_in_it_is_pickled(champion) -> None:
-    kept = {path.name for path in reference_folder(champion).iterdir()}
-
-    assert kept == {"reference.json", "reference.safetensors"}
-
-
-def test_a_long_song_is_compared_by_the_part_that_training_looks_at(champion, tmp_path) -> None:
-    from drifting import song
-    from songs import RATE, write
-
-    parts = [song(number) for number in range(12)]
-    quiet = [0.01 * part for part in parts]
-    loud_within = [*quiet[:10], *parts[:10], *quiet[:10]]
-    long = write(tmp_path / "long.wav", np.concatenate(loud_within)[:, np.newaxis], rate=RATE)
-    alone = write(tmp_path / "alone.wav", np.concatenate(parts[:10])[:, np.newaxis], rate=RATE)
-    classifier = Classifier.from_folder(champion.root / "classifier")
-    wanted = ClipWanted("middle", NAMES)
-
-    heard = [classifier.classify(path, clip=wanted).clip for path in (long, alone)]
-    start = classifier.classify(long, clip=ClipWanted("start", ("rms_mean",))).clip
-
-    assert heard[0].columns == pytest.approx(heard[1].columns, rel=1e-6)
-    assert heard[0].confidence == pytest.approx(heard[1].confidence)
-    assert start.columns["rms_mean"] < 0.1 * heard[0].columns["rms_mean"]
-    assert classifier.classify(long).clip is None
 
 
 @pytest.mark.usefixtures("here", "deployed")
@@ -263,47 +214,3 @@ def test_a_damaged_reference_is_told_and_songs_are_answered_all_the_same(here, a
     assert "reference.safetensors: damaged" in state.message
     assert len(pd.read_parquet("answers/answers.parquet")) == SONGS
     assert not Path("answers/drift.md").exists()
-
-
-def drift(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """What `genre drift` ends with, and says on stdout and stderr."""
-    with pytest.raises(SystemExit) as ended:
-        main(["drift", *arguments])
-    said = capsys.readouterr()
-    return int(ended.value.code or 0), said.out, said.err
-
-
-@pytest.mark.usefixtures("here")
-def test_the_command_ends_with_3_where_songs_have_drifted(alike, changed, capsys) -> None:
-    code, _, said = drift(capsys, str(alike))
-    assert (code, said) == (0, f"music-genre version 1: no drift in {SONGS} songs\n")
-
-    code, shown, said = drift(capsys, str(changed))
-
-    assert code == 3
-    assert "music-genre version 1: drift: " in said
-    assert "drifted" in shown.splitlines()[1]
-
-
-@pytest.mark.usefixtures("here")
-def test_the_command_names_unknown_genres_as_json(alike, tmp_path, capsys) -> None:
-    shutil.copytree(alike, tmp_path / "new/rock")
-    write_new(tmp_path / "new/techno", 4, first=90_000)
-
-    code, shown, _ = drift(capsys, str(tmp_path / "new"), "--json")
-
-    found = json.loads(shown)
-    assert code == 3
-    assert (found["known"], found["unknown"]) == ({"rock": SONGS}, {"techno": 4})
-    assert [sign["kind"] for sign in found["signs"]] == ["genres"]
-    assert found["model"] == "music-genre version 1"
-
-
-@pytest.mark.usefixtures("here")
-def test_the_command_says_what_it_cannot_compare(tmp_path, capsys) -> None:
-    (tmp_path / "empty").mkdir()
-
-    for folder, message in (("nowhere", "no such folder"), ("empty", "nothing to compare")):
-        code, _, said = drift(capsys, str(tmp_path / folder))
-        assert code == 2
-        assert message in said
