@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import sqlite3
 import stat
+import subprocess
 
 import httpx
 import psutil
@@ -48,6 +50,7 @@ def services(tmp_path_factory, project):
 def test_both_pages_answer_on_this_machine_alone(services):
     assert httpx.get(f"{services.prefect}/api/health").json() is True
     assert "<title>MLflow" in httpx.get(services.mlflow).text
+    assert len(ours(services.root, "mlflow")) == 1  # not a second one that waits for the first
     socket_file = services.root / ".services/supervisor.sock"
     assert stat.S_IMODE(socket_file.stat().st_mode) == 0o700
     settings = httpx.get(f"{services.prefect}/ui-settings").json()
@@ -93,6 +96,19 @@ def test_status_says_what_runs_where_and_how_much_memory_it_holds(services):
         assert table[name].endswith(f".services/logs/{name}.log")
     assert services.mlflow in table["mlflow"]
     assert total.startswith("all ")
+
+
+def test_up_says_that_what_runs_is_not_what_params_yaml_says_now(services):
+    text = (services.root / "params.yaml").read_text()
+    other = text.replace(f"mlflow_port: {services.ports['mlflow_port']}", "mlflow_port: 1024")
+    (services.root / "params.yaml").write_text(other)
+
+    done = services.call("up")
+
+    (services.root / "params.yaml").write_text(text)
+    assert "params.yaml has other services now" in done.stdout
+    assert services.mlflow in done.stdout
+    assert "other services" not in services.call("up").stdout
 
 
 def test_the_schedule_is_that_of_params_yaml(services):
@@ -210,4 +226,10 @@ def test_the_unit_for_boot_runs_this_project_and_is_not_installed(tmp_path, proj
     assert lines["WorkingDirectory"] == f"{tmp_path}/100 %% mine"
     assert lines["ExecStart"].endswith('" -m flows.services run')
     assert lines["Restart"] == "on-failure"
+    if shutil.which("systemd-analyze"):
+        unit = str(root / ".services/music-genre.service")
+        found = subprocess.run(
+            ["systemd-analyze", "verify", unit], check=False, capture_output=True
+        )
+        assert (found.returncode, found.stderr) == (0, b"")
     assert ours(root) == []
