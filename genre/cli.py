@@ -16,6 +16,7 @@ import click
 
 from genre import __version__
 from genre.errors import GenreError, InputError
+from genre.files import room_for
 
 PARAMS = "params.yaml"  # what makes a folder the project's
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -104,7 +105,8 @@ def printable(text: str) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     try:
-        result = genre.main(arguments, prog_name="genre", standalone_mode=False)
+        with room_for():
+            result = genre.main(arguments, prog_name="genre", standalone_mode=False)
     except click.ClickException as error:  # a wrong option or argument
         error.show()
         sys.exit(error.exit_code)

@@ -19,13 +19,39 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genre.errors import NoRoomError
+
 if TYPE_CHECKING:
     import pandas as pd
 
 TEMPORARY_PREFIX = ".incomplete-"
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of the disk is used up",
+    errno.EFBIG: "a limit on the size of files is reached (ulimit -f, or the file system's)",
+}
 NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # no such call, or file system
+
+
+@contextmanager
+def room_for(path: str | Path | None = None) -> Iterator[None]:
+    """Raise `NoRoomError`, naming `path`, where what is done within finds no room to write."""
+    try:
+        yield
+    except (OSError, NoRoomError) as error:
+        cause = error.__cause__ if isinstance(error, NoRoomError) else error
+        if not isinstance(cause, OSError) or cause.errno not in NO_ROOM:
+            raise
+        if isinstance(error, NoRoomError) and path is None:
+            raise
+        where = f"{path}: " if path else f"{cause.filename}: " if cause.filename else ""
+        reason = f"{NO_ROOM[cause.errno]} ({os.strerror(cause.errno)})"
+        raise NoRoomError(
+            f"{where}cannot be written: {reason}; nothing is half-written. Make room, then run the "
+            "same again"
+        ) from cause
 
 
 @contextmanager
@@ -33,21 +59,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path with the suffix of `path`; rename it to `path` on a clean exit.
 
     The folder of `path` is made where it is missing. On any error the temporary file is removed
-    and `path` stays as it was.
+    and `path` stays as it was; `NoRoomError` is raised where there is no room.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -78,24 +105,25 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; put it in the place of `path` on a clean exit.
 
     The two change places in one step; where the system cannot, a run killed between two renames
-    leaves `path` absent, never half-filled.
+    leaves `path` absent, never half-filled. `NoRoomError` is raised where there is no room.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path)
-    temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if not path.exists():
-            temporary.rename(path)
-        elif not exchange(temporary, path):
-            old = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
-            path.rename(old / path.name)
-            temporary.rename(path)
-            shutil.rmtree(old)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if not path.exists():
+                temporary.rename(path)
+            elif not exchange(temporary, path):
+                old = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+                path.rename(old / path.name)
+                temporary.rename(path)
+                shutil.rmtree(old)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def link(old: str | Path, new: str | Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genre.errors import GenreError, InputError
+from genre.files import room_for
 from genre.params import PARAMS_FILE, Params, load_params
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
@@ -22,7 +23,8 @@ def step(run: Callable[[Params, Path], str], root: Path = Path()) -> int:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     try:
-        summary = run(load_params(root / PARAMS_FILE), root)
+        with room_for():
+            summary = run(load_params(root / PARAMS_FILE), root)
     except GenreError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return BAD_INPUT if isinstance(error, InputError) else FAILED

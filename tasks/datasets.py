@@ -6,6 +6,7 @@ start_s` and the family's columns, and are sorted by `track_id` and `segment`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,17 @@ class TableWriter:
         if len(self._clips) == CLIPS_TOGETHER:
             self._flush()
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._flush()
-        self._writer.close()
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is left; after an error the file will be thrown away, so it may end anyhow."""
+        if kind is None:
+            self._flush()
+            self._writer.close()
+        else:
+            with contextlib.suppress(OSError):
+                self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
@@ -103,8 +111,6 @@ def write_datasets(
     left out.
     """
     tally = Tally()
-    long = TableWriter(folder / LONG, names, dtype)
-    short = TableWriter(folder / SHORT, names, dtype)
     results = each_song(
         [song for song in songs if song.name in genres],
         work,
@@ -115,13 +121,15 @@ def write_datasets(
         tally=tally,
         preload=preload,
     )
-    for song, result in results:
-        if isinstance(result, Failed):
-            print(f"set aside: {song.path.relative_to(root)} {result.reason}")
-            continue
-        rows = decode(result)
-        long.add(song.name, genres[song.name], rows[:1])
-        short.add(song.name, genres[song.name], rows[1:])
-    long.close()
-    short.close()
+    with (
+        TableWriter(folder / LONG, names, dtype) as long,
+        TableWriter(folder / SHORT, names, dtype) as short,
+    ):
+        for song, result in results:
+            if isinstance(result, Failed):
+                print(f"set aside: {song.path.relative_to(root)} {result.reason}")
+                continue
+            rows = decode(result)
+            long.add(song.name, genres[song.name], rows[:1])
+            short.add(song.name, genres[song.name], rows[1:])
     return tally

@@ -47,11 +47,14 @@ def run(params: Params, root: Path) -> str:
     names = columns.names(settings.weights)
     starts = [SEGMENT_SECONDS * number for number in range(SEGMENTS_PER_CLIP)]
     tally = Tally()
-    with atomic_folder(root / paths.MUSICNN) as folder:
-        hop = rows.hop_seconds(settings)
-        each = TableWriter(folder / PATCHES, names, np.float32, seconds=hop)
-        short = TableWriter(folder / SHORT, names, np.float32)
-        long = TableWriter(folder / LONG, columns.song_names(settings.weights), np.float32)
+    hop = rows.hop_seconds(settings)
+    of_songs = columns.song_names(settings.weights)
+    with (
+        atomic_folder(root / paths.MUSICNN) as folder,
+        TableWriter(folder / PATCHES, names, np.float32, seconds=hop) as each,
+        TableWriter(folder / SHORT, names, np.float32) as short,
+        TableWriter(folder / LONG, of_songs, np.float32) as long,
+    ):
         results = each_song(
             songs,
             partial(
@@ -79,8 +82,6 @@ def run(params: Params, root: Path) -> str:
                 song.name, genre, columns.of_segments(patches, middles, starts, SEGMENT_SECONDS)
             )
             long.add(song.name, genre, columns.of_song(patches)[np.newaxis])
-        for writer in (each, short, long):
-            writer.close()
     return f"{len(names)} columns of {tally.kept} songs ({tally})"
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from genre.errors import GenreError, InputError
+from genre.files import room_for
 from genre.params import PARAMS_FILE, load_params
 from tasks import collect, pipeline, preflight, summary
 from tasks.cli import BAD_INPUT, FAILED, OK
@@ -93,7 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not console.is_terminal:
         console.width = LOG_WIDTH
     try:
-        return run(options.source, options.sha256, Path(), console)
+        with room_for():
+            return run(options.source, options.sha256, Path(), console)
     except GenreError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, InputError) else FAILED

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from genre import __version__
 from genre.archives import GIGABYTE, checked_digest
 from genre.errors import CollectionError, GenreError
+from genre.files import NO_ROOM
 
 BLOCK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30.0  # for the connection, and for each block
@@ -60,6 +61,8 @@ def fetch(
     except (ValueError, InvalidURL) as error:
         raise CollectionError(f"{name}: not an address that can be opened ({error})") from error
     except (HTTPException, OSError) as error:
+        if getattr(error, "errno", None) in NO_ROOM:  # not the server's fault
+            raise
         what = str(error) or type(error).__name__
         raise GenreError(f"{name}: the transfer broke off ({what}); try again") from error
     if expected and found != expected:

@@ -22,7 +22,7 @@ from typing import IO
 
 from genre.collection.manifest import MANIFEST
 from genre.errors import CollectionError, GenreError
-from genre.files import TEMPORARY_PREFIX, exchange, link
+from genre.files import NO_ROOM, TEMPORARY_PREFIX, exchange, link, room_for
 from genre.progress import progress
 
 LOCK = ".collection.lock"
@@ -64,7 +64,8 @@ def exclusive(raw: Path, say: Callable[[str], None]) -> Iterator[Path]:
             shutil.rmtree(left)
         staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=beside))
         try:
-            yield staging
+            with room_for(raw):
+                yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -103,6 +104,8 @@ def apply(raw: Path, change: Change, staging: Path) -> None:
             _flush(folder)
         put_in_place(tree, raw)
     except OSError as error:
+        if error.errno in NO_ROOM:  # `exclusive` says so
+            raise
         raise GenreError(f"{raw}: cannot be changed ({error}); it is as it was") from error
 
 

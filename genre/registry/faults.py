@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from genre.errors import RegistryError, UnusableStoreError
+from genre.files import NO_ROOM
 from genre.registry.database import SQLITE, file_of
 
 # What ails a SQLite file that no further try will mend.
@@ -23,6 +24,8 @@ LASTING = (
     "out-of-date database schema",
 )
 ADVICE = "(raised as a result of Query-invoked autoflush"  # SQLAlchemy's, before the cause
+FULL = ("is full", "disk I/O error")  # SQLite says the latter where a file may not grow further
+ROOM = "Check that its disk has room and is sound, then run the step again"
 LASTING_NUMBERS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -61,7 +64,9 @@ def named(uri: str, error: Exception) -> RegistryError:
         any(word in text for word in LASTING) or getattr(error, "errno", None) in LASTING_NUMBERS
     )
     kind = UnusableStoreError if lasting else RegistryError
-    return kind(f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {_remedy(uri)}")
+    full = getattr(error, "errno", None) in NO_ROOM or any(word in text for word in FULL)
+    remedy = ROOM if full else _remedy(uri)
+    return kind(f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {remedy}")
 
 
 def _remedy(uri: str) -> str:
