@@ -1,0 +1,145 @@
+"""Steps run where there is little room: under a limit on the size of files, or on a small disk.
+
+Starting Python and its libraries takes a step longer than its work. So one process imports them,
+and each step runs, as `python -m tasks.STEP` would, in a process forked from it. This file is that
+process too: it reads orders as lines of JSON, and answers with exit code and output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+LIBRARIES = (
+    *("pyarrow.parquet", "pandas", "soundfile", "torch", "librosa", "sklearn.svm"),
+    *("matplotlib.backends.backend_agg", "mlflow.pyfunc", "pebble", "safetensors.numpy"),
+)
+MOUNT = Path("/mnt")
+SMALL_DISK_BYTES = 128 << 20
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+def serve(mounted: bool) -> None:
+    """Carry out orders until there are no more; returns in the processes that carry one out."""
+    if mounted:
+        size = f"size={SMALL_DISK_BYTES}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", MOUNT], check=True)
+    from genre.registry.store import configure
+
+    configure()
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    print(flush=True)
+    for line in sys.stdin:
+        order = json.loads(line)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(writing, stream.fileno())
+            os.close(writing)
+            work(**order)
+        os.close(writing)
+        with os.fdopen(reading, errors="replace") as pipe:
+            said = pipe.read()
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(json.dumps([code, said]), flush=True)
+
+
+def work(root: str, module: str, arguments: list[str], limit: int | None) -> None:
+    """Run a module in the project at `root`, its files at most `limit` bytes long, and exit."""
+    os.chdir(root)
+    sys.argv = [module, *arguments]
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+@dataclass
+class Machine:
+    """A place to run steps in; `home` is its folder, seen from here and from within."""
+
+    process: subprocess.Popen[str]
+    home: Path
+    inside: Path
+
+    def run(self, name: str, step: str, limit: int | None = None) -> tuple[int, str]:
+        """Run a step (`train mlp`), or `genre …`, in the project `name`: exit code and output."""
+        program, *arguments = step.split()
+        order = {
+            "root": str(self.inside / name),
+            "module": "genre.cli" if program == "genre" else f"tasks.{program}",
+            "arguments": arguments,
+            "limit": limit,
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(order), file=self.process.stdin, flush=True)
+        code, said = json.loads(self.process.stdout.readline())
+        return code, said
+
+    @contextlib.contextmanager
+    def full_but_for(self, size: int) -> Iterator[None]:
+        """Fill the small disk so that `size` bytes are left on it."""
+        filler = self.home / "filler"
+        usage = shutil.disk_usage(self.home)
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, usage.free - size)
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+
+def may_mount() -> bool:
+    """Whether this machine lets us mount a small disk that only our processes see."""
+    command = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", str(MOUNT)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def machine(home: Path | None) -> Iterator[Machine]:
+    """A machine at the folder `home`; on a small disk of its own where that is null."""
+    prefix = [] if home else NAMESPACE
+    words = [] if home else ["mount"]
+    environment: dict[str, Any] = {
+        **{key: text for key, text in os.environ.items() if not key.startswith("DVC_")},
+        "PYTHONPATH": str(CHECKOUT),
+        "DVC_NO_ANALYTICS": "1",
+    }
+    process = subprocess.Popen(
+        [*prefix, sys.executable, __file__, *words],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "\n"
+            seen = home or Path(f"/proc/{process.pid}/root{MOUNT}")
+            yield Machine(process, seen, home or MOUNT)
+        finally:
+            process.communicate(timeout=60)
+
+
+if __name__ == "__main__":
+    serve("mount" in sys.argv[1:])
