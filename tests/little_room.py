@@ -7,6 +7,7 @@ process too: it reads orders as lines of JSON, and answers with exit code and ou
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -16,15 +17,17 @@ import runpy
 import shutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
     *("pyarrow.parquet", "pandas", "soundfile", "torch", "librosa", "sklearn.svm"),
-    *("matplotlib.backends.backend_agg", "mlflow.pyfunc", "pebble", "safetensors.numpy"),
+    *("matplotlib.backends.backend_agg", "matplotlib.figure", "sympy", "cleanlab"),
+    *("mlflow.pyfunc", "pebble", "safetensors.numpy"),
 )
 MOUNT = Path("/mnt")
 SMALL_DISK_BYTES = 128 << 20
@@ -32,7 +35,7 @@ NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 def serve(mounted: bool) -> None:
-    """Carry out orders until there are no more; returns in the processes that carry one out."""
+    """Carry out orders until there are no more."""
     if mounted:
         size = f"size={SMALL_DISK_BYTES}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", MOUNT], check=True)
@@ -59,14 +62,27 @@ def serve(mounted: bool) -> None:
         print(json.dumps([code, said]), flush=True)
 
 
-def work(root: str, module: str, arguments: list[str], limit: int | None) -> None:
-    """Run a module in the project at `root`, its files at most `limit` bytes long, and exit."""
+def work(root: str, module: str, arguments: list[str], limit: int | None) -> NoReturn:
+    """Run a module in the project at `root`, its files at most `limit` bytes long, and exit.
+
+    The end is told as Python does; only the libraries are not taken apart one by one.
+    """
     os.chdir(root)
     sys.argv = [module, *arguments]
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-    sys.exit()
+    code = 1
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 @dataclass

@@ -14,7 +14,7 @@ import yaml
 from little_room import CHECKOUT, Machine, machine, may_mount
 from songs import tone, write, write_collection
 
-MODELS = ("mlp", "lda")
+MODELS = ("mlp",)
 LIMIT, DISK = "size limit", "small disk"
 WAYS = [LIMIT, *([DISK] if may_mount() else [])]
 REASONS = {LIMIT: "a limit on the size of files is reached", DISK: "the disk is full"}
