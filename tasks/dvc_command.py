@@ -17,6 +17,10 @@ from tasks.transcript import BUSY, BusyError, StepError
 LOCK_WAIT_SECONDS = 60.0  # how long another DVC command may keep us waiting
 LOCK_RETRY_SECONDS = 2.0
 RWLOCK = Path(".dvc/tmp/rwlock")  # which files which DVC command reads and writes, as JSON
+LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes to its cache
+CACHE = Path(".dvc/cache")
+UNFINISHED = ("files/md5/.*.tmp", "files/md5/??/.*.tmp", "runs/??/*/.*.tmp")  # in the cache
+WRITING = ("add", "repro")
 
 REMOTE = "core.remote="  # how `dvc config` names the default remote
 
@@ -30,7 +34,13 @@ def run(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None
     mend_rwlock(root)
     # -P: no folder of the project may stand in for one of DVC's packages.
     command = [sys.executable, "-P", "-m", "dvc", *arguments]
-    return processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
+    if arguments[0] not in WRITING:
+        return processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
+    sweep_cache(root)
+    code = processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
+    if code != 0:
+        sweep_cache(root)
+    return code
 
 
 def output(arguments: list[str], root: Path, on_line: Say) -> list[str]:
@@ -84,6 +94,25 @@ def mend_rwlock(root: Path) -> None:
         try:
             if not _is_whole(rwlock):
                 rwlock.unlink(missing_ok=True)
+        finally:
+            lock.close()
+
+
+def sweep_cache(root: Path) -> None:
+    """Remove what DVC left half-written in the project's own cache, killed or for want of room.
+
+    Only while no other DVC command can be writing there: the next one would sweep up after it.
+    """
+    import zc.lockfile
+
+    left = [path for pattern in UNFINISHED for path in (root / CACHE).glob(pattern)]
+    if not left:
+        return
+    with contextlib.suppress(zc.lockfile.LockError):
+        lock = zc.lockfile.LockFile(str(root / LOCK))
+        try:
+            for path in left:
+                path.unlink(missing_ok=True)
         finally:
             lock.close()
 

@@ -38,6 +38,9 @@ _HOUSEKEEPING = re.compile(
     r"|Data and pipelines are up to date"
 )
 BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
+_NO_ROOM = re.compile(
+    r"No space left on device|quota exceeded|File too large|disk is full|disk I/O error", re.I
+)
 _BLOCKER = re.compile(r"\s+\(PID \d+\): ")
 
 
@@ -137,7 +140,8 @@ class Transcript:
     def complaint(self) -> str:
         """What DVC itself said was wrong."""
         errors = [match["message"] for line in self._dvc_said if (match := _ERROR.match(line))]
-        return "; ".join(errors) or "\n".join(line for line in self._dvc_said[-5:] if line)
+        text = "; ".join(errors) or "\n".join(line for line in self._dvc_said[-5:] if line)
+        return _advised(text)
 
     def _begin(self, stage: str) -> None:
         self._stage, self._header, self._said = stage, True, []
@@ -167,7 +171,8 @@ class Transcript:
         """DVC failed before or after the command of a step, for instance on a missing output."""
         if self._has_failed(stage) or self.busy:
             return
-        error = StepError(f"{stage}: {why or self._warnings.get(stage, 'DVC did not say why')}")
+        why = why or self._warnings.get(stage, "DVC did not say why")
+        error = StepError(f"{stage}: {_advised(why)}")
         if self._stage == stage:
             self._finish("failed", error)
         else:
@@ -208,6 +213,16 @@ def last_error(lines: Sequence[str]) -> tuple[str, bool]:
         if lines[start].startswith("error: "):
             return "\n".join(lines[start:]).removeprefix("error: "), True
     return (lines[-1].strip() if lines else "it printed nothing"), False
+
+
+def _advised(text: str) -> str:
+    """What DVC said, with what to do where there was no room for its cache, lock or database."""
+    if not _NO_ROOM.search(text):
+        return text
+    return (
+        f"{text}: DVC's cache or database cannot be written; the disk is full, or a limit on the "
+        "size of files is reached. Make room, then run the same again"
+    )
 
 
 def _quoted(names: str) -> list[str]:
