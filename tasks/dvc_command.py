@@ -20,6 +20,7 @@ RWLOCK = Path(".dvc/tmp/rwlock")  # which files which DVC command reads and writ
 LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes to its cache
 CACHE = Path(".dvc/cache")
 UNFINISHED = ("files/md5/.*.tmp", "files/md5/??/.*.tmp", "runs/??/*/.*.tmp")  # in the cache
+RUNS = "runs/??/*"  # a folder a step and its dependencies; DVC stops for ever at an empty one
 WRITING = ("add", "repro")
 
 REMOTE = "core.remote="  # how `dvc config` names the default remote
@@ -105,14 +106,20 @@ def sweep_cache(root: Path) -> None:
     """
     import zc.lockfile
 
-    left = [path for pattern in UNFINISHED for path in (root / CACHE).glob(pattern)]
-    if not left:
+    cache = root / CACHE
+    files = [path for pattern in UNFINISHED for path in cache.glob(pattern)]
+    touched = {path.parent for path in files}
+    folders = [path for path in cache.glob(RUNS) if path in touched or not any(path.iterdir())]
+    if not files and not folders:
         return
     with contextlib.suppress(zc.lockfile.LockError):
         lock = zc.lockfile.LockFile(str(root / LOCK))
         try:
-            for path in left:
-                path.unlink(missing_ok=True)
+            for file in files:
+                file.unlink(missing_ok=True)
+            for folder in folders:
+                with contextlib.suppress(OSError):  # it holds something now
+                    folder.rmdir()
         finally:
             lock.close()
 

@@ -141,7 +141,17 @@ class Transcript:
         """What DVC itself said was wrong."""
         errors = [match["message"] for line in self._dvc_said if (match := _ERROR.match(line))]
         text = "; ".join(errors) or "\n".join(line for line in self._dvc_said[-5:] if line)
-        return _advised(text)
+        return self._advised(text)
+
+    def _advised(self, text: str) -> str:
+        """What DVC said, with what to do where there was no room for its cache or database."""
+        found = next((line for line in (text, *self._dvc_said) if _NO_ROOM.search(line)), None)
+        if found is None:
+            return text
+        return (
+            f"{found.removeprefix('ERROR: ')}: DVC's cache or database cannot be written: the disk "
+            "is full, or a limit on file sizes reached. Make room, then run the same again"
+        )
 
     def _begin(self, stage: str) -> None:
         self._stage, self._header, self._said = stage, True, []
@@ -172,7 +182,7 @@ class Transcript:
         if self._has_failed(stage) or self.busy:
             return
         why = why or self._warnings.get(stage, "DVC did not say why")
-        error = StepError(f"{stage}: {_advised(why)}")
+        error = StepError(f"{stage}: {self._advised(why)}")
         if self._stage == stage:
             self._finish("failed", error)
         else:
@@ -213,16 +223,6 @@ def last_error(lines: Sequence[str]) -> tuple[str, bool]:
         if lines[start].startswith("error: "):
             return "\n".join(lines[start:]).removeprefix("error: "), True
     return (lines[-1].strip() if lines else "it printed nothing"), False
-
-
-def _advised(text: str) -> str:
-    """What DVC said, with what to do where there was no room for its cache, lock or database."""
-    if not _NO_ROOM.search(text):
-        return text
-    return (
-        f"{text}: DVC's cache or database cannot be written; the disk is full, or a limit on the "
-        "size of files is reached. Make room, then run the same again"
-    )
 
 
 def _quoted(names: str) -> list[str]:
