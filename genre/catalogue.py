@@ -8,6 +8,7 @@ not be read. `track_id` is the start of the file's sha256, so it names content a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,13 +80,21 @@ def find_songs(raw: Path) -> list[str]:
 def songs_below(folder: Path) -> list[str]:
     """The files in the genre folders of `folder`, as sorted posix paths relative to it.
 
-    Hidden files are no songs.
+    Hidden files are no songs. Raises `InputError` for a name that is no UTF-8, which neither DVC
+    nor a table can hold.
     """
     paths = (path for path in folder.glob("*/**/*") if path.is_file())
     below = (path.relative_to(folder) for path in paths)
-    return sorted(
+    names = sorted(
         path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts)
     )
+    for name in names:
+        if not name.isascii() and name != name.encode(errors="replace").decode():
+            raise InputError(
+                f"{folder}: {os.fsencode(name)!r} is not the name of a file in UTF-8; rename it, or "
+                "take it out and add it by genre add SOURCE, which gives it another"
+            )
+    return names
 
 
 def listen(source: Source, content: str, *, max_seconds: float) -> bytes:

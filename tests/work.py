@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import signal
 import time
 from pathlib import Path
 
+from genre import catalogue
 from genre.errors import AudioError
 
 
@@ -36,6 +38,21 @@ def slowly(source: Path | bytes, content: str) -> bytes:
     del content
     time.sleep(0.3)
     return read(source) + f" {os.getpid()}".encode()
+
+
+def listen_or_die(source: Path | bytes, content: str, **limits: float) -> bytes:
+    """What the step ingest hears, by a decoder that dies of certain files."""
+    match read(source):
+        case b"segfault":
+            ctypes.string_at(0)
+        case b"abort":
+            os.abort()
+        case b"exit":
+            os._exit(3)
+        case b"hang":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            time.sleep(600)
+    return catalogue.listen(source, content, **limits)
 
 
 def threads(source: Path | bytes, content: str) -> bytes:

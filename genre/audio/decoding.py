@@ -20,6 +20,13 @@ from genre.errors import AudioError
 Samples = npt.NDArray[np.float32]
 
 BLOCK_SECONDS = 60  # of audio held in memory at once while a song is read from end to end
+BLOCK_SAMPLES = 2 * 192_000 * BLOCK_SECONDS  # of all channels: what a header may ask for at most
+# What FFmpeg may open: songs. Its playlists, captures and network formats would read other files,
+# or listen for them.
+FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,m4a,matroska,mp3,mp4,mpc,mpc8,"
+    "mpeg,mpegts,ogg,oma,rm,shn,tak,tta,voc,w64,wav,webm,wsd,wv"
+)
 
 
 class Stream:
@@ -67,7 +74,8 @@ class Stream:
 
         Raises `AudioError` where the rest cannot be decoded.
         """
-        yield from self._decoder.blocks(max(1, round(seconds * self.sample_rate)))
+        most = BLOCK_SAMPLES // self.channels
+        yield from self._decoder.blocks(max(1, min(most, round(seconds * self.sample_rate))))
 
 
 class _NotForThisDecoder(Exception):
@@ -125,14 +133,17 @@ class _Av:
         av.logging.set_level(None)
         handle: Any = str(source) if isinstance(source, Path) else io.BytesIO(source)
         try:
-            self._container = av.open(handle, metadata_errors="replace")
+            self._container = av.open(
+                handle, metadata_errors="replace", container_options={"format_whitelist": FORMATS}
+            )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise AudioError("is not audio in any known format") from error
         try:
             if not self._container.streams.audio:
                 raise AudioError("is not audio: it has no audio stream")
             stream = self._container.streams.audio[0]
-            if not stream.sample_rate or not stream.channels:
+            # Without a codec that FFmpeg knows, a stream has none of these.
+            if stream.codec_context is None or not stream.sample_rate or not stream.channels:
                 raise AudioError("is not audio in any known format")
         except AudioError:
             self._container.close()

@@ -32,7 +32,9 @@ NO_SONG = frozenset(
     for suffix in line.split()
 )
 LONGEST_NAME = 255  # bytes, of one part of a path on every common file system
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff\u2028\u2029]")
+UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 NOT_A_SONG, NO_GENRE, LINK = "not songs", "without a genre", "links or devices"
 NO_FOLDER = "in a folder that cannot be a genre"
 
@@ -187,7 +189,7 @@ def _hidden(name: str) -> bool:
 
 
 def _safe(name: str) -> str:
-    """A file name without control characters, backslashes and undecodable bytes."""
+    """A file name without control characters (of direction too), backslashes, undecodable bytes."""
     return UNSAFE.sub("_", name)
 
 

@@ -1,0 +1,211 @@
+"""Some 2 500 broken and hostile files lie in the collection; the run takes them as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mutations
+import pandas as pd
+import pytest
+import work
+import yaml
+from songs import tone, write
+
+from genre.collection import add
+from genre.errors import InputError
+from genre.params import load_params
+from tasks import ingest, listening
+
+pytestmark = pytest.mark.slow
+
+FILES = 2_500
+WHOLE = 12  # songs that nothing is wrong with
+MEGABYTES = 1_500  # of memory that no process of a step may exceed; ordinary songs need 300
+SECONDS_A_FILE = 20.0  # then a file is set aside; the slowest ordinary one needs a tenth of one
+STEP = """
+import json, resource, runpy, sys
+sys.argv = ["step"]
+try:
+    runpy.run_module("tasks.{step}", run_name="__main__")
+finally:
+    kilobytes = [resource.getrusage(who).ru_maxrss
+                 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    open("{step}.memory", "w").write(json.dumps(max(kilobytes) // 1000))
+"""
+
+
+class Hostile:
+    """A project whose collection is mostly broken, in a folder with something to lose."""
+
+    def __init__(self, folder: Path, project: Path) -> None:
+        self.folder = folder
+        self.root = folder / "project"
+        self.raw = self.root / "data/raw"
+        self.kinds: dict[str, str] = {}  # by path in the collection
+        self.code, self.printed = -1, ""
+        self.before: dict[str, str] = {}
+        for name in ("outside.txt", "home/.ssh/id", "home/song.wav"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("not yours")
+        params = yaml.safe_load((project / "params.yaml").read_text())
+        params["ingest"] |= {"min_seconds": 0.1, "max_set_aside": 1.0}
+        params["compute"]["song_timeout_seconds"] = SECONDS_A_FILE
+        self.root.mkdir()
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def fill(self) -> None:
+        """Write the files into three genres, a tenth of them under hostile names."""
+        draw = random.Random(0)
+        songs = mutations.originals(self.folder / "originals")
+        made = list(mutations.built(draw, songs))
+        made += mutations.mutate(draw, songs, FILES - len(made))
+        for number, one in enumerate(made):
+            genre = ("jazz", "pop", "rock")[number % 3]
+            name = f"{number}.{one.suffix}"
+            if number % 10 == 0:
+                name = mutations.NAMES[number // 10 % len(mutations.NAMES)]
+            folder = self.raw / genre / f"{number:04}"
+            folder.mkdir(parents=True)
+            (folder / name).write_bytes(one.content)
+            self.kinds[f"{genre}/{number:04}/{name}"] = one.kind
+        for number in range(WHOLE):
+            name = f"{('jazz', 'pop', 'rock')[number % 3]}/whole{number}.wav"
+            write(self.raw / name, tone(4.0, seed=number))
+            self.kinds[name] = "whole"
+
+    def run(self, step: str) -> tuple[int, str]:
+        """Run a step in a process of its own, and keep how much memory it and its workers took."""
+        done = subprocess.run(
+            [sys.executable, "-c", STEP.format(step=step)],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode(errors="replace")
+
+    def outside(self) -> dict[str, str]:
+        """Everything in the folder that is not the project's."""
+        return {
+            str(path): path.read_text(errors="replace")
+            for path in self.folder.rglob("*")
+            if path.is_file() and not path.is_relative_to(self.root)
+        }
+
+
+@pytest.fixture(scope="module")
+def hostile(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
+    hostile = Hostile(tmp_path_factory.mktemp("hostile"), project)
+    hostile.fill()
+    hostile.before = hostile.outside()
+    hostile.code, hostile.printed = hostile.run("ingest")
+    return hostile
+
+
+@pytest.fixture(scope="module")
+def catalogue(hostile: Hostile) -> pd.DataFrame:
+    assert hostile.code == 0, hostile.printed
+    table = pd.read_parquet(hostile.root / "data/catalogue.parquet").set_index("path", drop=False)
+    return table.assign(kind=pd.Series(hostile.kinds))
+
+
+def test_every_hostile_file_is_usable_or_set_aside_with_a_reason(hostile, catalogue, capsys):
+    ended = catalogue.groupby(catalogue["kind"].str.split().str[0])["status"].value_counts()
+
+    with capsys.disabled():
+        print(f"\n{ended.unstack(fill_value=0).to_string()}")
+    hidden = [path for path in hostile.kinds if "/." in path]
+    assert len(catalogue) + len(hidden) == len(hostile.kinds) == FILES + WHOLE
+    assert catalogue["kind"].notna().all()
+    assert set(catalogue["status"]) == {"ok", "set_aside"}
+    assert ((catalogue["status"] == "ok") == catalogue["reason"].isna()).all()
+    assert (catalogue.loc[catalogue["kind"] == "whole", "status"] == "ok").all()
+    assert 100 < (catalogue["status"] == "ok").sum() < FILES - 500
+
+
+def test_no_hostile_file_needs_more_time_than_it_may(catalogue):
+    late = catalogue[catalogue["reason"].fillna("").str.contains("took longer")]
+
+    assert list(late.index) == []
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_no_process_needs_much_memory_for_hostile_files(hostile):
+    assert json.loads((hostile.root / "ingest.memory").read_text()) < MEGABYTES
+
+
+def test_what_is_called_usable_can_be_worked_on(hostile, catalogue):
+    usable = catalogue.loc[catalogue["status"] == "ok", "track_id"]
+
+    for step in ("duplicates", "trim"):
+        code, printed = hostile.run(step)
+        assert code == 0, printed
+        assert json.loads((hostile.root / f"{step}.memory").read_text()) < MEGABYTES
+
+    assert {path.stem for path in (hostile.root / "data/clips").iterdir()} == set(usable)
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_nothing_outside_the_project_was_touched_and_nothing_of_a_file_was_run(hostile):
+    assert hostile.outside() == hostile.before
+    assert list(hostile.folder.rglob("pwned")) == []
+    shown = {path.name for path in hostile.root.iterdir()}
+    assert shown - {"ingest.memory", "duplicates.memory", "trim.memory"} <= {
+        *("data", "params.yaml", ".cache"),
+    }
+
+
+def test_a_decoder_that_crashes_or_hangs_takes_only_its_own_process(hostile, tmp_path, monkeypatch):
+    raw = tmp_path / "data/raw"
+    for name in ("jazz", "rock"):
+        for number in range(4):
+            write(raw / name / f"{number}.wav", tone(4.0, seed=number + 4 * (name == "rock")))
+    for number, ending in enumerate((b"segfault", b"abort", b"exit", b"hang")):
+        (raw / "rock" / f"{number}.mp3").write_bytes(ending)
+    params = load_params(hostile.root / "params.yaml")
+    compute = params.compute.model_copy(update={"song_timeout_seconds": 5.0})
+    monkeypatch.setattr(listening.catalogue, "listen", work.listen_or_die)
+
+    ingest.run(params.model_copy(update={"compute": compute}), tmp_path)
+
+    table = pd.read_parquet(tmp_path / "data/catalogue.parquet").set_index("path")
+    reasons = table["reason"].dropna()
+    assert sorted(reasons.index) == [f"rock/{number}.mp3" for number in range(4)]
+    assert all("ended its worker process" in reasons[f"rock/{n}.mp3"] for n in range(3))
+    assert "took longer" in reasons["rock/3.mp3"]
+
+
+def test_hostile_names_are_added_as_harmless_ones(tmp_path):
+    source = tmp_path / "songs"
+    names = (*mutations.NAMES, mutations.NO_UTF8)
+    for number, name in enumerate(names):
+        folder = source / "rock"
+        folder.mkdir(parents=True, exist_ok=True)
+        song = write(tmp_path / "song.wav", tone(1.0, seed=number))
+        shutil.move(song, folder / name)
+
+    hidden = sum(name.startswith(".") for name in names)
+
+    added = add(source, tmp_path / "project", say=lambda _: None)
+
+    raw = tmp_path / "project/data/raw"
+    found = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
+    assert len(added.added) == len(found) == len(names) - hidden
+    assert [name for name in found if not name.isprintable() or "\\" in name] == []
+
+
+def test_a_name_that_is_no_text_in_the_collection_itself_is_told(tmp_path, hostile):
+    write(tmp_path / "song.wav", tone(4.0))
+    (tmp_path / "data/raw/rock").mkdir(parents=True)
+    shutil.move(tmp_path / "song.wav", tmp_path / "data/raw/rock" / mutations.NO_UTF8)
+
+    with pytest.raises(InputError, match=r"xff.xfe.wav' is not the name of a file in UTF-8"):
+        ingest.run(load_params(hostile.root / "params.yaml"), tmp_path)
