@@ -159,3 +159,4 @@ def machine(home: Path | None) -> Iterator[Machine]:
 
 if __name__ == "__main__":
     serve("mount" in sys.argv[1:])
+    os._exit(0)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from flows_harness import make_project as make_dvc_project
+from folders import left_behind, read_tree, songs_in
 from little_room import CHECKOUT, Machine, machine, may_mount
+from registry_project import make_project
 from songs import tone, write, write_collection
 
 MODELS = ("mlp",)
@@ -139,3 +144,141 @@ def test_a_step_without_room_says_so_leaves_nothing_by_halves_and_goes_on_with_r
     code, said = (small if way == DISK else here).run("project", step)
     assert code == 0, said
     assert tree(project) == undisturbed
+
+
+def registered(root: Path, copy: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Versions and aliases in the MLflow store of a project, as they stand on the disk."""
+    shutil.copyfile(root / "mlruns/mlflow.db", copy)
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        return {
+            table: database.execute(f"SELECT version{more} FROM {table}").fetchall()
+            for table, more in (("model_versions", ""), ("registered_model_aliases", ", alias"))
+        }
+
+
+@pytest.mark.parametrize(
+    ("way", "room"),
+    [(LIMIT, 100), (LIMIT, 2_000_000), *((DISK, room) for room in (0, 500_000) if DISK in WAYS)],
+)
+def test_a_registration_without_room_makes_no_version_and_the_next_one_makes_it(
+    way: str, room: int, here: Machine, small: Machine, tmp_path: Path
+) -> None:
+    place = small if way == DISK else here
+    root = make_project(tmp_path / "made").root
+    (root / "reports/figures/large.png").write_bytes(bytes(2_500_000 if way == LIMIT else 1))
+    root = Path(shutil.copytree(root, place.home / "project"))
+    try:
+        if way == DISK:
+            with small.full_but_for(room):
+                code, said = small.run("project", "register")
+        else:
+            code, said = here.run("project", "register", room)
+
+        assert code == 1, said
+        assert "Traceback" not in said
+        assert "the MLflow store cannot be used" in said
+        assert "Check that its disk has room and is sound, then run the step again" in said
+        nothing = {"model_versions": [], "registered_model_aliases": []}
+        assert registered(root, tmp_path / "store") == nothing
+        assert not (root / "mlruns/registered.json").exists()
+
+        code, said = place.run("project", "register")
+        assert code == 0, said
+        assert registered(root, tmp_path / "store") == {
+            "model_versions": [(1,)],
+            "registered_model_aliases": [(1, "champion")],
+        }
+        assert list(root.rglob(".incomplete-*")) == []
+    finally:
+        shutil.rmtree(root)
+
+
+def test_a_store_without_room_to_be_made_is_not_half_there(here: Machine) -> None:
+    root = make_project(here.home / "first").root
+    (root / "mlruns/mlflow.db").unlink()
+
+    code, said = here.run("first", "register", 300_000)
+
+    assert code == 1, said
+    assert "Check that its disk has room" in said
+    assert [path.name for path in (root / "mlruns").iterdir()] == ["registry.lock"]
+
+
+COMMANDS = {
+    "folder": "genre add {new}",
+    "archive": "genre add {new}.zip",
+    "relabel": "genre relabel rock/rock0.wav jazz",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_change_of_the_collection_without_room_leaves_it_as_it_was(
+    way: str, command: str, here: Machine, small: Machine, tmp_path: Path
+) -> None:
+    place = small if way == DISK else here
+    new = write_collection(tmp_path / "new", genres=("folk",), songs=2, seconds=5.0)
+    shutil.make_archive(str(new), "zip", new)
+    root = place.home / "project"
+    write_collection(root / "data/raw", genres=("rock",), songs=1)
+    (root / "data/raw/manifest.csv").write_text("path,artist\nrock/rock0.wav,Ann\n")
+    shutil.copyfile(CHECKOUT / "params.yaml", root / "params.yaml")
+    try:
+        before = read_tree(root / "data/raw")
+        for room in (10, 300_000)[: 1 if command == "relabel" else 2]:
+            words = COMMANDS[command].format(new=new)
+            if way == DISK:
+                with small.full_but_for(room if room > 4096 else 0):
+                    code, said = small.run("project", words)
+            else:
+                code, said = here.run("project", words, min(room, 200_000))
+
+            assert code == 1, said
+            assert "Traceback" not in said
+            assert said.splitlines()[-1].startswith("error: data/raw: cannot be written: ")
+            assert REASONS[way] in said
+            assert "Make room, then run the same again" in said
+            assert read_tree(root / "data/raw") == before
+            assert left_behind(root) == []
+
+        code, said = place.run("project", words)
+        assert code == 0, said
+        assert len(songs_in(root)) == (1 if command == "relabel" else 3)
+    finally:
+        shutil.rmtree(root)
+
+
+# A folder of so many files takes DVC a longer list than any of them is long.
+LINKS = "mkdir data/many && seq -f data/many/%g 1500 | xargs -n 1 ln data/raw/blues/one.txt"
+MANY = {"trim": {"cmd": LINKS, "deps": ["data/raw"], "outs": ["data/many"]}}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_whose_cache_has_no_room_says_so_and_goes_on_when_there_is(
+    way: str, here: Machine, small: Machine
+) -> None:
+    place = small if way == DISK else here
+    root = place.home / "project"
+    make_dvc_project(root, MANY)
+    shutil.copyfile(CHECKOUT / "params.yaml", root / "params.yaml")
+    try:
+        for room in (0, 50_000):
+            if way == DISK:
+                with small.full_but_for(room):
+                    code, said = small.run("project", "run")
+            else:
+                code, said = here.run("project", "run", room + 1000)
+
+            assert code == 1, said
+            assert "Traceback" not in said
+            said = " ".join(said.split())
+            assert "DVC's cache or database cannot be written: the disk is full, or a limit" in said
+            assert not (root / "dvc.lock").exists()
+            assert list((root / ".dvc/cache").rglob("*.tmp")) == []
+
+        code, said = place.run("project", "run")
+        assert code == 0, said
+        assert len(list((root / "data/many").iterdir())) == 1500
+        assert "data/many" in (root / "dvc.lock").read_text()
+    finally:
+        shutil.rmtree(root)
