@@ -49,7 +49,7 @@ def stored(project: Project, number: int, **tags: str) -> None:
             place = project.root / f"mlruns/artifacts/models/m-{each}"
             place.mkdir(parents=True)
             (place / "MLmodel").write_text(f"model {each}")
-            files = json.dumps(artifacts.contents(store, place.as_uri()))
+            files = artifacts.note(artifacts.of_folder(place))
             described = {"protocol": "song", artifacts.FILES: files, "settled": "yes", **tags}
             store.client.create_model_version(NAME, place.as_uri(), tags=described)
 
@@ -407,7 +407,7 @@ def test_a_version_whose_files_are_gone_or_cut_short_is_refused(
 
     assert [code for code, _, _ in (gone, cut, back)] == [2, 2, 2]
     assert "version 1 of music-genre cannot become champion: its files are gone" in gone[2]
-    assert "some of its files are gone or not as they were (MLmodel)" in cut[2]
+    assert "its files are not those that were registered (MLmodel is not as it was)" in cut[2]
     assert "its files are gone" in back[2]
     assert held(project) == {"champion": "3", "previous": "1"}
 

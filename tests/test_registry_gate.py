@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from registry_project import (
 )
 
 from genre import registry
+from genre.errors import InputError
 from genre.promotion import Policy
 from genre.registry import aliases, artifacts
 from tasks import register
@@ -136,8 +137,8 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
     ("path", "words"),
     [
         ("", "its files are gone"),
-        ("artifacts/training_songs.json", "some of its files are gone or not as they were"),
-        ("artifacts/model/mlp/weights.safetensors", "some of its files are gone"),
+        ("artifacts/training_songs.json", "its files are not those that were registered"),
+        ("artifacts/model/mlp/weights.safetensors", "its files are not those that were registered"),
     ],
 )
 def test_a_champion_whose_files_are_gone_wholly_or_in_part_gives_way(
@@ -163,21 +164,24 @@ def test_a_champion_that_something_else_made_gives_way(project: Project) -> None
     with registry.quiet():
         store.client.create_registered_model(NAME)
         store.client.create_model_version(NAME, place.as_uri())
-    registry.promote(project.params, project.root, "1")
+        with pytest.raises(InputError, match=artifacts.UNKNOWN):
+            registry.promote(project.params, project.root, "1")
+        store.client.set_registered_model_alias(NAME, "champion", "1")
 
-    assert run(project)["reason"] == (
-        "version 1 cannot answer: it is none of this pipeline's models"
-    )
+    assert run(project)["reason"] == f"version 1 cannot answer: {artifacts.UNKNOWN}"
 
 
 def test_a_version_notes_its_files_when_it_is_made(project: Project) -> None:
     receipt = run(project)
 
     tags = project.store.client.get_model_version(NAME, "1").tags
-    noted = json.loads(tags[artifacts.FILES])
+    noted = artifacts.read(tags[artifacts.FILES])
     place = project.root / "mlruns/artifacts/models" / receipt["model_id"] / "artifacts"
     there = {
-        path.relative_to(place).as_posix(): path.stat().st_size
+        path.relative_to(place).as_posix(): (
+            path.stat().st_size,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
         for path in place.rglob("*")
         if path.is_file()
     }

@@ -17,7 +17,6 @@ from genre.classifier import Classifier
 from genre.cli import main
 from genre.errors import InputError
 from genre.registry import lookup
-from genre.registry.package import MODEL
 from tasks import register
 
 CHAMPION = "models:/music-genre@champion"
@@ -44,17 +43,15 @@ def copy(project: Project, tmp_path: Path) -> Project:
     return Project(tmp_path, project.params)
 
 
-def find(project: Project, uri: str = CHAMPION) -> tuple[str, Path]:
+def find(project: Project, uri: str = CHAMPION) -> tuple[str, set[str]]:
+    """The version that is found, and what its classifier knows."""
     with lookup.find(uri, project.params.tracking, project.root) as found:
         assert found.name == "music-genre"
-        return found.version, found.folder
+        return found.version, set(Classifier.from_folder(found.folder).classes)
 
 
 def test_the_champion_is_found_and_can_be_asked(project: Project) -> None:
-    version, folder = find(project)
-
-    assert version == "2"
-    assert set(Classifier.from_folder(folder).classes) == {"blues", "jazz", "rock"}
+    assert find(project) == ("2", {"blues", "jazz", "rock"})
 
 
 def test_a_version_is_found_by_its_number(project: Project) -> None:
@@ -63,11 +60,20 @@ def test_a_version_is_found_by_its_number(project: Project) -> None:
 
 
 def test_mlflow_itself_finds_the_same(project: Project, tmp_path: Path) -> None:
-    found = lookup._through_mlflow(
-        project.params.tracking, project.root, "music-genre", "champion", None, tmp_path
+    found, wrong = lookup._through_mlflow(
+        project.params.tracking,
+        project.root,
+        "music-genre",
+        "champion",
+        None,
+        lookup.LOADED,
+        tmp_path,
     )
 
-    assert (found.version, found.folder) == find(project)
+    assert (found.version, wrong) == ("2", None)
+    with lookup.find(CHAMPION, project.params.tracking, project.root) as same:
+        brought = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+        assert {path.relative_to(same.place) for path in same.place.rglob("*")} == brought
 
 
 def test_an_alias_that_was_moved_is_followed(copy: Project) -> None:
@@ -131,8 +137,8 @@ def test_a_database_of_something_else_is_named_and_left_alone(copy: Project) -> 
 
 
 def test_files_that_are_gone_are_told(copy: Project, project: Project) -> None:
-    folder = find(project, "models:/music-genre/1")[1]
-    assert folder.name == MODEL
+    source = project.store.client.get_model_version("music-genre", "1").source
+    folder = Path(source.removeprefix("file://"))
     moved = folder.rename(folder.with_name("moved"))
     try:
         with pytest.raises(InputError, match="version 1 of music-genre: its files are gone"):

@@ -23,10 +23,12 @@ from genre.errors import InputError
 from genre.files import atomic_folder, write_json
 from genre.models.base import Input, Model, ask
 from genre.models.mixing import ALONE, Mixture, scale
+from genre.models.store import Classes, PlainName, read_file
 
 DESCRIPTION = "classifier.json"
 PRETRAINED = "pretrained"
 FORMAT: Literal[1] = 1
+MOST_BYTES = 16 * 2**20  # of the description
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,9 +38,9 @@ class Member(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: str
+    name: PlainName
     weight: Annotated[float, Field(ge=0, le=1)]
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Description(BaseModel):
@@ -49,9 +51,9 @@ class Description(BaseModel):
     format: Literal[1]
     name: str
     protocol: str
-    classes: Annotated[list[str], Field(min_length=2)]
+    classes: Classes
     members: Annotated[list[Member], Field(min_length=1)]
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     front: dict[str, dict[str, Any]]
 
 
@@ -161,7 +163,7 @@ def read_description(folder: Path) -> Description:
     """What `classifier.json` of `folder` says; raises `InputError` where it is none of ours."""
     path = folder / DESCRIPTION
     try:
-        return Description.model_validate(json.loads(path.read_bytes()))
+        return Description.model_validate(json.loads(read_file(path, MOST_BYTES)))
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no classifier here ({DESCRIPTION} is missing)") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -115,11 +115,13 @@ class ImageModel(Model):
         """Take back what `arrays` gave."""
         import torch
 
-        self.network = self.new_network().eval()
+        with torch.device("meta"):  # no memory for sizes that the arrays may not have
+            expected = self.build().state_dict()
         state = {}
-        for name, value in self.network.state_dict().items():
+        for name, value in expected.items():
             dtype = np.int64 if value.dtype == torch.int64 else np.float32
             state[name] = torch.from_numpy(reader.take(name, dtype, tuple(value.shape)).copy())
+        self.network = self.new_network().eval()
         self.network.load_state_dict(state)
 
 

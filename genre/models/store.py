@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from genre.errors import InputError
 from genre.files import atomic_folder, write_bytes, write_json, write_text
@@ -26,8 +27,26 @@ DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
 CURVES = "history.csv"
 FORMAT: Literal[1] = 1
+MOST_BYTES, MOST_BYTES_OF_WEIGHTS = 16 * 2**20, 2**30  # that are read of a file, and kept in memory
 
 AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+def _no_way_up(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError("is no name")
+    return name
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("names one twice")
+    return names
+
+
+# A genre is the name of a folder, and a member of an ensemble that of one below its own.
+PlainName = Annotated[str, Field(min_length=1, pattern=r"^[^/\x00]+$"), AfterValidator(_no_way_up)]
+Classes = Annotated[list[PlainName], Field(min_length=2), AfterValidator(_distinct)]
 
 
 class Description(BaseModel):
@@ -38,7 +57,7 @@ class Description(BaseModel):
     format: Literal[1]
     name: str
     input: str
-    classes: Annotated[list[str], Field(min_length=2)]
+    classes: Classes
     features: list[str]
     settings: dict[str, Any]
     seed: int
@@ -142,7 +161,7 @@ def read_description(folder: Path) -> Description:
     """What `model.json` of `folder` says; raises `InputError` where it is no model of ours."""
     path = folder / DESCRIPTION
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_file(path, MOST_BYTES))
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no trained model here ({DESCRIPTION} is missing)") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -157,13 +176,26 @@ def read_description(folder: Path) -> Description:
         raise InputError(f"{path}: not a model's description: {_first(error)}") from error
 
 
+def read_file(path: Path, most: int) -> bytes:
+    """The content of `path`.
+
+    Raises `InputError` where it is no file or has more than `most` bytes, `OSError` where it cannot
+    be read.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode) or about.st_size > most:
+        raise InputError(f"{path}: expected a file of at most {most} bytes; nothing of it is read")
+    with path.open("rb") as file:
+        return file.read(most)
+
+
 def _read_weights(folder: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as decode
 
     path = folder / WEIGHTS
     try:
-        content = path.read_bytes()
+        content = read_file(path, MOST_BYTES_OF_WEIGHTS)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != sha256:

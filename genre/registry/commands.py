@@ -1,14 +1,17 @@
-"""`genre models`, `genre promote`, `genre rollback`."""
+"""`genre models`, `genre check`, `genre promote`, `genre rollback`."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
 from genre.cli import in_project, printable
+from genre.errors import InputError
+from genre.files import atomic_folder
 from genre.params import PARAMS_FILE, Params, load_params
 
 HASH_LENGTH = 8  # characters that a person compares
@@ -40,6 +43,38 @@ def models(root: Path, history: bool, as_json: bool) -> None:
         _print(HISTORY_HEADINGS, [history_cells(change) for change in found])
     else:
         _print(HEADINGS, [cells(row) for row in found])
+
+
+@click.command()
+@click.argument("model", required=False, metavar="[URI]")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Copy what was checked to the new folder FOLDER, for MLflow to load from there.",
+)
+@click.pass_obj
+def check(root: Path, model: str | None, target: Path | None) -> None:
+    """Say whether the files of a version are those that were registered.
+
+    URI is models:/NAME@ALIAS or models:/NAME/VERSION; without it, the champion is checked. No file
+    is loaded or run. Whatever asks a version through this project does the same check first;
+    MLflow alone does not.
+    """
+    from genre.registry import lookup
+
+    project, params = _project(root)
+    if target and target.exists():
+        raise InputError(f"--to {target}: is there already, expected a folder to be made")
+    uri = model or f"models:/{params.register_.name}@champion"
+    with lookup.find(uri, params.tracking, project, parts=lookup.WHOLE) as found:
+        name, version = found.name, found.version
+        if target:
+            with atomic_folder(target) as new:
+                shutil.copytree(found.place, new, dirs_exist_ok=True)
+    where = f"; copied to {target}" if target else ""
+    click.echo(f"{name} version {version}: its files are those that were registered{where}")
 
 
 @click.command()

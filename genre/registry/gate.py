@@ -44,12 +44,12 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
     What stands in the way of a comparison is told in `obstacle`; a store that fails raises.
     """
     number = str(version.version)
-    if lost := artifacts.loss(store, version):
-        return Champion(number, (), obstacle=lost)
+    source = store.client.get_model_version_download_uri(version.name, version.version)
+    noted = artifacts.read(version.tags.get(artifacts.FILES))
     with TemporaryDirectory() as name:
-        folder = fetch(store, version, Path(name))
-        if folder is None:
-            return Champion(number, (), obstacle="it is none of this pipeline's models")
+        if lost := artifacts.bring(store, source, noted, [f"{PACKED}/"], Path(name)):
+            return Champion(number, (), obstacle=lost)
+        folder = Path(name, PACKED)
         try:
             model = Ensemble.load(folder / MODEL)
         except InputError as error:
@@ -64,17 +64,6 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
             return Champion(number, model.classes, comparison=score(pipeline, model, songs))
         except InputError as error:
             return Champion(number, model.classes, obstacle=f"it cannot answer them ({error})")
-
-
-def fetch(store: Store, version: ModelVersion, target: Path) -> Path | None:
-    """Copy what we packed into a version's model to `target`; null where it is no model of ours."""
-    from mlflow.artifacts import download_artifacts
-
-    source = store.client.get_model_version_download_uri(version.name, version.version)
-    if f"{PACKED}/{TRAINING_SONGS}" not in artifacts.contents(store, source):
-        return None
-    uri = f"{source.rstrip('/')}/{PACKED}"
-    return Path(download_artifacts(uri, dst_path=str(target), tracking_uri=store.uri))
 
 
 def unheard_songs(pipeline: Pipeline, heard: dict[str, list[str]]) -> list[str]:

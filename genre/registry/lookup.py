@@ -3,23 +3,26 @@
 Importing MLflow costs two seconds. Where the store is an SQLite file and the model's files lie on
 this machine, two questions to MLflow's own tables answer the same at once. Every call asks anew:
 an alias that was moved is followed. Any other store is asked through MLflow.
+
+Every file of the version is compared with what the registry noted of it when it was registered
+(`genre.registry.artifacts`), and what is handed out is a copy of the very bytes that were compared.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from genre.errors import InputError
+from genre.files import room_for
 from genre.params import TrackingParams
 from genre.promotion import CHAMPION
+from genre.registry import artifacts
 from genre.registry.database import SQLITE
 from genre.registry.faults import named_errors, quiet
 from genre.registry.package import MODEL, REFERENCE
@@ -28,6 +31,8 @@ from genre.registry.store import open_existing, resolve_uri
 SCHEME = "models:/"
 URI = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 ARTIFACTS = "artifacts"  # in a pyfunc model's folder
+LOADED = (f"{ARTIFACTS}/{MODEL}/", f"{ARTIFACTS}/{REFERENCE}/")  # what answers, and drift's figures
+WHOLE = ("",)
 WAIT_SECONDS = 30.0  # for a database that is being written to
 
 OF_MLFLOW = "SELECT version_num FROM alembic_version"
@@ -36,15 +41,33 @@ VERSION = (
     "SELECT coalesce(storage_location, source) FROM model_versions "
     "WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
 )
+NOTED = "SELECT value FROM model_version_tags WHERE name = ? AND version = ? AND key = ?"
 
 
 @dataclass(frozen=True)
 class Found:
-    """The classifier of a registered version, in `folder` (see `genre.models.ensemble`)."""
+    """A registered version: a checked copy of its files in `place`.
+
+    Its classifier lies in `folder` (see `genre.models.ensemble`).
+    """
 
     name: str
     version: str
-    folder: Path
+    place: Path
+
+    @property
+    def folder(self) -> Path:
+        """The classifier."""
+        return self.place / ARTIFACTS / MODEL
+
+
+@dataclass(frozen=True)
+class _Registered:
+    """What the registry says of a version: where its files are, and what they were."""
+
+    version: str
+    source: str
+    noted: artifacts.Files | None
 
 
 class _Elsewhere(Exception):
@@ -52,11 +75,14 @@ class _Elsewhere(Exception):
 
 
 @contextmanager
-def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[Found]:
-    """Look up `models:/NAME@ALIAS` or `models:/NAME/VERSION`; files brought here go afterwards.
+def find(
+    uri: str, tracking: TrackingParams, root: Path, *, parts: Sequence[str] = LOADED
+) -> Iterator[Found]:
+    """Look up `models:/NAME@ALIAS` or `models:/NAME/VERSION`; the copy goes afterwards.
 
-    Raises `InputError` where there is no such version, its files are gone or the database is
-    damaged, `RegistryError` where the store cannot be reached.
+    Of the version's files those below `parts` are copied. Raises `InputError` where there is no
+    such version, its files are not those that were registered or the database is damaged,
+    `RegistryError` where the store cannot be reached.
     """
     match = URI.fullmatch(uri)
     if not match:
@@ -67,14 +93,26 @@ def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[Found]:
     name, alias, version = match["name"], match["alias"], match["version"]
     store = resolve_uri(tracking.uri, root)
     with TemporaryDirectory(prefix="genre-model-") as temporary:
+        place = Path(temporary)
         try:
             found = _in_database(store, name, alias, version)
+            folder = artifacts.local(found.source)
+            if folder is None:
+                raise _Elsewhere
+            with room_for(place):
+                wrong = artifacts.changed(folder, found.noted, target=place, parts=parts)
         except _Elsewhere:
-            found = _through_mlflow(tracking, root, name, alias, version, Path(temporary))
-        yield found
+            found, wrong = _through_mlflow(tracking, root, name, alias, version, parts, place)
+        if wrong:
+            raise InputError(
+                f"version {found.version} of {name}: {wrong}; nothing of it was loaded. Restore "
+                f"them in {found.source} from a backup, or register again (dvc repro --force "
+                "--single-item register); until then genre rollback goes back to the version before"
+            )
+        yield Found(name, found.version, place)
 
 
-def _in_database(uri: str, name: str, alias: str | None, version: str | None) -> Found:
+def _in_database(uri: str, name: str, alias: str | None, version: str | None) -> _Registered:
     """Ask the SQLite file; `_Elsewhere` where it is none, or not laid out as expected."""
     if not uri.startswith(SQLITE):
         raise _Elsewhere
@@ -90,6 +128,8 @@ def _in_database(uri: str, name: str, alias: str | None, version: str | None) ->
                     row = connection.execute(ALIAS, (name, alias)).fetchone()
                     version = str(row[0]) if row else None
                 row = version and connection.execute(VERSION, (name, int(version))).fetchone()
+                noted = (name, version, artifacts.FILES)
+                tag = row and connection.execute(NOTED, noted).fetchone()
             except sqlite3.OperationalError as error:
                 if "no such" in str(error):  # a table or column: MLflow in another version
                     raise _Elsewhere from error
@@ -101,10 +141,7 @@ def _in_database(uri: str, name: str, alias: str | None, version: str | None) ->
         ) from error
     if not version or not row:
         raise _absent(name, alias, version)
-    place = urlsplit(str(row[0]))
-    if place.scheme not in ("", "file"):
-        raise _Elsewhere
-    return _found(name, version, Path(url2pathname(place.path)) / ARTIFACTS / MODEL)
+    return _Registered(version, str(row[0]), artifacts.read(tag[0] if tag else None))
 
 
 def _through_mlflow(
@@ -113,11 +150,11 @@ def _through_mlflow(
     name: str,
     alias: str | None,
     version: str | None,
+    parts: Sequence[str],
     target: Path,
-) -> Found:
-    """Ask MLflow, and bring the classifier's files to `target`."""
+) -> tuple[_Registered, str | None]:
+    """Ask MLflow, and bring the files below `parts` to `target`; also what is wrong with them."""
     store = open_existing(tracking, root)
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     with named_errors(store.uri), quiet():
@@ -126,33 +163,14 @@ def _through_mlflow(
                 version = str(store.client.get_model_version_by_alias(name, alias).version)
             assert version is not None
             source = store.client.get_model_version_download_uri(name, version)
+            tags = store.client.get_model_version(name, version).tags
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             raise _absent(name, alias, version) from error
-        place = urlsplit(source)
-        if place.scheme in ("", "file"):
-            return _found(name, version, Path(url2pathname(place.path)) / ARTIFACTS / MODEL)
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        listed = get_artifact_repository(source, tracking_uri=store.uri).list_artifacts(ARTIFACTS)
-        here = {MODEL, *({REFERENCE} & {entry.path.rpartition("/")[2] for entry in listed})}
-        for part in sorted(here):
-            download_artifacts(
-                f"{source.rstrip('/')}/{ARTIFACTS}/{part}",
-                dst_path=str(target),
-                tracking_uri=store.uri,
-            )
-    return _found(name, version, target / MODEL)
-
-
-def _found(name: str, version: str, folder: Path) -> Found:
-    if not folder.is_dir():
-        raise InputError(
-            f"version {version} of {name}: its files are gone (expected {folder}). Restore them, "
-            "or register again: dvc repro --force --single-item register"
-        )
-    return Found(name, version, folder)
+        found = _Registered(version, source, artifacts.read(tags.get(artifacts.FILES)))
+        with room_for(target):
+            return found, artifacts.bring(store, source, found.noted, parts, target)
 
 
 def _absent(name: str, alias: str | None, version: str | None) -> InputError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre.errors import RegistryError
 from genre.promotion import CHAMPION, Decision, decide
-from genre.registry import aliases, card, facts, gate, package, runs, versions
+from genre.registry import aliases, artifacts, card, facts, gate, package, runs, versions
 from genre.registry.database import SQLITE
 from genre.registry.facts import Pipeline
 from genre.registry.faults import named_errors, quiet
@@ -27,7 +27,8 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
     """Record and register `pipeline`; return the receipt.
 
     The same model gives one version, however often it is registered, and one run for each set of
-    figures that it was given: what is found in the store is not made again. An experiment is
+    figures that it was given: what is found in the store is not made again, unless its files are no
+    longer what they were. An experiment is
     recorded with its model and gets neither version nor alias. Raises `RegistryError` where the
     store fails, `InputError` where the pipeline has not finished.
     """
@@ -39,6 +40,8 @@ def register(pipeline: Pipeline) -> dict[str, Any]:
     name = pipeline.params.register_.name
     with named_errors(store.uri), locked(store.folder), quiet():
         version = None if pipeline.experiment else versions.find(store, name, tags)
+        if version is not None and artifacts.loss(store, version):
+            version = None
         if version is not None and version.tags.get(METRICS_HASH) == tags[METRICS_HASH]:
             run_id, model_id = str(version.run_id), version.tags[MODEL_ID]
         else:
@@ -112,7 +115,11 @@ def _recorded(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str,
     text = f"tags.{MODEL_HASH} = '{tags[MODEL_HASH]}' AND attributes.status = 'FINISHED'"
     for run in store.client.search_runs([experiment], text):
         found = run.data.tags
-        if MODEL_ID in found and wanted.items() <= found.items():
+        if MODEL_ID not in found or not wanted.items() <= found.items():
+            continue
+        logged = store.client.get_logged_model(found[MODEL_ID])
+        noted = artifacts.read(logged.tags.get(artifacts.FILES))
+        if not artifacts.lost(store, logged.artifact_location, noted):
             return run.info.run_id, found[MODEL_ID]
     return None
 
@@ -157,6 +164,8 @@ def _log_model(
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "pyfunc"
         package.save(pipeline, folder, described, model_card)
+        noted = artifacts.note(artifacts.of_folder(folder))
+        store.client.set_logged_model_tags(model_id, {artifacts.FILES: noted})
         store.client.log_model_artifacts(model_id, str(folder))
     store.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     store.client.finalize_logged_model(model_id, LoggedModelStatus.READY)

@@ -42,7 +42,7 @@ def holder(store: Store, name: str, alias: str) -> ModelVersion | None:
 def create(
     store: Store, name: str, *, model_id: str, run_id: str, tags: dict[str, str]
 ) -> ModelVersion:
-    """Make a version of the logged model, whose artifacts are all there."""
+    """Make a version of the logged model, whose artifacts are all there, and which notes them."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -50,10 +50,13 @@ def create(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = store.client.get_logged_model(model_id).artifact_location
-    files = json.dumps(artifacts.contents(store, source))
+    logged = store.client.get_logged_model(model_id)
     return store.client.create_model_version(
-        name, source, run_id=run_id, tags=tags | {artifacts.FILES: files}, model_id=model_id
+        name,
+        logged.artifact_location,
+        run_id=run_id,
+        tags=tags | {artifacts.FILES: logged.tags[artifacts.FILES]},
+        model_id=model_id,
     )
 
 
