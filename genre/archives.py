@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
 from genre.errors import CollectionError, GenreError
+from genre.files import NO_ROOM
 
 BLOCK_BYTES = 1 << 20
 GIGABYTE = 10**9
@@ -45,7 +46,6 @@ BROKEN = (
     zlib.error,
     EOFError,
 )
-DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,9 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> None:
     except (NotImplementedError, RuntimeError) as error:  # another method; encrypted
         raise CollectionError(f"{archive.name}: cannot be unpacked ({error})") from error
     except OSError as error:
-        kind = GenreError if error.errno in DISK_TROUBLE else CollectionError
+        if error.errno in NO_ROOM:  # told by who changes the collection
+            raise
+        kind = GenreError if error.errno == errno.EIO else CollectionError
         raise kind(f"{archive.name}: cannot be unpacked ({error})") from error
 
 
@@ -132,7 +134,7 @@ def _unpack_zip(archive: Path, folder: Path, meter: Meter) -> None:
                 raise CollectionError(f"{archive.name}: {_refusal(entry.filename)} is a link")
             # Some programs for Windows write the separator of their own system.
             target = _target(archive, entry.filename.replace("\\", "/"), folder)
-            if entry.is_dir():
+            if entry.filename.endswith("/"):
                 target.mkdir(parents=True, exist_ok=True)
             else:
                 with packed.open(entry) as content:
@@ -202,6 +204,8 @@ def _is_tar(path: Path) -> bool:
 def _target(archive: Path, name: str, folder: Path) -> Path:
     """Where the entry called `name` goes; raises `CollectionError` where that is outside."""
     parts = PurePosixPath(name).parts
+    if not parts:
+        raise CollectionError(f"{archive.name}: {_refusal(name)} has no name")
     if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:[/\\]", name):
         raise CollectionError(f"{archive.name}: {_refusal(name)} would land outside the target")
     return folder.joinpath(*parts)

@@ -3,7 +3,8 @@
 However the wait ends (the command finishes, a time-out, Ctrl-C, an exception thrown into the
 waiting thread, `end_all` from another thread), the whole group, grandchildren included, gets
 SIGTERM, after a grace period SIGKILL, and is awaited before `run` returns or raises. Should the
-waiting process itself be killed, the group's leader (`tasks/guard.py`) does the same.
+waiting process itself be killed, the group's leader (`tasks/guard.py`) does the same. Temporary
+files of the group go to a folder of its own, which goes with it (`tasks.temporary`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from genre.errors import GenreError
+from tasks import temporary
 
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Prefect itself kills a cancelled run after 30
 POLL_SECONDS = 0.1  # how often a silent wait looks at the clock
@@ -56,15 +58,19 @@ def run(
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     _refuse_when_ending()
-    with subprocess.Popen(
-        [sys.executable, "-I", "-S", GUARD, str(GRACE_SECONDS), *command],
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
+    with (
+        temporary.folder() as (scratch, held),
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", GUARD, str(GRACE_SECONDS), *command],
+            cwd=cwd,
+            env={**(os.environ if env is None else env), "TMPDIR": str(scratch)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[held],  # the guard holds the folder as long as anything of the group lives
+        ) as process,
+    ):
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
         reader.start()
