@@ -91,8 +91,8 @@ def songs_below(folder: Path) -> list[str]:
     for name in names:
         if not name.isascii() and name != name.encode(errors="replace").decode():
             raise InputError(
-                f"{folder}: {os.fsencode(name)!r} is not the name of a file in UTF-8; rename it, or "
-                "take it out and add it by genre add SOURCE, which gives it another"
+                f"{folder}: {os.fsencode(name)!r} is not the name of a file in UTF-8; rename it, "
+                "or take it out and add it by genre add SOURCE, which gives it another"
             )
     return names
 
