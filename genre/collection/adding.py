@@ -62,10 +62,10 @@ def add(
         folder = _folder_of(source, staging, sha256, limits or Limits(), say)
         if move:
             offer = inbox.look(folder)
-            added = _merge(offer, raw, staging, ours=False)
+            added = _merge(offer, raw, staging, say, ours=False)
             return replace(added, moved=inbox.clear(folder, offer, Contents(raw)))
         offer = sources.look(folder)
-        return _merge(offer, raw, staging, ours=folder.is_relative_to(staging))
+        return _merge(offer, raw, staging, say, ours=folder.is_relative_to(staging))
 
 
 def _check_local(source: Path, raw: Path, sha256: str | None) -> None:
@@ -114,7 +114,7 @@ def _folder_of(
     return sources.inner_folder(folder)
 
 
-def _merge(offer: Offer, raw: Path, staging: Path, *, ours: bool) -> Added:
+def _merge(offer: Offer, raw: Path, staging: Path, say: Say, *, ours: bool) -> Added:
     """Add what is new of `offer`; its files may be moved where they are `ours`."""
     contents = Contents(raw)
     demo = to_replace(offer.songs, contents)
@@ -158,7 +158,7 @@ def _merge(offer: Offer, raw: Path, staging: Path, *, ours: bool) -> Added:
             move=take if ours else {},
             manifest=table.text() if rows else None,
         )
-        transaction.apply(raw, change, staging)
+        transaction.apply(raw, change, staging, say)
     return added
 
 

@@ -40,7 +40,7 @@ def remove(
         contents = Contents(raw)
         gone = set(_found(songs, contents))
         keep = {path: path for path in contents.files if path not in gone}
-        transaction.apply(raw, _change(keep, contents), staging)
+        transaction.apply(raw, _change(keep, contents), staging, say)
     return sorted(gone)
 
 
@@ -63,7 +63,7 @@ def relabel(
         for path in moving:
             keep[path] = names.give(f"{genre}/{path.partition('/')[2]}", raw / path)
         if moving:
-            transaction.apply(raw, _change(keep, contents), staging)
+            transaction.apply(raw, _change(keep, contents), staging, say)
     return Relabelled(tuple((path, keep[path]) for path in moving), len(chosen) - len(moving))
 
 

@@ -53,7 +53,7 @@ def add_demo(
             move={song.file: song.path for song in offer.songs},
             manifest=offer.manifest.text(),
         )
-        transaction.apply(raw, change, staging)
+        transaction.apply(raw, change, staging, say)
         return Added(
             added=tuple(song.path for song in offer.songs), replaced_demo=len(contents.demo)
         )

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from genre.collection import readers
+from genre.collection.contents import RAW
 from genre.collection.manifest import MANIFEST
 from genre.errors import CollectionError, GenreError
 from genre.files import NO_ROOM, TEMPORARY_PREFIX, exchange, link, room_for
@@ -78,12 +80,15 @@ def _open_lock(folder: Path) -> IO[str]:
         raise GenreError(f"{folder}: cannot be written to ({error})") from error
 
 
-def apply(raw: Path, change: Change, staging: Path) -> None:
+def apply(raw: Path, change: Change, staging: Path, say: Callable[[str], None]) -> None:
     """Put the collection that `change` describes in the place of `raw`; `staging` is ours.
+
+    Waits, and says so, while a step reads the collection.
 
     Raises `CollectionError` where a file cannot be read and `GenreError` where the disk is full
     or the folders cannot be exchanged; the collection is then as it was.
     """
+    root = raw.absolute().parents[len(RAW.parts) - 1]
     raw = raw.resolve()
     tree = staging / "raw"
     tree.mkdir()
@@ -102,7 +107,8 @@ def apply(raw: Path, change: Change, staging: Path) -> None:
             _flush(tree / MANIFEST)
         for folder in made:
             _flush(folder)
-        put_in_place(tree, raw)
+        with readers.held_off(root / RAW, root, say):
+            put_in_place(tree, raw)
     except OSError as error:
         if error.errno in NO_ROOM:  # `exclusive` says so
             raise
