@@ -78,8 +78,8 @@ def changed(
         found = set(_walk(folder, noted))
     except OSError as error:
         return f"its folder {error.filename} cannot be read ({error.strerror})"
-    wrong = [f"{path} is gone" for path in sorted(noted.keys() - found)]
-    wrong += [f"{path} was added" for path in sorted(found - noted.keys())]
+    wrong = [f"{path} was added" for path in sorted(found - noted.keys())]
+    wrong += [f"{path} is gone" for path in sorted(noted.keys() - found)]
     for path in sorted(noted.keys() & found):
         kept = target / path if target and path.startswith(tuple(parts)) else None
         try:

@@ -1,0 +1,277 @@
+"""A registered model replaced by a hostile one is refused, and nothing of it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hostile_models import (
+    ATTACKS,
+    FORMS,
+    Payload,
+    change_weights,
+    edit,
+    negate,
+    other_loader,
+    pickled_model,
+    replace_weights,
+)
+from registry_project import Project, make_project
+from songs import tone, write
+
+from genre import registry
+from genre.app.model import opened
+from genre.classify.commands import found_classifier
+from genre.cli import main
+from genre.errors import InputError
+from genre.models import load_model
+from genre.models.ensemble import Ensemble
+from tasks import register
+
+CHAMPION = "models:/music-genre@champion"
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with a champion."""
+    for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
+        os.environ.pop(variable, None)
+    project = make_project(tmp_path_factory.mktemp("hostile") / "project")
+    register.run(project.params, project.root)
+    return project
+
+
+def place_of(project: Project) -> Path:
+    return project.root / "mlruns/artifacts/models" / project.receipt["model_id"] / "artifacts"
+
+
+@pytest.fixture
+def place(registered: Project) -> Any:
+    """The folder of the champion's files, which are what they were afterwards."""
+    folder = place_of(registered)
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    yield folder
+    shutil.rmtree(folder)
+    kept.rename(folder)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_version_that_is_not_what_it_was_is_refused(
+    registered: Project, place: Path, tmp_path: Path, attack: str
+) -> None:
+    act, named = ATTACKS[attack]
+    outside = tmp_path / "outside"
+    act(place, outside)
+    there = outside.exists()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with (
+        pytest.raises(InputError, match="not those that were registered") as raised,
+        found_classifier(registered.root, CHAMPION),
+    ):
+        pytest.fail("it was handed out")
+
+    message = str(raised.value)
+    assert named in message
+    assert "version 1 of music-genre" in message
+    assert "nothing of it was loaded" in message
+    assert outside.exists() == there
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
+
+
+def test_every_way_in_refuses_it(
+    registered: Project, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    song = write(tmp_path / "song.wav", tone(4))
+    sentinel = tmp_path / "sentinel"
+    replace_weights(place, pickle.dumps(Payload(sentinel)))
+
+    for words in (["classify", song], ["drift", tmp_path], ["check"], ["check", "--to", "x"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["--root", str(registered.root), *map(str, words)])
+        assert ended.value.code == 2
+        assert "not those that were registered" in capsys.readouterr().err
+    with pytest.raises(InputError, match="not those that were"), opened(registered.root, None):
+        pytest.fail("the page got it")
+    with pytest.raises(InputError, match="cannot become champion: its files are not those"):
+        registry.promote(registered.params, registered.root, "1")
+    assert not sentinel.exists()
+
+
+def test_the_flow_that_answers_refuses_it(
+    registered: Project, place: Path, tmp_path: Path, project: Path
+) -> None:
+    write(tmp_path / "songs/song.wav", tone(4))
+    sentinel = tmp_path / "sentinel"
+    replace_weights(place, pickle.dumps(Payload(sentinel)))
+    code = (
+        "import sys; from pathlib import Path; from flows.classify import answer\n"
+        "from tasks.classify import waiting\n"
+        "songs = Path(sys.argv[1]); table = songs.with_name('answers.parquet')\n"
+        "state = answer.fn(waiting(songs, table, '1'), songs, table, None)\n"
+        "print(state.type, state.message); sys.exit(table.exists())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "songs"],
+        cwd=registered.root,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "FAILED" in done.stdout
+    assert "not those that were registered" in done.stdout
+    assert not sentinel.exists()
+
+
+def test_what_is_loaded_is_what_was_checked(registered: Project, place: Path) -> None:
+    with found_classifier(registered.root, CHAMPION) as found:
+        change_weights(place, negate)
+        edit(place / "artifacts/reference/reference.json", position="start")
+
+        assert place not in found.folder.parents
+        changed = load_model(place / "artifacts/model/mlp").arrays()["layer1.weight"]
+        loaded = load_model(found.folder / "mlp").arrays()["layer1.weight"]
+        assert np.array_equal(loaded, -changed)
+        assert found.reference is not None
+        assert "middle" in (found.reference / "reference.json").read_text()
+    assert not found.folder.exists()
+
+
+def test_what_mlflow_leaves_beside_the_code_is_neither_missed_nor_taken_over(
+    registered: Project, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = place / "code/genre/__pycache__"
+    cache.mkdir(exist_ok=True)
+    (cache / "__init__.cpython-311.pyc").write_bytes(b"hostile")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", str(registered.root), "check", "--to", str(tmp_path / "served")])
+
+    assert ended.value.code == 0, capsys.readouterr().err
+    assert (tmp_path / "served/MLmodel").read_bytes() == (place / "MLmodel").read_bytes()
+    assert not list((tmp_path / "served").rglob("__pycache__"))
+
+
+def test_a_version_that_does_not_say_what_its_files_are_is_refused(registered: Project) -> None:
+    client = registered.store.client
+    noted = client.get_model_version("music-genre", "1").tags["files"]
+    sizes = json.dumps({path: size for path, (size, _) in json.loads(noted).items()})
+    try:
+        for text in (None, sizes, "rubbish"):
+            if text is None:
+                client.delete_model_version_tag("music-genre", "1", "files")
+            else:
+                client.set_model_version_tag("music-genre", "1", "files", text)
+            with (
+                pytest.raises(InputError, match=r"nothing in the registry says which files.*again"),
+                found_classifier(registered.root, CHAMPION),
+            ):
+                pytest.fail("it was handed out")
+    finally:
+        client.set_model_version_tag("music-genre", "1", "files", noted)
+
+
+def test_registering_again_makes_a_sound_version_in_the_place_of_a_replaced_one(
+    tmp_path: Path,
+) -> None:
+    project = make_project(tmp_path / "project")
+    register.run(project.params, project.root)
+    change_weights(place_of(project), negate)
+
+    register.run(project.params, project.root)
+
+    with found_classifier(project.root, CHAMPION) as found:
+        assert found.version == "2"
+    register.run(project.params, project.root)
+    assert project.receipt["version"] == "2"
+
+
+MLFLOW = """
+import sys, mlflow, pandas
+mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame({"path": [sys.argv[2]]}))
+"""
+
+
+def with_mlflow(model: Path, song: Path) -> subprocess.CompletedProcess[str]:
+    """Load a model and ask it, as a program that knows MLflow alone does."""
+    return subprocess.run(
+        [sys.executable, "-c", MLFLOW, model, song],
+        env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_mlflow_alone_refuses_pickles_but_runs_code_so_that_a_checked_copy_is_for_it(
+    registered: Project, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    song = write(tmp_path / "song.wav", tone(4))
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", str(registered.root), "check", "--to", str(tmp_path / "served")])
+    assert ended.value.code == 0, capsys.readouterr().err
+    whole = tmp_path / "whole"
+    shutil.copytree(place, whole)
+    said = {}
+    for name, attack in {
+        "weights": lambda f, out: replace_weights(f, pickle.dumps(Payload(out))),
+        "pickle": pickled_model,
+        "loader": other_loader,
+    }.items():
+        shutil.copytree(whole, tmp_path / name)
+        attack(tmp_path / name, tmp_path / f"{name}-sentinel")
+        said[name] = with_mlflow(tmp_path / name, song)
+        assert said[name].returncode != 0
+
+    assert "not a safetensors file" in said["weights"].stderr
+    assert not (tmp_path / "weights-sentinel").exists()
+    assert "MLFLOW_ALLOW_PICKLE_DESERIALIZATION" in said["pickle"].stderr
+    assert not (tmp_path / "pickle-sentinel").exists()
+    assert (tmp_path / "loader-sentinel").exists()  # nothing of ours is asked before
+    assert with_mlflow(tmp_path / "served", song).returncode == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_folder_that_cannot_be_a_model_is_refused_by_its_form(place: Path, form: str) -> None:
+    act, named = FORMS[form]
+    act(place)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(InputError, match=named):
+        Ensemble.load(place / "artifacts/model")
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
+
+
+def test_a_network_that_promises_more_than_its_file_holds_takes_no_memory(
+    tmp_path: Path, project: Path
+) -> None:
+    from genre.models.images import Resnet
+    from genre.params import load_params
+
+    settings = load_params(project / "params.yaml").train.resnet
+    model = Resnet(settings.model_copy(update={"width": 4, "blocks": 1}))
+    model.classes, model.features, model.seed = ("a", "b"), (), 0
+    model.network = model.new_network().eval()
+    model.save(tmp_path / "resnet")
+    changed = model.settings.model_dump(mode="json") | {"width": 256, "blocks": 8}
+    edit(tmp_path / "resnet/model.json", settings=changed)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(InputError, match="expected float32"):
+        load_model(tmp_path / "resnet")
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
