@@ -143,7 +143,8 @@ def version_collection(root: Path, *, on_line: Say = print) -> bool:
         lines = dvc_command.output(["status", "--json", str(RAW_VERSION)], root, on_line)
         if json.loads(lines[-1]) == {}:
             return False
-    dvc_command.output(["add", "--quiet", str(paths.RAW)], root, on_line)
+    # Not --quiet, which would keep from us that another command is at work.
+    dvc_command.output(["add", str(paths.RAW)], root, on_line)
     return True
 
 

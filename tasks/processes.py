@@ -149,13 +149,15 @@ def _until_done(
     timeout: float | None,
 ) -> Iterator[str]:
     """Yield lines until the output has ended, or the command has and no line is waiting."""
+    ended = False
     while True:
         try:
             line = lines.get(timeout=POLL_SECONDS)
         except queue.Empty:
             # A process left in the background may hold the output open for ever.
-            if process.poll() is not None:
+            if ended:
                 return
+            ended = process.poll() is not None  # its last lines may have come just now
         else:
             if line is None:
                 break
