@@ -22,6 +22,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from flows import SERVICES, results, songs, steps
 from flows.alone import AtWorkError, alone
 from flows.records import running_server
+from genre.addresses import hidden
 from genre.errors import GenreError, InputError
 from genre.params import PARAMS_FILE, RetrainParams, load_params
 from tasks import pipeline, processes
@@ -29,6 +30,7 @@ from tasks.cli import BAD_INPUT, FAILED, OK
 
 Futures = dict[str, PrefectFuture[Any]]
 LOCK = SERVICES / "retrain" / "lock"
+GIVEN: dict[str, str] = {}  # sources of the command line, by how Prefect may keep them
 ONE_AT_A_TIME = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
 
 
@@ -38,6 +40,7 @@ def retrain(source: str | None = None, force: bool = False) -> State[Any]:
 
     Args:
         source: more songs to add: a folder of genre folders, an archive of one, its URL, or demo.
+            Prefect keeps what is given here: no address with a password.
         force: run every step, also where nothing that it depends on changed.
     """
     root = Path()
@@ -72,6 +75,7 @@ def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -
     stages = pipeline.stages(root)
     tasks = {name: steps.for_stage(name, params) for name in (steps.COLLECT, *stages, steps.PUSH)}
     collect, timeout = tasks[steps.COLLECT]
+    source = GIVEN.get(source, source) if source else None
     collected = collect.submit(steps.COLLECT, source, params.inbox, timeout)
     wait([collected])
     untouched = unchanged(stages, root) if collected.state.is_completed() and not force else set()
@@ -130,10 +134,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", nargs="?", help="songs to add beside those of the inbox")
     parser.add_argument("--force", action="store_true", help="run every step")
     options = parser.parse_args(arguments)
+    source = hidden(options.source) if options.source else None
+    if source:
+        GIVEN[source] = options.source
     server = running_server()
     address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
     with temporary_settings(updates=address):
-        state: State[Any] = retrain(options.source, options.force, return_state=True)
+        state: State[Any] = retrain(source, options.force, return_state=True)
     if state.is_completed():
         return OK
     return BAD_INPUT if isinstance(error_of(state), InputError) else FAILED

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from genre.addresses import hidden
 from genre.errors import GenreError
 from tasks import temporary
 
@@ -51,8 +52,8 @@ def run(
 ) -> int:
     """Run `command` and return its exit code (128 + the signal where one ended it).
 
-    `on_line` gets each line of its output and errors, without the line's end, in the calling
-    thread. `timeout` is in seconds.
+    `on_line` gets each line of its output and errors, without the line's end and without passwords
+    in addresses, in the calling thread. `timeout` is in seconds.
 
     Raises `StepTimeoutError` after `timeout`, and `EndedError` when `end_all` was called.
     """
@@ -76,7 +77,7 @@ def run(
         reader.start()
         try:
             for line in _until_done(process, lines, deadline, timeout):
-                on_line(line)
+                on_line(hidden(line))
         finally:
             _end_group(process, GRACE_SECONDS)
             reader.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import time
@@ -12,7 +13,7 @@ from email.message import Message
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 from genre import __version__
 from genre.archives import GIGABYTE, checked_digest
@@ -48,9 +49,7 @@ def fetch(
     expected = checked_digest(sha256) if sha256 else None
     name = shown(url)
     try:
-        request = urllib.request.Request(
-            url, headers={"User-Agent": f"music-genre-pipeline/{__version__}"}
-        )
+        request = _request(url)
         with _opener().open(request, timeout=timeout) as response, target.open("wb") as file:
             found = _receive(response, file, name, gigabytes, say)
     except urllib.error.HTTPError as error:
@@ -58,8 +57,8 @@ def fetch(
         raise kind(f"{name}: the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise GenreError(f"{name}: cannot be reached ({error.reason}); try again") from error
-    except (ValueError, InvalidURL) as error:
-        raise CollectionError(f"{name}: not an address that can be opened ({error})") from error
+    except (ValueError, InvalidURL):  # their words, and the traceback's, hold the address
+        raise CollectionError(f"{name}: not an address that can be opened") from None
     except (HTTPException, OSError) as error:
         if getattr(error, "errno", None) in NO_ROOM:  # not the server's fault
             raise
@@ -67,6 +66,18 @@ def fetch(
         raise GenreError(f"{name}: the transfer broke off ({what}); try again") from error
     if expected and found != expected:
         raise CollectionError(f"{name}: found sha256 {found}, expected {expected}")
+
+
+def _request(url: str) -> urllib.request.Request:
+    """The request for `url`; its user and password go to its own server alone, as HTTP's Basic."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    headers = {"User-Agent": f"music-genre-pipeline/{__version__}"}
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers=headers)
+    if at:
+        words = base64.b64encode(unquote_to_bytes(user)).decode()
+        request.add_unredirected_header("Authorization", f"Basic {words}")
+    return request
 
 
 def shown(url: str) -> str:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from genre.addresses import hidden
 from genre.errors import RegistryError, UnusableStoreError
 from genre.files import NO_ROOM
 from genre.registry.database import SQLITE, file_of
@@ -66,7 +67,8 @@ def named(uri: str, error: Exception) -> RegistryError:
     kind = UnusableStoreError if lasting else RegistryError
     full = getattr(error, "errno", None) in NO_ROOM or any(word in text for word in FULL)
     remedy = ROOM if full else _remedy(uri)
-    return kind(f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {remedy}")
+    words = f"the MLflow store cannot be used ({cause}). {remedy}"
+    return kind(hidden(f"tracking.uri {uri}: {words}"))
 
 
 def _remedy(uri: str) -> str:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from genre.addresses import has_password, hidden
 from genre.errors import InputError, ParameterError, RegistryError
 from genre.params import TrackingParams
 from genre.registry import database
@@ -89,7 +90,8 @@ def home(root: Path) -> Path:
 def resolve_uri(uri: str, root: Path) -> str:
     """`tracking.uri` with a relative SQLite path anchored to the main checkout.
 
-    Raises `ParameterError` for a plain file store, which MLflow no longer keeps.
+    Raises `ParameterError` for a plain file store, which MLflow no longer keeps, and for an address
+    with a password.
     """
     if uri.startswith(SQLITE):
         path = uri.removeprefix(SQLITE)
@@ -98,10 +100,16 @@ def resolve_uri(uri: str, root: Path) -> str:
                 f"tracking.uri is {uri!r}: expected a file, for example {DEFAULT_STORE}"
             )
         return f"{SQLITE}{home(root) / path}"
+    if has_password(uri):
+        raise ParameterError(
+            f"tracking.uri is {hidden(uri)!r} and names a password, which would be kept with every "
+            "run: give it in the environment, to an MLflow server as MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, to a database as its own client reads it (PGPASSWORD)"
+        )
     if urlsplit(uri).scheme.split("+")[0] in SERVERS:
         return uri
     raise ParameterError(
-        f"tracking.uri is {uri!r}: expected a SQLite file or a server, for example "
+        f"tracking.uri is {hidden(uri)!r}: expected a SQLite file or a server, for example "
         f"{DEFAULT_STORE} or http://127.0.0.1:5000 (MLflow keeps no plain file store any more)"
     )
 

@@ -1,0 +1,248 @@
+"""No secret of the environment or of an address is kept; nothing listens beyond this machine.
+
+Canaries stand where secrets are, everything is run for real, and every file is searched for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from app_server import running
+from flows_harness import dvc
+from services_harness import Services, make_services_project, ours
+from songs import write_collection
+from test_whole_run import clone
+
+from genre.addresses import has_password, hidden
+from genre.errors import ParameterError
+from genre.registry import resolve_uri
+
+CANARY = "-".join(("bird", "of", "mines"))  # stands in no file, this one included
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": f"{CANARY}-aws-id",
+    "AWS_SECRET_ACCESS_KEY": f"{CANARY}-aws-secret",
+    "PREFECT_API_KEY": f"{CANARY}-prefect-key",
+    "MLFLOW_TRACKING_USERNAME": f"{CANARY}-mlflow-user",
+    "MLFLOW_TRACKING_PASSWORD": f"{CANARY}-mlflow-password",
+    "MLFLOW_TRACKING_URI": f"http://ann:{CANARY}-mlflow-address@127.0.0.1:9",
+    "GITHUB_TOKEN": f"{CANARY}-github",
+}
+EVERYWHERE = dict.fromkeys(  # how each server would be told, were it asked, to listen to the world
+    (
+        *("HOST", "UVICORN_HOST", "GRADIO_SERVER_NAME"),
+        *("MLFLOW_HOST", "PREFECT_SERVER_API_HOST", "FLASK_RUN_HOST"),
+    ),
+    "0.0.0.0",
+)
+USER, PASSWORD = "ann", f"{CANARY}-source:p@ss"
+GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost")
+OWN = {".dvc/config.local", ".git/config"}  # where the person wrote a secret down
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Iterator[None]:
+    """An environment with secrets, in which servers are told to listen everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENVIRONMENT, **EVERYWHERE}.items():
+            patch.setenv(name, value)
+        for name in ("DVC_ROOT", "DVC_EXP_NAME"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address, with a password and a token, of an archive that is given to no other."""
+    folder = tmp_path_factory.mktemp("served")
+    write_collection(folder / "raw", genres=("jazz", "pop"), songs=3)
+    archive = folder / "songs.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted((folder / "raw").rglob("*.*")):
+            packed.write(path, path.relative_to(folder / "raw"))
+    allowed = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == allowed and f"token={CANARY}" in self.path
+            content = archive.read_bytes() if known else b""
+            self.send_response(200 if known else 401)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    secret = PASSWORD.replace("@", "%40").replace(":", "%3A")
+    yield f"http://{USER}:{secret}@127.0.0.1:{server.server_port}/songs.zip?token={CANARY}-token"
+    server.shutdown()
+    server.server_close()
+
+
+def run(root: Path, *command: str, code: int | None = 0) -> str:
+    """Run a program in the project; returns all that it printed."""
+    done = subprocess.run(
+        [sys.executable, *command] if command[0] == "-m" else command,
+        cwd=root,
+        env={**os.environ, "DVC_SITE_CACHE_DIR": str(root.parent / "site-cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert code in (None, done.returncode), done.stdout
+    return done.stdout
+
+
+def betrayed(root: Path) -> list[str]:
+    """The files below `root` in which a canary is found, also where they are packed."""
+    found = []
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        name = path.relative_to(root).as_posix()
+        content = path.read_bytes()
+        if ".git/objects/" in name and len(path.name) == 38:
+            content = zlib.decompress(content)
+        if path.suffix == ".parquet":
+            content = pd.read_parquet(path).to_csv().encode()
+        if CANARY.encode() in content and name not in OWN:
+            found.append(name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """What the programs of the pipeline's run printed."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def pipeline(
+    tmp_path_factory: pytest.TempPathFactory,
+    project: Path,
+    address: str,
+    said: list[str],
+) -> Path:
+    """A project, its remotes full of secrets, after a whole run on songs from `address`."""
+    root = clone(project, tmp_path_factory.mktemp("secrets") / "project")
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["train"] |= {"models": ["mlp"], "folds": 2}
+    params["train"]["mlp"] |= {"hidden": [8], "max_epochs": 2, "patience": 1}
+    params["evaluate"]["bootstrap_samples"] = 100
+    params["compute"]["workers"] = 1
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    run(root, "git", "remote", "add", "origin", f"https://x:{CANARY}-git@127.0.0.1:9/songs.git")
+    away = ["remote", "add", "--local", "-d", "away", f"http://ann:{CANARY}-dvc@127.0.0.1:9/store"]
+    run(root, "-m", "dvc", *away)
+    closed = address.replace(address.rpartition(":")[2].partition("/")[0], "9")
+    for unreachable in (
+        closed,
+        f"http://ann:{CANARY}-port@/songs.zip",
+        f"https://a:{CANARY}-x@h:y/z",
+    ):
+        said.append(run(root, "-m", "genre.cli", "add", unreachable, code=None))
+        assert "error: " in said[-1]
+    said.append(run(root, "-m", "tasks.run", address))
+    return root
+
+
+def test_a_whole_run_keeps_no_secret_in_what_it_says_and_writes(
+    pipeline: Path, said: list[str]
+) -> None:
+    said.append(run(pipeline, "-m", "genre.cli", "models", "--json"))
+    assert '"champion"' in said[-1]
+    run(pipeline, "git", "add", "-A")
+    run(pipeline, *GIT, "commit", "-qm", "all")
+
+    assert [words for words in said if CANARY in words] == []
+    assert betrayed(pipeline) == []
+    for name in OWN:  # the search finds what is there
+        assert CANARY in (pipeline / name).read_text()
+    assert ".dvc/config.local" not in run(pipeline, "git", "ls-files")
+
+
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """The addresses that the processes listen on."""
+    return {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def test_the_page_listens_on_this_machine_alone(pipeline: Path, tmp_path: Path) -> None:
+    with running(pipeline, tmp_path, tmp_path / "errors") as server:
+        page = psutil.Process(server.process.pid)
+        assert listening([page, *page.children(recursive=True)]) == {"127.0.0.1"}
+    assert betrayed(tmp_path) == []
+
+
+def test_the_services_listen_on_this_machine_alone_and_keep_no_secret(
+    tmp_path_factory: pytest.TempPathFactory, project: Path, address: str
+) -> None:
+    root = make_services_project(tmp_path_factory.mktemp("up") / "project", project, retries=0)
+    url = f"http://ann:{CANARY}-dvc@127.0.0.1:9/store"
+    dvc(root, "remote", "add", "--local", "-d", "away", url)
+    services = Services(root, project)
+    try:
+        said = [services.up().stdout]
+        everything = [
+            process for process in ours(root) for process in (process, *process.children(True))
+        ]
+        assert listening(everything) == {"127.0.0.1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.retrain", address],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(project)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said += [done.stdout, done.stderr]
+    finally:
+        services.call("down")
+
+    assert done.returncode == 1, done.stderr
+    assert "dvc push: " in done.stderr  # all else went well, with songs from the address
+    assert [words for words in said if CANARY in words] == []
+    assert betrayed(root) == []
+    assert ours(root) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("http://ann:secret@host:80/x", "http://…@host:80/x"),
+        ("cannot reach 'ssh://ann@host/x?key=secret'!", "cannot reach 'ssh://…@host/x?…'!"),
+        ("https://a:p@ss/word@host/x", "https://…@host/x"),
+        ("s3://bucket/songs of 2@home", "s3://bucket/songs of 2@home"),
+        ("http://127.0.0.1:4200/api@x", "http://127.0.0.1:4200/api@x"),
+        ("(https://h/a?b=secret) and http://h/c", "(https://h/a?…) and http://h/c"),
+    ],
+)
+def test_an_address_is_shown_without_what_is_secret_in_it(words: str, shown: str) -> None:
+    assert hidden(words) == shown
+
+
+def test_a_password_in_the_stores_address_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    for uri in ("http://ann:secret@host:5000", "postgresql://ann:secret@host/mlflow"):
+        assert has_password(uri)
+        with pytest.raises(ParameterError, match="names a password") as raised:
+            resolve_uri(uri, tmp_path)
+        assert "secret" not in str(raised.value)
+    assert resolve_uri("postgresql://ann@host/mlflow", tmp_path).startswith("postgresql:")
