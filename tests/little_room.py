@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import importlib
 import json
 import os
 import resource
 import runpy
 import shutil
+import sqlite3
 import subprocess
 import sys
 import traceback
@@ -23,12 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+import yaml
+from songs import tone, write, write_collection
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
     *("pyarrow.parquet", "pandas", "soundfile", "torch", "librosa", "sklearn.svm"),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "sympy", "cleanlab"),
     *("mlflow.pyfunc", "pebble", "safetensors.numpy"),
 )
+MODELS = ("mlp",)
 MOUNT = Path("/mnt")
 SMALL_DISK_BYTES = 128 << 20
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -155,6 +162,58 @@ def machine(home: Path | None) -> Iterator[Machine]:
             yield Machine(process, seen, home or MOUNT)
         finally:
             process.communicate(timeout=60)
+
+
+def steps() -> dict[str, list[str]]:
+    """Every step of `dvc.yaml` but register, of which below, and what it writes."""
+    found = {}
+    for name, stage in yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"].items():
+        parts = [part for kind in ("outs", "metrics", "plots") for part in stage.get(kind, [])]
+        outs = [part if isinstance(part, str) else next(iter(part)) for part in parts]
+        for model in MODELS if "matrix" in stage else [""]:
+            key = f"{name} {model}".strip()
+            found[key] = [out.replace("${item.model}", model) for out in outs]
+    del found["register"]
+    return found
+
+
+def write_project(root: Path) -> None:
+    """Six songs of 6 s, and parameters with which every step writes something quickly."""
+    write_collection(root / "data/raw", genres=("jazz", "pop"), songs=3)
+    for number, genre in enumerate(("jazz", "pop")):
+        y = tone(7.0, seed=900 + number)
+        write(root / f"data/new_songs/{genre}/new{number}.wav", y.astype(np.float32))
+    params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
+    params["train"] |= {"models": list(MODELS), "folds": 2}
+    params["train"]["mlp"] |= {"hidden": [8], "max_epochs": 2, "patience": 1}
+    params["evaluate"]["bootstrap_samples"] = 100
+    params["features"] |= {"families": ["report", "extended"], "csv": True}
+    params["compute"]["workers"] = 1
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def tree(root: Path) -> dict[str, str]:
+    """Every file of a project with the hash of its content; what is remembered apart."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ".cache" not in path.parts
+    }
+
+
+def below(files: dict[str, str], out: str) -> dict[str, str]:
+    """The part of a tree that is `out` or lies in it."""
+    return {path: sha for path, sha in files.items() if path == out or path.startswith(f"{out}/")}
+
+
+def registered(root: Path, copy: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Versions and aliases in the MLflow store of a project, as they stand on the disk."""
+    shutil.copyfile(root / "mlruns/mlflow.db", copy)
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        return {
+            table: database.execute(f"SELECT version{more} FROM {table}").fetchall()
+            for table, more in (("model_versions", ""), ("registered_model_aliases", ", alias"))
+        }
 
 
 if __name__ == "__main__":

@@ -2,73 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import shutil
-import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import yaml
 from flows_harness import make_project as make_dvc_project
 from folders import left_behind, read_tree, songs_in
-from little_room import CHECKOUT, Machine, machine, may_mount
+from little_room import CHECKOUT, Machine, below, machine, may_mount, registered, steps, tree
+from little_room import write_project as write_song_project
 from registry_project import make_project
-from songs import tone, write, write_collection
+from songs import write_collection
 
-MODELS = ("mlp",)
 LIMIT, DISK = "size limit", "small disk"
 WAYS = [LIMIT, *([DISK] if may_mount() else [])]
 REASONS = {LIMIT: "a limit on the size of files is reached", DISK: "the disk is full"}
 NOT_CHOSEN = ("pretrained", "musicnn")  # they need a download; their writers are those of others
 
-
-def steps() -> dict[str, list[str]]:
-    """Every step of `dvc.yaml` but register, of which below, and what it writes."""
-    found = {}
-    for name, stage in yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"].items():
-        parts = [part for kind in ("outs", "metrics", "plots") for part in stage.get(kind, [])]
-        outs = [part if isinstance(part, str) else next(iter(part)) for part in parts]
-        for model in MODELS if "matrix" in stage else [""]:
-            key = f"{name} {model}".strip()
-            found[key] = [out.replace("${item.model}", model) for out in outs]
-    del found["register"]
-    return found
-
-
 STEPS = steps()
-
-
-def write_project(root: Path) -> None:
-    """Six songs of 6 s, and parameters with which every step writes something quickly."""
-    write_collection(root / "data/raw", genres=("jazz", "pop"), songs=3)
-    for number, genre in enumerate(("jazz", "pop")):
-        y = tone(7.0, seed=900 + number)
-        write(root / f"data/new_songs/{genre}/new{number}.wav", y.astype(np.float32))
-    params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
-    params["train"] |= {"models": list(MODELS), "folds": 2}
-    params["train"]["mlp"] |= {"hidden": [8], "max_epochs": 2, "patience": 1}
-    params["evaluate"]["bootstrap_samples"] = 100
-    params["features"] |= {"families": ["report", "extended"], "csv": True}
-    params["compute"]["workers"] = 1
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
-
-
-def tree(root: Path) -> dict[str, str]:
-    """Every file of a project with the hash of its content; what is remembered apart."""
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and ".cache" not in path.parts
-    }
-
-
-def below(files: dict[str, str], out: str) -> dict[str, str]:
-    """The part of a tree that is `out` or lies in it."""
-    return {path: sha for path, sha in files.items() if path == out or path.startswith(f"{out}/")}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +43,7 @@ def small(here: Machine) -> Iterator[Machine]:
 def whole(here: Machine) -> Path:
     """A project whose every step was run undisturbed."""
     root = here.home / "whole"
-    write_project(root)
+    write_song_project(root)
     for step in STEPS:
         code, said = here.run("whole", step)
         assert code == 0, said
@@ -116,7 +69,8 @@ def test_a_step_without_room_says_so_leaves_nothing_by_halves_and_goes_on_with_r
     outs, undisturbed = STEPS[step], tree(whole)
     written = [path for out in outs for path in below(undisturbed, out)]
     sizes = [(whole / path).stat().st_size for path in written]
-    for old, room in ((b"old", 0.0), (None, 0.5)):
+    trials = ((b"old", 0.0), (None, 0.5))
+    for old, room in trials if way == LIMIT else trials[1:]:
         for path in written:
             if (project / path).exists() and not (step == "split" and old):  # it reads its old one
                 (project / path).unlink()
@@ -146,19 +100,9 @@ def test_a_step_without_room_says_so_leaves_nothing_by_halves_and_goes_on_with_r
     assert tree(project) == undisturbed
 
 
-def registered(root: Path, copy: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Versions and aliases in the MLflow store of a project, as they stand on the disk."""
-    shutil.copyfile(root / "mlruns/mlflow.db", copy)
-    with contextlib.closing(sqlite3.connect(copy)) as database:
-        return {
-            table: database.execute(f"SELECT version{more} FROM {table}").fetchall()
-            for table, more in (("model_versions", ""), ("registered_model_aliases", ", alias"))
-        }
-
-
 @pytest.mark.parametrize(
     ("way", "room"),
-    [(LIMIT, 100), (LIMIT, 2_000_000), *((DISK, room) for room in (0, 500_000) if DISK in WAYS)],
+    [(LIMIT, 2_000_000), *((DISK, room) for room in (0, 500_000) if DISK in WAYS)],
 )
 def test_a_registration_without_room_makes_no_version_and_the_next_one_makes_it(
     way: str, room: int, here: Machine, small: Machine, tmp_path: Path
@@ -249,7 +193,9 @@ def test_a_change_of_the_collection_without_room_leaves_it_as_it_was(
 
 
 # A folder of so many files takes DVC a longer list than any of them is long.
-LINKS = "mkdir data/many && seq -f data/many/%g 1500 | xargs -n 1 ln data/raw/blues/one.txt"
+LINK = "import os; os.mkdir('data/many'); "
+LINK += "[os.link('data/raw/blues/one.txt', f'data/many/{n}') for n in range(1500)]"
+LINKS = f'{sys.executable} -c "{LINK}"'
 MANY = {"trim": {"cmd": LINKS, "deps": ["data/raw"], "outs": ["data/many"]}}
 
 
@@ -282,3 +228,26 @@ def test_a_run_whose_cache_has_no_room_says_so_and_goes_on_when_there_is(
         assert "data/many" in (root / "dvc.lock").read_text()
     finally:
         shutil.rmtree(root)
+
+
+def test_what_a_killed_run_left_in_the_cache_of_dvc_is_swept_and_stops_nobody(
+    here: Machine,
+) -> None:
+    root = make_dvc_project(
+        here.home / "cached", {"trim": {**MANY["trim"], "cmd": "mkdir data/many"}}
+    )
+    shutil.copyfile(CHECKOUT / "params.yaml", root / "params.yaml")
+    code, said = here.run("cached", "run")
+    assert code == 0, said
+    (run,) = (path for path in (root / ".dvc/cache/runs").rglob("*") if path.is_file())
+    run.rename(run.with_name(".AbCdEfGhIjKlMnOpQrStUv.tmp"))
+    (root / "dvc.lock").unlink()
+    half = root / ".dvc/cache/files/md5/00/.AbCdEfGhIjKlMnOpQrStUv.tmp"
+    half.parent.mkdir(exist_ok=True)
+    half.write_bytes(b"half")
+
+    code, said = here.run("cached", "run")
+
+    assert code == 0, said
+    assert list((root / ".dvc/cache").rglob("*.tmp")) == []
+    assert (root / "dvc.lock").exists()
