@@ -11,13 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genre.errors import InputError
-from tasks import processes
+from tasks import lockfile, processes
 from tasks.transcript import BUSY, BusyError, StepError
 
 LOCK_WAIT_SECONDS = 60.0  # how long another DVC command may keep us waiting
 LOCK_RETRY_SECONDS = 2.0
 RWLOCK = Path(".dvc/tmp/rwlock")  # which files which DVC command reads and writes, as JSON
-LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes to its cache
 CACHE = Path(".dvc/cache")
 UNFINISHED = ("files/md5/.*.tmp", "files/md5/??/.*.tmp", "runs/??/*/.*.tmp")  # in the cache
 RUNS = "runs/??/*"  # a folder a step and its dependencies; DVC stops for ever at an empty one
@@ -33,6 +32,7 @@ def run(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None
     if not root.is_dir():
         raise InputError(f"{root}: no such folder, expected a project with a dvc.yaml")
     mend_rwlock(root)
+    lockfile.mend(root)
     # -P: no folder of the project may stand in for one of DVC's packages.
     command = [sys.executable, "-P", "-m", "dvc", *arguments]
     if arguments[0] not in WRITING:
@@ -113,7 +113,7 @@ def sweep_cache(root: Path) -> None:
     if not files and not folders:
         return
     with contextlib.suppress(zc.lockfile.LockError):
-        lock = zc.lockfile.LockFile(str(root / LOCK))
+        lock = zc.lockfile.LockFile(str(root / lockfile.DVC_LOCK))
         try:
             for file in files:
                 file.unlink(missing_ok=True)

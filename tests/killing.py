@@ -7,6 +7,7 @@ back to how it was, so that the same run can be killed at many moments, in two l
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import json
 import os
@@ -182,6 +183,17 @@ def artifacts(root: Path) -> dict[str, str]:
     lock = re.sub(rf"(path: {RECEIPT}\n.*\n)(.*\n){{2}}", r"\1", (root / "dvc.lock").read_text())
     found["dvc.lock"] = lock
     return found
+
+
+def different(one: Found, other: Found) -> dict[str, str]:
+    """The artifacts in which two runs differ, and how where they are text."""
+    differences = {}
+    for name in sorted(one.artifacts.keys() | other.artifacts.keys()):
+        here, there = (found.artifacts.get(name, "") for found in (one, other))
+        if here != there:
+            lines = difflib.unified_diff(here.splitlines(), there.splitlines(), lineterm="", n=2)
+            differences[name] = "\n".join(lines)
+    return differences
 
 
 def registry(root: Path) -> dict[str, object]:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import yaml
-from killing import Found, Lane, Round, step_of, wait_until_quiet
+from killing import Found, Lane, Round, different, step_of, wait_until_quiet
 from test_whole_run import clone
 
 from genre import audio, demo
@@ -165,10 +165,7 @@ def test_the_run_after_a_kill_succeeds(experiment):
 def test_the_run_after_a_kill_leaves_the_bytes_of_an_undisturbed_one(experiment):
     differences = {}
     for one in experiment.rounds:
-        expected = experiment.undisturbed[one.scene][0].artifacts
-        found = one.found.artifacts
-        names = [name for name in expected | found if expected.get(name) != found.get(name)]
-        if names:
+        if names := different(experiment.undisturbed[one.scene][0], one.found):
             differences[str(one)] = names
 
     assert differences == {}

@@ -1,0 +1,100 @@
+"""Mend the files of DVC that a kill cut off: `dvc.lock` and what `dvc add` writes.
+
+DVC empties such a file before it writes it anew, and writes `dvc.lock` in parts, stage after stage.
+What a kill leaves is a beginning of it. DVC would refuse to read some of these for ever, and take
+others for whole. Without its unfinished end the file is what DVC itself wrote before the stages
+that are missing, which DVC then runs, or brings back from its cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+from genre.files import write_text
+
+LOCKFILE = "dvc.lock"
+STAGE = re.compile(r"^  \S.*:\n", re.MULTILINE)  # the first line of an entry
+DVC_LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes
+
+
+def mend(root: Path) -> None:
+    """Cut the unfinished end off `dvc.lock` in the project at `root`; remove an unfinished `.dvc`.
+
+    Nothing is done while a DVC command works: it may be writing.
+    """
+    files = [root / LOCKFILE, *root.glob("data/*.dvc")]
+    if not any(map(_is_cut_off, files)):
+        return
+    import zc.lockfile  # type: ignore[import-untyped]
+
+    with contextlib.suppress(zc.lockfile.LockError):
+        lock = zc.lockfile.LockFile(str(root / DVC_LOCK))
+        try:
+            for path in filter(_is_cut_off, files):
+                if part := whole_part(_text(path)):
+                    write_text(path, part)
+                else:
+                    path.unlink()
+        finally:
+            lock.close()
+
+
+def whole_part(text: str | None) -> str | None:
+    """`text` without the entry in which it was cut off; empty where nothing whole is left.
+
+    `text` is a `dvc.lock`, or what `dvc add` writes; null stands for no file.
+    """
+    if text is None:
+        return None
+    content = _parse(text)
+    if content is not None and "outs" in content:
+        return text if all(map(_is_finished, content["outs"] or [{}])) else ""
+    if content is not None and _is_whole(content):
+        return text
+    starts = [match.start() for match in STAGE.finditer(text)]
+    return text[: starts[-1]] if len(starts) > 1 else ""
+
+
+def _is_cut_off(path: Path) -> bool:
+    text = _text(path)
+    return text == "" or whole_part(text) != text
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    """What the file says; null where it ends within a line, or says nothing."""
+    import yaml
+
+    if not text.endswith("\n"):
+        return None
+    try:
+        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_whole(lockfile: dict[str, Any]) -> bool:
+    """Whether the last entry is finished; those before it are."""
+    stages = lockfile.get("stages")
+    if not isinstance(stages, dict) or not stages:
+        return False
+    last = list(stages.values())[-1]
+    if not isinstance(last, dict) or None in last.values():
+        return False
+    return all(map(_is_finished, (*last.get("deps", ()), *last.get("outs", ()))))
+
+
+def _is_finished(file: dict[str, Any]) -> bool:
+    """Whether all is said of a file or folder: the number of files of a folder comes last."""
+    folder = str(file.get("md5", "")).endswith(".dir")
+    return "path" in file and "md5" in file and "size" in file and ("nfiles" in file or not folder)

@@ -1,0 +1,107 @@
+"""DVC's files after a kill: what was cut off goes, and DVC goes on with what is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks import dvc_command, lockfile
+
+ADDED = """outs:
+- md5: ceecddfaf8c211c639f33406944fe052.dir
+  size: 12484144
+  nfiles: 26
+  hash: md5
+  path: raw
+"""
+STEPS = {
+    name: {
+        "cmd": f"mkdir -p {name} && cp {before} {name}/out && echo {name} >> ran.txt",
+        "deps": [before],
+        "outs": [name],
+    }
+    for name, before in (("one", "source"), ("two", "one/out"), ("three", "two/out"))
+}
+
+
+def dvc(root: Path, *command: str) -> str:
+    lines: list[str] = []
+    assert dvc_command.run(list(command), root, lines.append) == 0, lines
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of three steps that have run."""
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site-cache"))
+    root = tmp_path / "project"
+    root.mkdir()
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=root, check=True)
+    (root / "source").write_text("songs")
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STEPS}, sort_keys=False))
+    dvc(root, "repro")
+    return root
+
+
+def test_what_is_whole_stays_as_it_is(root: Path) -> None:
+    text = (root / "dvc.lock").read_text()
+
+    assert lockfile.whole_part(text) == text
+    assert lockfile.whole_part(ADDED) == ADDED
+    assert lockfile.whole_part(None) is None
+
+
+def test_wherever_the_lock_file_is_cut_off_whole_entries_are_left(root: Path) -> None:
+    text = (root / "dvc.lock").read_text()
+    stages = yaml.safe_load(text)["stages"]
+    whole = {"", *(text[: text.index(f"  {name}:")] for name in ("two", "three")), text}
+
+    for length in range(len(text)):
+        part = lockfile.whole_part(text[:length])
+        assert part is not None
+        assert text.startswith(part)
+        if part not in whole:  # cut off after a whole file of an entry: DVC sees what it lacks
+            entry = list(yaml.safe_load(part)["stages"].items())[-1]
+            assert entry[1] != stages[entry[0]]
+            assert not entry[1].get("outs")
+
+
+def test_wherever_an_added_folder_is_cut_off_nothing_is_left() -> None:
+    for length in range(len(ADDED)):
+        assert lockfile.whole_part(ADDED[:length]) == ""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.55, 0.75, 0.95, 0.999])
+def test_the_next_run_brings_back_what_the_lock_file_lost(root: Path, share: float) -> None:
+    whole = (root / "dvc.lock").read_bytes()
+    (root / "dvc.lock").write_bytes(whole[: int(share * len(whole))])
+
+    dvc(root, "repro")
+
+    assert (root / "dvc.lock").read_bytes() == whole
+    assert (root / "ran.txt").read_text().split() == ["one", "two", "three"]  # from DVC's cache
+    assert json.loads(dvc(root, "status", "--json").splitlines()[-1]) == {}
+
+
+def test_nothing_is_mended_while_dvc_may_be_writing(root: Path) -> None:
+    (root / "dvc.lock").write_text("schema: '2.0'\nstag")
+    holder = f"import zc.lockfile; lock = zc.lockfile.LockFile({str(root / lockfile.DVC_LOCK)!r}); print()"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{holder}; import time; time.sleep(60)"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        lockfile.mend(root)
+        process.kill()
+
+    assert (root / "dvc.lock").read_text() == "schema: '2.0'\nstag"
+    lockfile.mend(root)
+    assert not (root / "dvc.lock").exists()
