@@ -91,9 +91,10 @@ def test_the_next_run_brings_back_what_the_lock_file_lost(root: Path, share: flo
 
 def test_nothing_is_mended_while_dvc_may_be_writing(root: Path) -> None:
     (root / "dvc.lock").write_text("schema: '2.0'\nstag")
-    holder = f"import zc.lockfile; lock = zc.lockfile.LockFile({str(root / lockfile.DVC_LOCK)!r}); print()"
+    held = str(root / lockfile.DVC_LOCK)
+    script = f"import time, zc.lockfile as z; lock = z.LockFile({held!r}); print(); time.sleep(60)"
     with subprocess.Popen(
-        [sys.executable, "-c", f"{holder}; import time; time.sleep(60)"],
+        [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:
