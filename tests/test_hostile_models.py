@@ -201,22 +201,22 @@ def test_registering_again_makes_a_sound_version_in_the_place_of_a_replaced_one(
 
 
 MLFLOW = """
-import json, sys, mlflow, pandas
-said = {}
-for model in sys.argv[2:]:
+import json, sys, mlflow
+said = []
+for model in sys.argv[1:]:
     try:
-        loaded = mlflow.pyfunc.load_model(model)
-        said[model] = loaded.predict(pandas.DataFrame({"path": [sys.argv[1]]})).loc[0, "genre"]
+        loaded = mlflow.pyfunc.load_model(model).unwrap_python_model()
+        said.append(", ".join(loaded.classifier.classes))
     except Exception as error:
-        said[model] = str(error)
-print(json.dumps(list(said.values())))
+        said.append(str(error))
+print(json.dumps(said))
 """
 
 
-def with_mlflow(song: Path, *models: Path) -> list[str]:
-    """What each model answers, or why not, as a program that knows MLflow alone asks."""
+def with_mlflow(*models: Path) -> list[str]:
+    """What each model knows, or why it cannot be loaded, to a program that knows MLflow alone."""
     done = subprocess.run(
-        [sys.executable, "-c", MLFLOW, song, *models],
+        [sys.executable, "-c", MLFLOW, *models],
         env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
         capture_output=True,
         text=True,
@@ -229,7 +229,6 @@ def with_mlflow(song: Path, *models: Path) -> list[str]:
 def test_mlflow_alone_refuses_pickles_but_runs_code_so_that_a_checked_copy_is_for_it(
     registered: Project, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    song = write(tmp_path / "song.wav", tone(4))
     with pytest.raises(SystemExit) as ended:
         main(["--root", str(registered.root), "check", "--to", str(tmp_path / "served")])
     assert ended.value.code == 0, capsys.readouterr().err
@@ -242,9 +241,9 @@ def test_mlflow_alone_refuses_pickles_but_runs_code_so_that_a_checked_copy_is_fo
         shutil.copytree(place, tmp_path / name)
         attack(tmp_path / name, tmp_path / f"{name}-sentinel")
 
-    served, *said = with_mlflow(song, *(tmp_path / name for name in ("served", *attacks)))
+    served, *said = with_mlflow(*(tmp_path / name for name in ("served", *attacks)))
 
-    assert served in GENRES
+    assert served == ", ".join(GENRES)
     assert "not a safetensors file" in said[0]
     assert not (tmp_path / "weights-sentinel").exists()
     assert "MLFLOW_ALLOW_PICKLE_DESERIALIZATION" in said[1]
