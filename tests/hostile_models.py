@@ -8,12 +8,15 @@ import os
 import pickle
 import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from registry_project import Project
 from safetensors.numpy import load, save
 
 MODEL = "artifacts/model/mlp/model.json"
@@ -208,3 +211,33 @@ FORMS: dict[str, tuple[Callable[[Path], Any], str]] = {
         "expected float32",
     ),
 }
+
+
+def place_of(project: Project) -> Path:
+    return project.root / "mlruns/artifacts/models" / project.receipt["model_id"] / "artifacts"
+
+
+MLFLOW = """
+import json, sys, mlflow
+said = []
+for model in sys.argv[1:]:
+    try:
+        loaded = mlflow.pyfunc.load_model(model).unwrap_python_model()
+        said.append(", ".join(loaded.classifier.classes))
+    except Exception as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+
+
+def with_mlflow(*models: Path) -> list[str]:
+    """What each model knows, or why it cannot be loaded, to a program that knows MLflow alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", MLFLOW, *models],
+        env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return answers

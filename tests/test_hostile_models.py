@@ -24,7 +24,9 @@ from hostile_models import (
     negate,
     other_loader,
     pickled_model,
+    place_of,
     replace_weights,
+    with_mlflow,
 )
 from registry_project import GENRES, Project, make_project
 from songs import tone, write
@@ -49,10 +51,6 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("hostile") / "project")
     register.run(project.params, project.root)
     return project
-
-
-def place_of(project: Project) -> Path:
-    return project.root / "mlruns/artifacts/models" / project.receipt["model_id"] / "artifacts"
 
 
 @pytest.fixture
@@ -198,32 +196,6 @@ def test_registering_again_makes_a_sound_version_in_the_place_of_a_replaced_one(
         assert found.version == "2"
     register.run(project.params, project.root)
     assert project.receipt["version"] == "2"
-
-
-MLFLOW = """
-import json, sys, mlflow
-said = []
-for model in sys.argv[1:]:
-    try:
-        loaded = mlflow.pyfunc.load_model(model).unwrap_python_model()
-        said.append(", ".join(loaded.classifier.classes))
-    except Exception as error:
-        said.append(str(error))
-print(json.dumps(said))
-"""
-
-
-def with_mlflow(*models: Path) -> list[str]:
-    """What each model knows, or why it cannot be loaded, to a program that knows MLflow alone."""
-    done = subprocess.run(
-        [sys.executable, "-c", MLFLOW, *models],
-        env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answers: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return answers
 
 
 def test_mlflow_alone_refuses_pickles_but_runs_code_so_that_a_checked_copy_is_for_it(
