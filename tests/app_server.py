@@ -45,11 +45,14 @@ class Server:
     scratch: Path
 
     def left(self) -> list[Path]:
-        """The files it holds, without its example songs."""
+        """The files it holds, without its example songs and the model that it answers with."""
         return [
             path
             for path in self.scratch.rglob("*")
-            if path.is_file() and path.stat().st_size and "examples" not in path.parts
+            if path.is_file()
+            and path.stat().st_size
+            and "examples" not in path.parts
+            and not path.relative_to(self.scratch).parts[0].startswith("genre-model-")
         ]
 
 

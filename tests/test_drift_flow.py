@@ -7,7 +7,6 @@ import os
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from drifting import make, muffled, reference_folder, write_new
 from prefect.client.orchestration import get_client
@@ -16,6 +15,7 @@ from registry_project import Project
 from flows.classify import classify
 from flows.retrain import retrain
 from genre.drift.reference import ARRAYS
+from genre.registry.artifacts import FILES
 from tasks import register
 
 SONGS = 24
@@ -184,12 +184,17 @@ def test_without_a_served_deployment_it_says_so(changed, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_champion_of_before_answers_without_figures(here, alike) -> None:
+def test_a_champion_that_kept_no_reference_answers_without_figures(here, alike, tmp_path) -> None:
     folder = reference_folder(here)
-    folder.rename(folder.with_name("away"))
+    client = here.store.client
+    noted = client.get_model_version("music-genre", "1").tags[FILES]
+    others = {path: said for path, said in json.loads(noted).items() if "/reference/" not in path}
+    folder.rename(tmp_path / "reference")
+    client.set_model_version_tag("music-genre", "1", FILES, json.dumps(others))
 
     state = run(alike)
-    folder.with_name("away").rename(folder)
+    (tmp_path / "reference").rename(folder)
+    client.set_model_version_tag("music-genre", "1", FILES, noted)
     then = run(alike)
 
     assert state.is_completed()
@@ -202,7 +207,7 @@ def test_a_champion_of_before_answers_without_figures(here, alike) -> None:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_damaged_reference_is_told_and_songs_are_answered_all_the_same(here, alike) -> None:
+def test_a_champion_with_a_damaged_reference_answers_nothing_and_says_why(here, alike) -> None:
     arrays = reference_folder(here) / ARRAYS
     content = arrays.read_bytes()
     arrays.write_bytes(content[:-8])
@@ -211,6 +216,5 @@ def test_a_damaged_reference_is_told_and_songs_are_answered_all_the_same(here, a
     arrays.write_bytes(content)
 
     assert state.is_failed()
-    assert "reference.safetensors: damaged" in state.message
-    assert len(pd.read_parquet("answers/answers.parquet")) == SONGS
-    assert not Path("answers/drift.md").exists()
+    assert "artifacts/reference/reference.safetensors is not as it was" in state.message
+    assert not Path("answers").exists()
