@@ -9,7 +9,6 @@ import io
 import lzma
 import multiprocessing
 import random
-import resource
 import shutil
 import stat
 import struct
@@ -19,6 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import memory
 import mutations
 import pytest
 from folders import left_behind
@@ -159,7 +159,7 @@ def add_one(archive: Path, root: Path) -> tuple[str, str, float, int]:
     except Exception as error:
         ending, why = "crashed", repr(error)
     seconds = time.monotonic() - start
-    return ending, why, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+    return ending, why, seconds, memory.peak()
 
 
 def what_lies_there(folder: Path) -> dict[str, str]:
