@@ -48,7 +48,7 @@ class Watch:
 
 @contextmanager
 def bounded(megabytes: int) -> Iterator[None]:
-    """Fail where this process takes more than `megabytes` on top of what it has now, even briefly."""
+    """Fail where this process takes more than `megabytes` more than it has now, even briefly."""
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak until now
     before = peak()
     yield
