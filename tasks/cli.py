@@ -26,6 +26,7 @@ def step(run: Callable[[Params, Path], str], root: Path = Path()) -> int:
         with room_for():
             summary = run(load_params(root / PARAMS_FILE), root)
     except GenreError as error:
+        sys.stdout.flush()  # what was said before the error comes before it
         print(f"error: {error}", file=sys.stderr, flush=True)
         return BAD_INPUT if isinstance(error, InputError) else FAILED
     print(summary, flush=True)
