@@ -39,6 +39,7 @@ def run(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None
         return processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
     sweep_cache(root)
     code = processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
+    lockfile.sort(root)
     if code != 0:
         sweep_cache(root)
     return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,47 @@ def test_the_next_run_brings_back_what_the_lock_file_lost(root: Path, share: flo
     assert (root / "dvc.lock").read_bytes() == whole
     assert (root / "ran.txt").read_text().split() == ["one", "two", "three"]  # from DVC's cache
     assert json.loads(dvc(root, "status", "--json").splitlines()[-1]) == {}
+
+
+def test_the_entries_come_in_the_order_of_the_pipeline_whichever_ended_first(root: Path) -> None:
+    whole = (root / "dvc.lock").read_text()
+    head, one, two, three = re.split(r"(?m)^(?=  \w+:\n)", whole)
+    (root / "dvc.lock").write_text(head + three + one + two)
+
+    dvc(root, "repro")
+
+    assert (root / "dvc.lock").read_text() == whole
+
+
+def test_steps_of_a_matrix_come_by_name_and_unknown_ones_last() -> None:
+    entries = {name: f"  {name}:\n    cmd: {name}\n" for name in ("old", "a@y", "a@x", "b")}
+    head = "schema: '2.0'\nstages:\n"
+
+    text = lockfile.in_order(head + "".join(entries.values()), ["a", "b"])
+
+    assert text == head + "".join(entries[name] for name in ("a@x", "a@y", "b", "old"))
+
+
+def test_a_step_that_had_to_wait_for_another_command_leaves_the_same_lock_file(root: Path) -> None:
+    apart = {"cmd": "echo > apart", "outs": ["apart"]}
+    (root / "dvc.yaml").write_text(
+        yaml.safe_dump({"stages": {**STEPS, "apart": apart}}, sort_keys=False)
+    )
+    dvc(root, "repro")
+    whole = (root / "dvc.lock").read_bytes()
+    (root / "dvc.lock").unlink()
+    busy = {"pid": os.getpid(), "cmd": "dvc repro"}
+    rwlock = root / dvc_command.RWLOCK
+    rwlock.write_text(json.dumps({"write": {str(root / "two"): busy}}))
+
+    assert dvc_command.run(["repro", "--keep-going"], root, lambda _: None) != 0
+    early = (root / "dvc.lock").read_text()
+    rwlock.unlink()
+    dvc(root, "repro")
+
+    assert "  apart:" in early
+    assert "  two:" not in early
+    assert (root / "dvc.lock").read_bytes() == whole
 
 
 def test_nothing_is_mended_while_dvc_may_be_writing(root: Path) -> None:
