@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import yaml
 
+from tasks.processes import is_alive
+
 # One step of shell: says what it does, works, says its summary.
 CHAIN = {
     "ingest": {
@@ -94,8 +96,10 @@ def add_song(root: Path, genre: str, name: str) -> None:
 
 def alive(pid_file: Path) -> bool:
     """Whether the process whose id stands in a file lives."""
-    pid = int(pid_file.read_text())
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return is_alive(psutil.Process(int(pid_file.read_text())))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(condition, seconds: float = 30.0) -> None:

@@ -17,6 +17,7 @@ from flows_harness import make_project, wait_until
 from flows.records import read_record
 from flows.supervision import MARK, PROJECT
 from genre.changes import COLUMNS
+from tasks.processes import is_alive
 
 NAMES = ("prefect", "mlflow", "retrain")
 # The catalogue lies beside the project's songs of text, which a real one would refuse.
@@ -69,9 +70,19 @@ def ours(root, name=None):
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             variables = process.environ()
-            if variables.get(PROJECT) == str(root) and name in (None, variables[MARK]):
+            mine = variables.get(PROJECT) == str(root) and name in (None, variables[MARK])
+            if mine and is_alive(process):
                 found.append(process)
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return found
+
+
+def works(root, name, program):
+    """Whether a service of a project runs a program of this name now."""
+    for process in ours(root, name):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if program in process.name():
+                return True
+    return False
 
 
 class Services:

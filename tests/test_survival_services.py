@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from datetime import UTC, datetime, timedelta
 
+import psutil
 import pytest
 import registry_project
 from flows_harness import alive, wait_until, write_stages
-from services_harness import INGEST, LINGERING, Services, make_services_project, ours, popen, python
+from services_harness import (
+    INGEST,
+    LINGERING,
+    Services,
+    make_services_project,
+    ours,
+    popen,
+    python,
+    works,
+)
 
 QUICK = {"ingest": INGEST}
 SLOW = {"ingest": {**INGEST, "cmd": f"sleep 8; {INGEST['cmd']}"}}
@@ -81,7 +92,7 @@ def test_a_killed_runner_comes_back_and_makes_up_one_of_the_missed_runs(services
 def test_a_run_goes_on_while_server_and_pages_are_killed_and_come_back(services):
     write_stages(services.root, SLOW)
     run = services.order(force=True)
-    wait_until(lambda: any("sleep" in p.name() for p in ours(services.root, "retrain")), 60)
+    wait_until(lambda: works(services.root, "retrain", "sleep"), 60)
     runner = services.pid("retrain")
 
     killed = [services.kill("prefect"), services.kill("mlflow")]
@@ -110,7 +121,8 @@ def test_after_a_reboot_the_unit_brings_back_all_and_ends_all(services):
     left = (services.root / ".services/supervisor.sock").stat()
     for name in ("keeper", "supervisord", None):  # what would bring others back first
         for process in ours(services.root, name):
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it went with another
+                process.kill()
     wait_until(lambda: not ours(services.root))
     assert not alive(pid_file)
     assert (services.root / ".services/supervisor.sock").stat().st_ino == left.st_ino
