@@ -76,15 +76,6 @@ def ours(root, name=None):
     return found
 
 
-def works(root, name, program):
-    """Whether a service of a project runs a program of this name now."""
-    for process in ours(root, name):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if program in process.name():
-                return True
-    return False
-
-
 class Services:
     """A project whose services are up, and its server's REST API."""
 
@@ -153,6 +144,14 @@ class Services:
         run = self.wait_for(flow_run, "Completed", "Failed", "Cancelled", "Crashed")
         why = f": {run['state']['message']}" if run["state_name"] == "Failed" else ""
         return run["state_name"] + why
+
+    def keeps_its_place(self, flow_run):
+        """Whether the server lets a run keep the one place of its deployment, as it asks to."""
+        details = self.run(flow_run)["state"]["state_details"]
+        lease = details["deployment_concurrency_lease_id"]
+        address = f"{self.prefect}/api/v2/concurrency_limits/leases/{lease}/renew"
+        answer = httpx.post(address, json={"lease_duration": 300}, timeout=30)
+        return answer.is_success
 
     def steps(self, flow_run):
         body = {"flow_runs": {"id": {"any_": [flow_run]}}}

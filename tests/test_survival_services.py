@@ -11,19 +11,11 @@ import psutil
 import pytest
 import registry_project
 from flows_harness import alive, wait_until, write_stages
-from services_harness import (
-    INGEST,
-    LINGERING,
-    Services,
-    make_services_project,
-    ours,
-    popen,
-    python,
-    works,
-)
+from services_harness import INGEST, LINGERING, Services, make_services_project, ours, popen, python
 
 QUICK = {"ingest": INGEST}
-SLOW = {"ingest": {**INGEST, "cmd": f"sleep 8; {INGEST['cmd']}"}}
+UNTIL_TOLD = "touch started; while [ ! -e go ]; do sleep 0.2; done"
+SLOW = {"ingest": {**INGEST, "cmd": f"{UNTIL_TOLD}; {INGEST['cmd']}"}}
 LONG = "sleep 300 & echo $! > grandchild.pid; wait"
 NOON = datetime(2100, 1, 1, 12, tzinfo=UTC)
 
@@ -92,13 +84,15 @@ def test_a_killed_runner_comes_back_and_makes_up_one_of_the_missed_runs(services
 def test_a_run_goes_on_while_server_and_pages_are_killed_and_come_back(services):
     write_stages(services.root, SLOW)
     run = services.order(force=True)
-    wait_until(lambda: works(services.root, "retrain", "sleep"), 60)
+    wait_until((services.root / "started").exists, 60)
     runner = services.pid("retrain")
 
     killed = [services.kill("prefect"), services.kill("mlflow")]
 
     services.wait_until_ready(but=killed)
     assert services.pid("retrain") == runner
+    assert services.keeps_its_place(run)  # else a run of more than four minutes would end itself
+    (services.root / "go").touch()
     assert services.wait_until_ended(run) == "Completed"
     write_stages(services.root, QUICK)
     check_that_nothing_was_lost(services)
