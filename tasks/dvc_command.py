@@ -45,19 +45,28 @@ def run(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None
     return code
 
 
-def output(arguments: list[str], root: Path, on_line: Say) -> list[str]:
-    """The lines that a short DVC command prints; waits for its lock; raises `StepError`."""
+def output(
+    arguments: list[str], root: Path, on_line: Say, *, timeout: float | None = None
+) -> list[str]:
+    """The lines that a DVC command prints; waits for its lock.
+
+    `timeout` is in seconds. Raises `StepError` where it fails, and `BusyError` where another DVC
+    command did not finish within `LOCK_WAIT_SECONDS`.
+    """
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
         lines: list[str] = []
-        code = run(arguments, root, lines.append)
+        code = run(arguments, root, lines.append, timeout=timeout)
         if code == 0:
             return lines
         text = "\n".join(lines)
         if not BUSY.search(text):
             raise StepError(f"dvc {' '.join(arguments)}: {text}")
         if time.monotonic() >= deadline:
-            raise BusyError(f"another DVC command works in {root.resolve()}: {text}")
+            raise BusyError(
+                f"another DVC command works in {root.resolve()} and did not finish within "
+                f"{LOCK_WAIT_SECONDS:g} s; wait for it, then run the same again ({text})"
+            )
         on_line("waiting for another DVC command")
         time.sleep(LOCK_RETRY_SECONDS)
 

@@ -125,9 +125,7 @@ def push(root: Path, *, timeout: float | None = None, on_line: Say = print) -> s
     """
     if not dvc_command.remote(root, on_line):
         return None
-    lines: list[str] = []
-    if dvc_command.run(["push"], root, lines.append, timeout=timeout) != 0:
-        raise StepError("dvc push: " + "\n".join(lines))
+    lines = dvc_command.output(["push"], root, on_line, timeout=timeout)
     return lines[-1] if lines else "everything is there"
 
 
@@ -150,17 +148,20 @@ def version_collection(root: Path, *, on_line: Say = print) -> bool:
 def restore_collection(root: Path, *, on_line: Say = print) -> None:
     """Bring back from DVC's cache the collection that `data/raw.dvc` names.
 
-    Raises `InputError` where the cache does not hold it.
+    Raises `BusyError` where another DVC command, which may be fetching them, did not finish in
+    time, and `InputError` where the cache does not hold it.
     """
-    lines: list[str] = []
-    if dvc_command.run(["checkout", str(RAW_VERSION)], root, lines.append) != 0:
-        for line in lines:
-            on_line(line)
+    try:
+        dvc_command.output(["checkout", str(RAW_VERSION)], root, on_line)
+    except BusyError:
+        raise
+    except StepError as error:
+        on_line(str(error))
         raise InputError(
             f"{RAW_VERSION} names a collection that is not here: found neither {paths.RAW} nor its "
             "files in DVC's cache; fetch them (dvc pull), or remove "
             f"{RAW_VERSION} to start a new collection"
-        )
+        ) from error
 
 
 def _repro(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 from flows_harness import CHAIN, add_song, alive, make_project, wait_until
 
 from genre.errors import InputError
-from tasks import pipeline, processes
+from tasks import dvc_command, pipeline, processes
 from tasks.processes import EndedError, StepTimeoutError
 from tasks.transcript import BusyError, Outcome, Said, Started, StepError
 
@@ -202,29 +203,45 @@ def test_a_process_that_a_step_leaves_in_the_background_is_ended(tmp_path):
     assert not alive(root / "child.pid")
 
 
+@contextlib.contextmanager
+def dvc_at_work(root):
+    """Another DVC command holds the project's lock."""
+    code = (
+        "import zc.lockfile, time; lock = zc.lockfile.LockFile('.dvc/tmp/lock'); "
+        "print('held', flush=True); time.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            yield
+        finally:
+            holder.kill()
+
+
 def test_a_lock_held_by_another_dvc_is_waited_for_and_then_named(tmp_path):
     root = make_project(tmp_path)
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import zc.lockfile, time; lock = zc.lockfile.LockFile('.dvc/tmp/lock'); "
-            "print('held', flush=True); time.sleep(300)",
-        ],
-        cwd=root,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    try:
-        with pytest.raises(BusyError, match="another DVC command works in"):
-            pipeline.bring_up_to_date("ingest", root, lock_wait=0)
-    finally:
-        holder.kill()
-        holder.wait()
-        holder.stdout.close()
+    with (
+        dvc_at_work(root),
+        pytest.raises(BusyError, match="another DVC command works in"),
+    ):
+        pipeline.bring_up_to_date("ingest", root, lock_wait=0)
 
     assert pipeline.bring_up_to_date("ingest", root).state == "ran"
+
+
+def test_a_collection_that_another_dvc_may_be_fetching_is_waited_for(tmp_path, monkeypatch):
+    root = make_project(tmp_path)
+    (root / "data/raw").rename(root / "elsewhere")
+    monkeypatch.setattr(dvc_command, "LOCK_WAIT_SECONDS", 0.0)
+    with (
+        dvc_at_work(root),
+        pytest.raises(BusyError, match="wait for it, then run the same again"),
+    ):
+        pipeline.restore_collection(root)
+
+    pipeline.restore_collection(root)
+    assert (root / "data/raw/blues/one.txt").exists()
 
 
 def test_a_step_that_another_dvc_is_running_is_waited_for(tmp_path):
