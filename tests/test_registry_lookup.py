@@ -7,11 +7,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hot_journal import kill_in_a_commit
 from registry_project import Project, make_project
 from songs import tone, write
+from test_registry_by_hand import obey_permissions
 
 from genre.classifier import Classifier
 from genre.cli import main
@@ -20,6 +23,20 @@ from genre.registry import lookup
 from tasks import register
 
 CHAMPION = "models:/music-genre@champion"
+CHECKOUT = Path(__file__).parent.parent
+LOOK_UP = f"""
+import os, sys
+from pathlib import Path
+from genre.errors import InputError
+from genre.params import load_params
+from genre.registry import lookup
+assert not os.access("mlruns/mlflow.db", os.W_OK)
+try:
+    with lookup.find({CHAMPION!r}, load_params("params.yaml").tracking, Path()) as found:
+        print(found.version)
+except InputError as error:
+    sys.exit(str(error))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +58,29 @@ def copy(project: Project, tmp_path: Path) -> Project:
     shutil.copyfile(project.root / "mlruns/mlflow.db", tmp_path / "mlruns/mlflow.db")
     shutil.copyfile(project.root / "params.yaml", tmp_path / "params.yaml")
     return Project(tmp_path, project.params)
+
+
+@pytest.fixture
+def read_only(copy: Project) -> Iterator[Callable[[], subprocess.CompletedProcess[str]]]:
+    """Looks the champion up, in a process that may not write to the store."""
+    folder = copy.root / "mlruns"
+
+    def look_up() -> subprocess.CompletedProcess[str]:
+        for path in folder.iterdir():
+            path.chmod(0o444)
+        folder.chmod(0o555)
+        return subprocess.run(
+            [sys.executable, "-c", LOOK_UP],
+            cwd=copy.root,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            preexec_fn=obey_permissions,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    yield look_up
+    folder.chmod(0o755)
 
 
 def find(project: Project, uri: str = CHAMPION) -> tuple[str, set[str]]:
@@ -134,6 +174,39 @@ def test_a_database_of_something_else_is_named_and_left_alone(copy: Project) -> 
     with pytest.raises(InputError, match=r"not a sound database of MLflow \(no such table"):
         find(copy)
     assert database.read_bytes() == before
+
+
+def test_a_commit_that_was_killed_is_undone_and_the_champion_before_it_found(
+    copy: Project,
+) -> None:
+    database = copy.root / "mlruns/mlflow.db"
+    before = database.read_bytes()
+    journal = kill_in_a_commit(database)
+
+    assert find(copy)[0] == "2"
+
+    assert database.read_bytes() == before
+    assert not journal.exists()
+
+
+def test_a_store_that_may_only_be_read_gives_its_champion(
+    read_only: Callable[[], subprocess.CompletedProcess[str]],
+) -> None:
+    done = read_only()
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
+
+
+def test_a_commit_that_was_killed_and_may_not_be_undone_is_told_from_a_damaged_database(
+    copy: Project, read_only: Callable[[], subprocess.CompletedProcess[str]]
+) -> None:
+    kill_in_a_commit(copy.root / "mlruns/mlflow.db")
+
+    done = read_only()
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "a killed command left a change half-done" in done.stderr
+    assert "backup" not in done.stderr
 
 
 def test_files_that_are_gone_are_told(copy: Project, project: Project) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hot_journal import kill_in_a_commit
 from registry_project import migrated_store
 
 from genre.errors import InputError, ParameterError, RegistryError
 from genre.params import TrackingParams
 from genre.registry import Store, locked, named_errors, open_store, resolve_uri
-from genre.registry.store import experiment_id
+from genre.registry.store import experiment_id, open_existing
 
 DEFAULT = "sqlite:///mlruns/mlflow.db"
 
@@ -152,3 +154,19 @@ def test_a_store_that_was_killed_while_it_was_made_is_made_again(
     assert not (tmp_path / "mlruns/mlflow.db").exists()
 
     assert experiment_id(open_store(tracking(), tmp_path), "music-genre")
+
+
+@pytest.mark.parametrize("opened", [open_store, open_existing])
+def test_a_commit_that_was_killed_is_undone_when_the_store_is_opened(
+    tmp_path: Path, opened: Callable[[TrackingParams, Path], Store]
+) -> None:
+    number = experiment_id(stored(tmp_path), "music-genre")
+    path = tmp_path / "mlruns/mlflow.db"
+    before = path.read_bytes()
+    journal = kill_in_a_commit(path)
+
+    store = opened(tracking(), tmp_path)
+
+    assert experiment_id(store, "music-genre") == number
+    assert path.read_bytes() == before
+    assert not journal.exists()

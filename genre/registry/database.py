@@ -1,7 +1,8 @@
 """The SQLite file of an MLflow store: whether it is one, how it is made, whether it is of today.
 
-Nothing here writes to a file that exists. Errors are `sqlite3`'s and the system's own;
-`genre.registry.store` names them for people.
+Nothing here writes to a file that exists, but for SQLite itself, which undoes what a killed commit
+left (`reading`). Errors are `sqlite3`'s and the system's own; `genre.registry.store` names them for
+people.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def check(path: Path) -> bool:
         header = handle.read(len(HEADER))
     if header != HEADER:
         raise sqlite3.DatabaseError("file is not a database")
-    with _reading(path) as database:
+    with reading(path) as database:
         found = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     if found and REVISION_TABLE not in found:
         raise sqlite3.DatabaseError("file is not a database of MLflow")
@@ -53,7 +54,7 @@ def is_current(path: Path) -> bool:
     import mlflow
     from alembic.script import ScriptDirectory
 
-    with _reading(path) as database:
+    with reading(path) as database:
         rows = database.execute(f"SELECT version_num FROM {REVISION_TABLE}").fetchall()
     migrations = ScriptDirectory(str(Path(mlflow.__file__).parent / MIGRATIONS))
     return rows == [(migrations.get_current_head(),)]
@@ -84,7 +85,13 @@ def create(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+def reading(path: Path, *, timeout: float = 5.0) -> Iterator[sqlite3.Connection]:
+    """A connection to the database at `path`, which must be there, for reading.
+
+    A commit that was killed leaves a journal, and nobody reads before it is undone, which takes the
+    right to write: hence `rw`. It makes no file, and where writing is not allowed SQLite reads all
+    the same. `timeout` is in seconds: how long to wait for a writer.
+    """
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=timeout)) as database:
         yield database

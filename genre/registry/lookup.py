@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from genre.files import room_for
 from genre.params import TrackingParams
 from genre.promotion import CHAMPION
 from genre.registry import artifacts
-from genre.registry.database import SQLITE
+from genre.registry.database import SQLITE, reading
 from genre.registry.faults import named_errors, quiet
 from genre.registry.package import MODEL, REFERENCE
 from genre.registry.store import open_existing, resolve_uri
@@ -34,6 +34,8 @@ ARTIFACTS = "artifacts"  # in a pyfunc model's folder
 LOADED = (f"{ARTIFACTS}/{MODEL}/", f"{ARTIFACTS}/{REFERENCE}/")  # what answers, and drift's figures
 WHOLE = ("",)
 WAIT_SECONDS = 30.0  # for a database that is being written to
+# What SQLite says where the file, or its folder, may not be written to undo a killed commit.
+UNFINISHED = (sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_IOERR_DELETE)
 
 OF_MLFLOW = "SELECT version_num FROM alembic_version"
 ALIAS = "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?"
@@ -119,9 +121,8 @@ def _in_database(uri: str, name: str, alias: str | None, version: str | None) ->
     database = Path(uri.removeprefix(SQLITE))
     if not database.is_file() or not database.stat().st_size:
         raise _absent(name, alias, version)
-    address = f"{database.absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=WAIT_SECONDS)) as connection:
+        with reading(database, timeout=WAIT_SECONDS) as connection:
             connection.execute(OF_MLFLOW).fetchone()
             try:
                 if alias:
@@ -135,6 +136,11 @@ def _in_database(uri: str, name: str, alias: str | None, version: str | None) ->
                     raise _Elsewhere from error
                 raise
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) in UNFINISHED:
+            raise InputError(
+                f"{database}: a killed command left a change half-done, and it may not be undone "
+                "from here; whoever may write there undoes it by genre models"
+            ) from error
         raise InputError(
             f"{database}: not a sound database of MLflow ({error}). Restore it from a backup, or "
             "move it away, and the next run registers again"
