@@ -16,8 +16,12 @@ from urllib.parse import quote, urlsplit
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
-from flows.markdown import table
+from flows.markdown import cell, table
+from flows.steps import CACHED
+from genre.errors import GenreError
 from genre.params import Params
+from genre.promotion import CHAMPION
+from genre.registry import lookup
 from tasks import paths, summary
 
 RESULTS, CONFUSION, DATA, DECISION = "results", "confusion-matrix", "data-changes", "decision"
@@ -48,8 +52,9 @@ def pages(
         found[CONFUSION] = confusion(root, metrics)
     if passed(states, "register"):
         receipt = _read_json(root / paths.RECEIPT)
-        parts += ["## Against the champion", against(receipt)]
-        found[DECISION] = decision(receipt, params)
+        now = states["register"].name != CACHED
+        parts += ["## Against the champion", against(receipt, now=now)]
+        found[DECISION] = decision(receipt, params, champion(receipt, params, root), now=now)
     if passed(states, "ingest"):
         found[DATA] = changes
     return {RESULTS: "\n\n".join(parts) + "\n", **found}
@@ -81,13 +86,17 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
     return f"Protocol `{metrics['protocol']}`.\n\n{table(headings, rows)}"
 
 
-def against(receipt: dict[str, Any]) -> str:
-    """The new version and the champion on the same songs, each with its interval."""
+def against(receipt: dict[str, Any], *, now: bool) -> str:
+    """The version and the champion on the same songs, each with its interval.
+
+    `now` where this run has registered the version, and not an earlier one.
+    """
     found = receipt["comparison"]
+    when = "this run" if now else "an earlier run"
     if found is None:
-        return f"Not compared: {receipt['reason']}."
+        return f"Not compared by {when}: {receipt['reason']}."
     rows = [
-        (f"version {receipt['version']} (this run)", *_scores(found["first"])),
+        (f"version {receipt['version']} ({when})", *_scores(found["first"])),
         (f"version {found['against']} (champion then)", *_scores(found["second"])),
         ("difference", *_scores((found["estimate"], found["low"], found["high"]), sign="+")),
     ]
@@ -116,14 +125,27 @@ def confusion(root: Path, metrics: dict[str, Any]) -> str:
     return f"{words}\n\n{table(['', *genres], rows)}\n"
 
 
-def decision(receipt: dict[str, Any], params: Params) -> str:
-    """Which version was registered, which aliases it holds, why, and where to look at it."""
+def decision(receipt: dict[str, Any], params: Params, champion: str, *, now: bool) -> str:
+    """Which version was registered, which aliases it got, why, where to look at it; who answers.
+
+    `now` where this run has registered it, and not an earlier one.
+    """
     lines = [f"**{summary.version(receipt)}**", receipt["reason"]]
+    if not now:
+        lines.insert(0, "Nothing has changed since an earlier run, which decided:")
     if receipt["version"] is not None:
-        lines.append(f"[Look at it in MLflow]({version_page(receipt, params)})")
-        champion = receipt["champion"] or "none"
-        lines.append(f"`models:/{receipt['name']}@champion` is now version {champion}.")
+        lines += [f"[Look at it in MLflow]({version_page(receipt, params)})", champion]
     return "\n\n".join(lines) + "\n"
+
+
+def champion(receipt: dict[str, Any], params: Params, root: Path) -> str:
+    """Which version answers now, looked up as whoever asks it does; what is wrong where none can."""
+    uri = f"models:/{receipt['name']}@{CHAMPION}"
+    try:
+        with lookup.find(uri, params.tracking, root) as found:
+            return f"`{uri}` is now version {found.version}."
+    except GenreError as error:
+        return f"`{uri}` cannot be looked up: {cell(error)}"
 
 
 def version_page(receipt: dict[str, Any], params: Params) -> str:

@@ -42,7 +42,8 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
     if "evaluate" in done:
         add_figures(table, _read_json(root / paths.REPORTS / "metrics.json"))
     if "register" in done:
-        add_version(table, _read_json(root / paths.RECEIPT))
+        ran = any(outcome.stage == "register" and outcome.state == "ran" for outcome in outcomes)
+        add_version(table, _read_json(root / paths.RECEIPT), now=ran)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
         add_failures(table, outcomes)
@@ -144,10 +145,13 @@ def accuracy(level: dict[str, Any]) -> str:
     )
 
 
-def add_version(table: Table, receipt: dict[str, Any]) -> None:
-    """Which version of the model was registered, under which alias, and why."""
+def add_version(table: Table, receipt: dict[str, Any], *, now: bool) -> None:
+    """Which version of the model was registered, under which alias, and why.
+
+    `now` where this run has registered it, and not an earlier one: aliases may have moved since.
+    """
     table.add_row()
-    table.add_row("Registered", Text(version(receipt)))
+    table.add_row("Registered", Text(version(receipt) + ("" if now else ", by an earlier run")))
     table.add_row("", Text(receipt["reason"], "dim"))
 
 

@@ -11,15 +11,17 @@ import sys
 
 import httpx
 import pytest
+import registry_project
 import yaml
 from flows_harness import CHAIN, add_song, alive, make_project, wait_until, write_stages
 from prefect.settings import PREFECT_API_URL
 
 from flows import results, steps
 from flows.retrain import retrain
+from genre import registry
 from genre.errors import InputError
 from genre.params import StepParams, load_params
-from tasks import pipeline, processes
+from tasks import pipeline, processes, register
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -186,7 +188,30 @@ def test_the_artifacts_show_steps_figures_data_and_the_decision(twice):
     assert "| blues/one.txt |" in found[results.DATA]
     assert "**m version 3, champion**" in found[results.DECISION]
     assert "(http://127.0.0.1:5999/#/models/m/versions/3)" in found[results.DECISION]
-    assert "Nothing has changed." in artifacts(second)[results.DATA]
+    assert "cannot be looked up: there is no champion of m yet" in found[results.DECISION]
+
+
+def test_a_run_in_which_nothing_changed_says_that_an_earlier_one_decided(twice):
+    found = artifacts(twice[2])
+
+    assert "Nothing has changed." in found[results.DATA]
+    assert "Nothing has changed since an earlier run, which decided:" in found[results.DECISION]
+    assert "| version 3 (an earlier run) | 0.700 | 0.600 to 0.800 |" in found[results.RESULTS]
+
+
+def test_who_is_champion_is_looked_up_and_not_remembered(tmp_path):
+    made = registry_project.make_project(tmp_path / "project")
+    register.run(made.params, made.root)
+    made.retrain(seed=1)
+    register.run(made.params, made.root)
+    registry.promote(made.params, made.root, "1")
+
+    said = results.champion(made.receipt, made.params, made.root)
+    made.store.client.delete_registered_model_alias("music-genre", "champion")
+    without = results.champion(made.receipt, made.params, made.root)
+
+    assert said == "`models:/music-genre@champion` is now version 1."
+    assert "cannot be looked up: there is no champion of music-genre yet" in without
 
 
 def test_a_forced_run_runs_steps_that_are_up_to_date(root):

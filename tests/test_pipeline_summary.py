@@ -114,6 +114,13 @@ def test_the_version_its_alias_and_what_to_type_next_are_told(root):
     assert "make run SOURCE=…" in text
 
 
+def test_a_version_that_an_earlier_run_registered_is_told_as_one(root):
+    text = shown(root, everything(register=Outcome("register", "cached")))
+
+    assert "music-genre version 3, champion, by an earlier run" in text
+    assert "by an earlier run" not in shown(root, everything())
+
+
 def test_a_model_that_got_no_version_is_told(root):
     receipt = {**RECEIPT, "version": None, "aliases": [], "reason": "experiment x"}
     (root / "mlruns/registered.json").write_text(json.dumps(receipt))
