@@ -139,7 +139,7 @@ def decision(receipt: dict[str, Any], params: Params, champion: str, *, now: boo
 
 
 def champion(receipt: dict[str, Any], params: Params, root: Path) -> str:
-    """Which version answers now, looked up as whoever asks it does; what is wrong where none can."""
+    """Which version answers now, looked up as whoever asks does, or why none can."""
     uri = f"models:/{receipt['name']}@{CHAMPION}"
     try:
         with lookup.find(uri, params.tracking, root) as found:

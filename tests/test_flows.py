@@ -175,8 +175,7 @@ def artifacts(state):
 
 
 def test_the_artifacts_show_steps_figures_data_and_the_decision(twice):
-    _, first, second = twice
-    found = artifacts(first)
+    found = artifacts(twice[1])
 
     assert "| mlp | validation | 71.4 % | 57.0 to 85.7 | 35 |" in found[results.RESULTS]
     assert "| train@mlp | Completed | trained |" in found[results.RESULTS]
