@@ -1,4 +1,4 @@
-"""One retraining at a time in a project, whoever starts it."""
+"""One retraining at a time in a project, and one that answers songs, whoever starts it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pathlib import Path
 
 from genre.errors import GenreError
 
+AT_WORK = "another retraining works here"
+
 
 class AtWorkError(GenreError):
     """Another one is at work."""
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path, said: str = AT_WORK) -> Iterator[None]:
     """Hold the lock file at `path`, which says who does; a process that dies lets go of it.
 
-    Raises `AtWorkError` where another process holds it.
+    Raises `AtWorkError`, which begins with `said`, where another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as lock:
@@ -30,8 +32,8 @@ def alone(path: Path) -> Iterator[None]:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise AtWorkError(
-                f"another retraining works here ({holder}); this one is not needed: songs that "
-                "come meanwhile are taken by the next"
+                f"{said} ({holder}); this one is not needed: songs that come meanwhile are taken "
+                "by the next"
             ) from error
         lock.seek(0)
         lock.truncate()

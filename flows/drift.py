@@ -2,11 +2,12 @@
 
 A retraining is asked for once for the same songs and version. It is asked for again when as many
 songs have come since as `drift.min_songs`; so a champion that stays, since the gate found nothing
-better, is not challenged with every new song.
+better, is not challenged with every new song. And where the run that was asked for could not work.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-from prefect.deployments import run_deployment
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Completed
 
+from flows.alone import AT_WORK
 from flows.steps import failure
 from genre.classify.commands import Found, found_classifier
 from genre.drift import page
@@ -30,6 +32,8 @@ from tasks.classify import answered
 
 DRIFT = "drift"  # the artifact's key: its versions are one finding each
 DEPLOYMENT = "retrain/retrain"
+SERVED_SECONDS = 60.0  # since what serves it has asked for work; it does so every five
+MOST_CRASHES = 3  # of the runs that were asked for, before no further one is
 UNCHANGED = "Unchanged"  # the name of the state of a task that found nothing new
 Asked = dict[str, Any]  # of a retraining: evidence, songs, flow_run
 
@@ -87,18 +91,50 @@ def retraining(
     if not may_retrain:
         return asked, "no retraining is asked for: the champion was not the one that was asked"
     finding = result.finding
+    wanted: Asked = {"evidence": finding.evidence, "songs": finding.songs, "flow_run": ""}
     if asked and finding.songs - asked["songs"] < settings.min_songs:
-        return asked, f"retraining was asked for at {asked['songs']} songs: {asked['flow_run']}"
+        wanted = asked  # few more songs are no other question
+    said = f"retraining was not asked for: nothing serves {DEPLOYMENT} (make up does)"
     try:
-        run: Any = run_deployment(
-            DEPLOYMENT,
-            timeout=0,
-            as_subflow=False,
-            idempotency_key=f"drift-{found.name}-{found.version}-{finding.evidence}",
-        )
-    except ObjectNotFound:
-        return asked, f"retraining was not asked for: nothing serves {DEPLOYMENT} (make up does)"
+        run = request(f"drift-{found.name}-{found.version}-{wanted['evidence']}")
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        return asked, f"retraining could not be asked for ({error}); the next run tries again"
-    asked = {"evidence": finding.evidence, "songs": finding.songs, "flow_run": run.name}
-    return asked, f"retraining is asked for: {run.name}"
+        run, said = None, f"retraining could not be asked for ({error}); the next run tries again"
+    if run and run.name != wanted["flow_run"]:
+        return wanted | {"flow_run": run.name}, f"retraining is asked for: {run.name}"
+    if wanted["flow_run"]:
+        said = f"retraining was asked for at {wanted['songs']} songs: {wanted['flow_run']}"
+    return asked, said
+
+
+def request(key: str) -> FlowRun | None:
+    """Ask for a run of the retraining, once for `key`; null where nothing serves it.
+
+    Returns the run that was asked for before where there is one, and asks for another where that
+    one could not work (see `gave_way`).
+    """
+    with get_client(sync_client=True) as client:
+        try:
+            deployment = client.read_deployment_by_name(DEPLOYMENT)
+        except ObjectNotFound:
+            return None
+        polled = deployment.last_polled
+        if polled is None or (datetime.now(UTC) - polled).total_seconds() > SERVED_SECONDS:
+            return None
+        run = client.create_flow_run_from_deployment(deployment.id, idempotency_key=key)
+        crashes = 0
+        while gave_way(run) and crashes < MOST_CRASHES:
+            crashes += run.state is not None and run.state.is_crashed()
+            after = f"{key}-after-{run.id}"
+            run = client.create_flow_run_from_deployment(deployment.id, idempotency_key=after)
+        return run
+
+
+def gave_way(run: FlowRun) -> bool:
+    """Whether a run ended without having worked: cancelled since another worked, or killed.
+
+    One that failed, or that a person cancelled while it worked, did its part.
+    """
+    state = run.state
+    if state is None or not state.is_cancelled():
+        return state is not None and state.is_crashed()
+    return run.run_count == 0 or (state.message or "").startswith(AT_WORK)

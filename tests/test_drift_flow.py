@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from drifting import make, muffled, reference_folder, write_new
+from flows_harness import wait_until
 from prefect.client.orchestration import get_client
 from registry_project import Project
 
 from flows.classify import classify
+from flows.drift import MOST_CRASHES
 from flows.retrain import retrain
 from genre.drift.reference import ARRAYS
 from genre.registry.artifacts import FILES
@@ -56,9 +58,28 @@ def here(champion: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def deployed(prefect_server: None) -> None:  # noqa: ARG001
-    """The deployment that `make up` serves, known to the server; nothing takes up its runs."""
-    retrain.to_deployment(name="retrain").apply()
+def deployed(prefect_server: None) -> str:  # noqa: ARG001
+    """The deployment that `make up` serves, asked for by what serves it, which takes up no run."""
+    deployment = str(retrain.to_deployment(name="retrain").apply())
+    ask_for_work(deployment)
+    return deployment
+
+
+def ask_for_work(deployment: str) -> None:
+    """Ask the server for the runs of a deployment, as what serves it does all the time."""
+    path = "/deployments/get_scheduled_flow_runs"
+    body = {"deployment_ids": [deployment], "scheduled_before": "2000-01-01T00:00:00Z"}
+    with get_client(sync_client=True) as client:
+        client.request("POST", path, json=body)
+        wait_until(lambda: client.read_deployment(deployment).last_polled is not None)
+
+
+def end_run(name: str, kind: str, **more) -> None:
+    """Let a run that was asked for have ended."""
+    (run,) = of_server("flow_runs", flow_runs={"name": {"any_": [name]}})
+    body = {"state": {"type": kind, "name": kind.capitalize(), **more}, "force": True}
+    with get_client(sync_client=True) as client:
+        client.request("POST", f"/flow_runs/{run['id']}/set_state", json=body)
 
 
 def run(folder: Path, model: str | None = None):
@@ -112,6 +133,44 @@ def test_drift_asks_for_one_retraining_and_not_again_for_the_same_songs(changed)
     Path("answers/drift.json").unlink()
     assert run(changed).message.endswith(f"retraining is asked for: {asked}")
     assert len(requested()) == len(before) + 1
+
+
+@pytest.mark.usefixtures("here", "deployed")
+def test_a_retraining_that_could_not_work_is_asked_for_again(changed) -> None:
+    run(changed)
+    cancelled = figures()["retraining"]["flow_run"]
+    end_run(cancelled, "CANCELLED", message="Deployment concurrency limit reached.")
+
+    said = run(changed).message
+    crashed = figures()["retraining"]["flow_run"]
+    end_run(crashed, "CRASHED")
+    run(changed)
+    failed = figures()["retraining"]["flow_run"]
+    end_run(failed, "FAILED")
+
+    assert said.endswith(f"retraining is asked for: {crashed}")
+    assert len({cancelled, crashed, failed}) == 3
+    assert run(changed).message.endswith(f"was asked for at {SONGS} songs: {failed}")
+
+
+@pytest.mark.usefixtures("here", "deployed")
+def test_retrainings_that_crash_one_after_the_other_are_given_up(changed) -> None:
+    names = []
+    for _ in range(MOST_CRASHES + 3):
+        run(changed)
+        names.append(figures()["retraining"]["flow_run"])
+        end_run(names[-1], "CRASHED")
+
+    assert len(set(names)) <= MOST_CRASHES + 1
+    assert names[-1] == names[-2]
+
+
+@pytest.mark.usefixtures("here", "deployed")
+def test_where_nothing_serves_the_deployment_any_more_nobody_is_asked(changed, monkeypatch) -> None:
+    monkeypatch.setattr("flows.drift.SERVED_SECONDS", 0.0)
+
+    assert "retraining was not asked for: nothing serves" in run(changed).message
+    assert figures()["retraining"] is None
 
 
 @pytest.mark.usefixtures("here", "deployed")
