@@ -5,11 +5,12 @@ Of each one run at a time.
 A run that is due while another works is cancelled and says so, so that runs never pile up. Before
 serving, what a killed predecessor left is settled: its runs are ended where they still work and
 marked as crashed, the place that they held is free again, and of several runs that were missed
-meanwhile only the last is made up.
+meanwhile only the last is made up. What a person has paused stays paused.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from datetime import UTC, datetime
@@ -38,7 +39,7 @@ NAME, CLASSIFY = "retrain", "classify"  # of the deployments; the flows have the
 UNFINISHED = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
 TIMEOUT_SECONDS = 30
 
-
+Known = dict[str, Any] | None  # a deployment, as the server tells it
 ONE_AT_A_TIME = ConcurrencyLimitConfig(
     limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
 )
@@ -54,20 +55,22 @@ def serve(params: Params) -> None:
     end_marked(Path(), RUNNER)
     wait_for_server(str(PREFECT_API_URL.value()))
     with httpx.Client(base_url=str(PREFECT_API_URL.value()), timeout=TIMEOUT_SECONDS) as api:
-        for name in (NAME, CLASSIFY):
-            settle(api, name, datetime.now(UTC))
+        before = {name: settle(api, name, datetime.now(UTC)) for name in (NAME, CLASSIFY)}
     deployments = [
-        deployment(one, name, schedules)
+        deployment(one, name, as_left(schedules, before[name]), paused=is_paused(before[name]))
         for one, name, schedules in ((retrain, NAME, retraining), (classify, CLASSIFY, answering))
     ]
     prefect_serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
 
 
-def deployment(one: Flow[..., Any], name: str, schedules: list[Schedule]) -> RunnerDeployment:
+def deployment(
+    one: Flow[..., Any], name: str, schedules: list[Schedule], *, paused: bool
+) -> RunnerDeployment:
     """The deployment of a flow, one run at a time."""
     made = one.to_deployment(
         name=name,
         schedules=schedules,
+        paused=paused,
         concurrency_limit=ONE_AT_A_TIME,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
@@ -95,12 +98,27 @@ def schedule(key: str, cron: str, timezone: str) -> Schedule:
         ) from error
 
 
-def settle(api: httpx.Client, name: str, now: datetime) -> None:
-    """Bring the server's record of the deployment's runs into line: nothing of it runs now."""
+def as_left(schedules: list[Schedule], before: Known) -> list[Schedule]:
+    """`schedules`, switched off where a person has switched the same one off in Prefect's page."""
+    known = before["schedules"] if before else []
+    off = {one["schedule"].get("cron") for one in known if not one["active"]}
+    return [dataclasses.replace(one, active=one.cron not in off) for one in schedules]
+
+
+def is_paused(before: Known) -> bool:
+    """Whether a person has paused the deployment in Prefect's page."""
+    return bool(before and before["paused"])
+
+
+def settle(api: httpx.Client, name: str, now: datetime) -> Known:
+    """Bring the server's record of the deployment's runs into line: nothing of it runs now.
+
+    Returns what the server knows of the deployment; null where it does not know it yet.
+    """
     answer = api.get(f"/deployments/name/{name}/{name}")
     if answer.status_code == httpx.codes.NOT_FOUND:
-        return
-    deployment = answer.raise_for_status().json()
+        return None
+    deployment: dict[str, Any] = answer.raise_for_status().json()
     for run in _runs(api, deployment["id"], {"type": {"any_": UNFINISHED}}):
         _set_state(api, run, "CRASHED", "the process that ran it was ended")
     limit = deployment.get("global_concurrency_limit")
@@ -110,6 +128,7 @@ def settle(api: httpx.Client, name: str, now: datetime) -> None:
     missed = [run for run in scheduled if _due(run) < now]
     for run in sorted(missed, key=_due)[:-1]:
         _set_state(api, run, "CANCELLED", "missed while nothing served it; a later one is made up")
+    return deployment
 
 
 def _runs(api: httpx.Client, deployment: str, state: dict[str, Any]) -> list[dict[str, Any]]:
