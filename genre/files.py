@@ -1,21 +1,29 @@
 """Files that are either the old ones or the new ones, never half of each.
 
-A file is written under a temporary name in its own folder, flushed to the disk, and renamed
-over the old one. `TEMPORARY_PREFIX` and the file's name mark what a killed run may leave, and
-`sweep` removes it.
+A file is written in a temporary folder beside it, flushed to the disk, and renamed over the old
+one; a folder is filled under a temporary name. What a killed run leaves begins with
+`TEMPORARY_PREFIX`, and the next command that writes there removes it.
+
+Several processes may write the same file at once, and the last one stays. So each holds its
+temporary folder (`flock`, which the system lets go of however a process ends), and what is held is
+left alone. The folder is held and not the file, because a lock on a file may stop those who write
+to it: SQLite where the disk is NFS, anybody where it is a Windows share. A folder of songs or
+models has one writer at a time, by DVC's locks, and holds nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import glob
+import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEMPORARY_PREFIX = ".incomplete-"
+RANDOM = "[a-z0-9_]{8}"  # what `tempfile` makes a name unique by
+FOR_A_FILE = re.compile(f"{re.escape(TEMPORARY_PREFIX)}{RANDOM}")  # a folder's has its name, and -
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 NO_ROOM = {
@@ -56,25 +66,24 @@ def room_for(path: str | Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path with the suffix of `path`; rename it to `path` on a clean exit.
+    """Yield an empty temporary file with the suffix of `path`; rename it to `path` on a clean exit.
 
-    The folder of `path` is made where it is missing. On any error the temporary file is removed
-    and `path` stays as it was; `NoRoomError` is raised where there is no room.
+    The folder of `path` is made where it is missing. On any error the temporary file is removed,
+    with what was written beside it, and `path` stays as it was; `NoRoomError` is raised where
+    there is no room.
     """
     path = Path(path)
     with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        _sweep_files(path.parent.absolute())
+        with _held_folder(path.parent) as folder:
+            # Hidden, also from those who look into hidden folders.
+            temporary = folder / f"{TEMPORARY_PREFIX}{path.name}"
+            temporary.touch()
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -111,14 +120,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path)
-        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        temporary = _new_folder(path)
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             if not path.exists():
                 temporary.rename(path)
             elif not exchange(temporary, path):
-                old = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+                old = _new_folder(path)
                 path.rename(old / path.name)
                 temporary.rename(path)
                 shutil.rmtree(old)
@@ -153,17 +162,67 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def sweep(path: str | Path) -> None:
-    """Remove what killed runs left of an unfinished `path`."""
+    """Remove what killed runs left of an unfinished folder `path`."""
     path = Path(path)
-    for left in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
-        if left.is_dir() and not left.is_symlink():
+    ours = re.compile(f"{re.escape(_prefix(path))}{RANDOM}")
+    for left in path.parent.iterdir():
+        if ours.fullmatch(left.name):
             shutil.rmtree(left)
-        else:
-            left.unlink(missing_ok=True)
+
+
+def _new_folder(path: Path) -> Path:
+    """A temporary folder to take the place of `path`."""
+    return Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
 
 
 def _prefix(path: Path) -> str:
-    return f"{TEMPORARY_PREFIX}{path.stem}-"
+    return f"{TEMPORARY_PREFIX}{path.name}-"
+
+
+@cache
+def _sweep_files(parent: Path) -> None:
+    """Remove what killed runs left of single files in `parent`, once in the life of a process.
+
+    To list a folder of thousands of files takes as long as to write one into it.
+    """
+    for left in parent.glob(f"{TEMPORARY_PREFIX}*"):
+        if FOR_A_FILE.fullmatch(left.name):
+            with suppress(OSError):  # held, another user's, or gone by now
+                _remove_unless_held(left)
+
+
+def _remove_unless_held(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _held_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new temporary folder that no other process removes; it goes afterwards."""
+    handle = None
+    while handle is None:
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
+        handle = _hold(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _hold(folder: Path) -> int | None:
+    """The descriptor that holds a new folder; none where another process swept it before."""
+    with suppress(FileNotFoundError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if folder.exists():
+            return handle
+        os.close(handle)
+    return None
 
 
 def _umask() -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -51,27 +52,126 @@ def test_a_finished_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> Non
     assert folder.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_what_a_kill_left_is_swept_by_the_next_write(tmp_path: Path) -> None:
-    folder = tmp_path / "clips"
-    script = f"""
-import os, signal
-from genre.files import atomic_folder
-with atomic_folder({str(folder)!r}) as temporary:
-    (temporary / "half").touch()
-    os.kill(os.getpid(), signal.SIGKILL)
+WRITE = """
+import os, signal, sys
+from genre.files import atomic_folder, atomic_path
+write = {"file": atomic_path, "folder": atomic_folder}[sys.argv[1]]
+with write(sys.argv[2]) as temporary:
+    half = temporary / "half" if temporary.is_dir() else temporary
+    half.write_text("theirs")
+    half.with_name("beside").touch()
+    if sys.argv[3] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("writing", flush=True)
+    input()
 """
-    killed = subprocess.run([sys.executable, "-c", script], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert len(os.listdir(tmp_path)) == 1
-    other = tmp_path / ".incomplete-other-1"
-    other.mkdir()
+WRITE_OFTEN = """
+import sys
+from genre import files
+for number in range(60):
+    files._sweep_files.cache_clear()
+    files.write_text(sys.argv[1], sys.argv[2] * 1000)
+"""
 
-    with atomic_folder(folder) as temporary:
+
+def kill_in_a_write(kind: str, path: Path) -> None:
+    """Kill a process that writes a file or folder."""
+    done = subprocess.run([sys.executable, "-c", WRITE, kind, str(path), "killed"], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_what_a_kill_left_of_a_folder_is_swept_by_the_next_write(tmp_path: Path) -> None:
+    kill_in_a_write("folder", tmp_path / "clips")
+    assert len(os.listdir(tmp_path)) == 1
+
+    with atomic_folder(tmp_path / "clips") as temporary:
         (temporary / "whole").touch()
 
-    assert sorted(os.listdir(tmp_path)) == [".incomplete-other-1", "clips"]
-    sweep(tmp_path / "other")
     assert os.listdir(tmp_path) == ["clips"]
+    assert os.listdir(tmp_path / "clips") == ["whole"]
+
+
+def test_what_belongs_to_a_folder_whose_name_begins_alike_is_not_swept(tmp_path: Path) -> None:
+    for name in ("clips-short", "clips.wav", "log"):
+        kill_in_a_write("folder", tmp_path / name)
+    kill_in_a_write("file", tmp_path / "clips")
+    others = set(os.listdir(tmp_path))
+    assert len(others) == 4
+
+    with atomic_folder(tmp_path / "clips"):
+        pass
+
+    assert set(os.listdir(tmp_path)) == {"clips"} | others
+    sweep(tmp_path / "clips-short")
+    assert len(os.listdir(tmp_path)) == 4
+
+
+def test_what_a_kill_left_of_a_file_goes_with_the_next_file_there(tmp_path: Path) -> None:
+    kill_in_a_write("folder", tmp_path / "models")
+    folder = os.listdir(tmp_path)
+    kill_in_a_write("file", tmp_path / "a.csv")
+    assert len(os.listdir(tmp_path)) == 2
+
+    write_text(tmp_path / "b.csv", "whole")
+
+    assert sorted(os.listdir(tmp_path)) == [*folder, "b.csv"]
+
+
+def test_a_file_that_another_process_writes_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    command = [sys.executable, "-c", WRITE, "file", str(path), "held"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "writing\n"
+
+        write_text(path, "ours")
+
+        assert path.read_text() == "ours"
+        assert len(os.listdir(tmp_path)) == 2
+        other.communicate("\n", timeout=60)
+    assert other.returncode == 0
+    assert path.read_text() == "theirs"
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_a_temporary_folder_that_is_swept_before_it_is_held_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = tempfile.mkdtemp, list[str]()
+
+    def make_and_lose(**options: str) -> str:
+        made.append(make(**options))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
+
+    write_text(tmp_path / "a.csv", "whole")
+
+    assert len(made) == 2
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_processes_that_write_one_file_and_sweep_all_the_time_do_not_disturb_each_other(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.csv"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE_OFTEN, str(path), letter]) for letter in "abc"
+    ]
+
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert path.read_text() in {letter * 1000 for letter in "abc"}
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_a_new_file_may_be_read_by_whom_the_umask_says(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", "whole")
+    (tmp_path / "plain").touch()
+
+    assert (tmp_path / "a.csv").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from genre.files import atomic_path, sweep
+from genre.files import atomic_path
 
 SQLITE = "sqlite:///"
 HEADER = b"SQLite format 3\x00"
@@ -74,7 +74,6 @@ def create(path: Path) -> None:
     def do_not_wait(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
-    sweep(path)
     with atomic_path(path) as temporary:
         event.listen(Engine, "connect", do_not_wait)
         try:
