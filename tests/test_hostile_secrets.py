@@ -239,10 +239,57 @@ def test_an_address_is_shown_without_what_is_secret_in_it(words: str, shown: str
     assert hidden(words) == shown
 
 
-def test_a_password_in_the_stores_address_is_refused_and_not_repeated(tmp_path: Path) -> None:
-    for uri in ("http://ann:secret@host:5000", "postgresql://ann:secret@host/mlflow"):
-        assert has_password(uri)
-        with pytest.raises(ParameterError, match="names a password") as raised:
-            resolve_uri(uri, tmp_path)
-        assert "secret" not in str(raised.value)
-    assert resolve_uri("postgresql://ann@host/mlflow", tmp_path).startswith("postgresql:")
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://ann:secret@host:5000",
+        "postgresql://ann:secret@host/mlflow",
+        "mysql+pymysql://ann:half/secret@host/mlflow",
+        "mysql+pymysql://ann:half?secret@host/mlflow",
+        "postgresql://ann@host/mlflow?password=secret",
+        "postgresql://ann@host/mlflow?sslmode=require&sslPassword=secret",
+        "postgresql://ann@host/mlflow?%70assword=secret",
+        "mysql+pymysql://ann@host/mlflow?passwd=secret",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3Dany%3BUID%3Dann%3BPWD%3Dsecret",
+        "http://host:5000?user_pass=secret",
+        "http://host:5000?access_token=secret",
+        "http://host:5000?client-secret=secret",
+        "http://host:5000?key=secret",
+        "http://host:5000?apiKey=secret",
+        "http://host:5000?private_key=secret",
+    ],
+)
+def test_a_password_in_the_stores_address_is_refused_and_not_repeated(
+    tmp_path: Path, uri: str
+) -> None:
+    assert has_password(uri)
+    with pytest.raises(ParameterError, match="names a password") as raised:
+        resolve_uri(uri, tmp_path)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://127.0.0.1:5000",
+        "http://127.0.0.1:5000/ann@home",
+        "http://tokens:5000/secret/key",
+        "postgresql://ann@host/mlflow",
+        "postgresql://ann@host:5432/mlflow?sslmode=require&sslkey=/home/ann@host/client.key",
+        "postgresql://ann@host/mlflow?passfile=/home/ann/.pgpass&keepalives=1&target=any",
+        "mysql+pymysql://ann@host/mlflow?ssl_key=/home/ann/client.pem&charset=utf8mb4",
+        "mssql+pyodbc://ann@host/mlflow?Trusted_Connection=yes&monkey=1&bypass=1&design=1",
+    ],
+)
+def test_a_stores_address_without_a_password_is_taken_as_it_is(tmp_path: Path, uri: str) -> None:
+    assert not has_password(uri)
+    assert resolve_uri(uri, tmp_path) == uri
+
+
+@pytest.mark.parametrize(
+    "path", ["mlruns/mlflow.db", "/home/ann@host/a:b@c/mlflow.db", "C:/ann@host/mlflow.db"]
+)
+def test_a_stores_file_may_lie_at_a_path_that_looks_like_a_password(
+    tmp_path: Path, path: str
+) -> None:
+    assert resolve_uri(f"sqlite:///{path}", tmp_path) == f"sqlite:///{tmp_path / path}"
