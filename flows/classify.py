@@ -17,9 +17,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import exponential_backoff
 
+from flows import SERVICES
+from flows.alone import AtWorkError, alone
 from flows.drift import drift_of
 from flows.records import running_server
 from flows.steps import failure, worth_trying_again
@@ -33,6 +35,8 @@ ANSWERS = "answers"  # the artifact's key: its versions are one run each
 CHAMPION = "@champion"  # ends the address of a model whose drift may ask for a retraining
 SHOWN = 50  # songs in the artifact
 TRIES, DELAY_SECONDS = 2, 10.0
+LOCK = SERVICES / "classify" / "lock"
+AT_WORK = "songs are being answered here already"
 
 
 @task(
@@ -67,6 +71,15 @@ def classify(
         output: the Parquet file of answers; `classify.output` if not given.
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or a folder; the champion if not given.
     """
+    try:
+        with alone(LOCK, AT_WORK):
+            return answer_all(folder, output, model)
+    except AtWorkError as error:
+        return Cancelled(message=str(error), data=error)
+
+
+def answer_all(folder: str | None, output: str | None, model: str | None) -> State[Any]:
+    """As `classify`, where no other one works in the project."""
     try:
         params = load_params(PARAMS_FILE)
         settings = params.classify

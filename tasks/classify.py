@@ -3,9 +3,9 @@
 Conventions: a row a file, by its content and the version that answered: `path` (below the folder,
 with slashes), `sha256`, `model`, `model_version`, `answered_at` (UTC), `seconds`, `genre`,
 `probability`, `genre_2`, `probability_2`, `genre_3`, `probability_3`, and `error`, filled in where
-the file could not be answered. A file is asked about again when its content or the version changes,
-or where it could not be read. The table is replaced in one step, batch by batch. What was heard of
-songs is kept beside it (see `tasks.drift`).
+the file could not be answered. A table is of one folder. A file is asked about again when its
+content or the version changes, or where it could not be read. The table is replaced in one step,
+batch by batch. What was heard of songs is kept beside it (see `tasks.drift`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from genre.classify.work import Result
 
 TOP = 3
+FOLDER = "folder"  # the attribute of the table that tells which folder its paths are below
 COLUMNS = {
     "path": "str",
     "sha256": "str",
@@ -56,13 +57,20 @@ class Waiting:
 def waiting(folder: Path, output: Path, version: str | None) -> list[Waiting]:
     """The files below `folder` that `version` has not answered, sorted.
 
-    Raises `InputError` where there is no such folder or `output` is no table of ours.
+    Raises `InputError` where there is no such folder, or `output` is no table of ours or one of
+    another folder, whose paths would be taken for this one's.
     """
     from genre.classify.songs import find
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected one with songs to answer")
     known = read(output)
+    before = known.attrs.get(FOLDER, told(folder))
+    if before != told(folder):
+        raise InputError(
+            f"{output}: holds answers of the folder {before}, and songs of {folder} are to be "
+            "answered; name another file for them (--output, or the parameter output)"
+        )
     known = known[known["model_version"].fillna("") == (version or "")]
     answered = set(zip(known["path"], known["sha256"], strict=True))
     found = []
@@ -97,7 +105,9 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
     keys = ["path", "model_version"]
     fresh = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     table = pd.concat([known, fresh]).drop_duplicates(keys, keep="last")
-    write_parquet(output, table.sort_values(keys, ignore_index=True))
+    table = table.sort_values(keys, ignore_index=True)
+    table.attrs[FOLDER] = told(folder)
+    write_parquet(output, table)
     failed = sum(result.error is not None for result in results)
     aside = f", {failed} could not be answered" if failed else ""
     return f"{len(results) - failed} songs answered{aside}"
@@ -165,6 +175,12 @@ def batches(songs: Sequence[Waiting], size: int) -> Iterator[Sequence[Waiting]]:
     """`songs` in parts of at most `size`."""
     for first in range(0, len(songs), size):
         yield songs[first : first + size]
+
+
+def told(folder: Path) -> str:
+    """How a table names the folder that it is of: below the project's where it lies in that."""
+    here, there = Path().resolve(), folder.resolve()
+    return (there.relative_to(here) if there.is_relative_to(here) else there).as_posix()
 
 
 def relative(path: Path, folder: Path) -> str:

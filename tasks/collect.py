@@ -75,7 +75,7 @@ def take_inbox(inbox: Path, root: Path, *, say: Say, timeout: float | None = Non
     written is left for the next time. The project's own inbox is made where it is missing; raises
     `InputError` where another one is, and otherwise as `add`.
     """
-    from genre.collection.inbox import SETTLED_SECONDS, newest_change
+    from genre.collection.inbox import SETTLED_SECONDS, clock, newest_change
 
     folder = root / inbox
     if not folder.is_dir():
@@ -86,7 +86,7 @@ def take_inbox(inbox: Path, root: Path, *, say: Say, timeout: float | None = Non
         folder.mkdir(parents=True)
     deadline = time.monotonic() + PAUSE_SECONDS
     while (newest := newest_change(folder)) is not None:
-        wait = SETTLED_SECONDS - (time.time() - newest)
+        wait = SETTLED_SECONDS - (clock(folder) - newest)
         if wait <= 0 or time.monotonic() + wait > deadline:
             break
         say(f"{inbox}: files are still arriving")

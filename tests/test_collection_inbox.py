@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,62 @@ def test_a_file_that_is_still_being_written_waits_for_the_next_time(root, tmp_pa
     assert dict(added.skipped) == {inbox.UNFINISHED: 1}
     assert set(read_tree(folder)) == {"blues/half.mp3"}
     assert set(songs_in(root)) == {"blues/old.mp3"}
+
+
+def test_a_file_that_somebody_has_open_for_writing_waits_however_long_it_stalls(root, tmp_path):
+    folder = write_tree(tmp_path / "in", {"blues/whole.mp3": "whole"})
+    with (folder / "blues/half.mp3").open("wb") as writer:
+        writer.write(b"ha")
+        writer.flush()
+        added = take(root, folder)
+
+        assert dict(added.skipped) == {inbox.UNFINISHED: 1}
+        assert set(read_tree(folder)) == {"blues/half.mp3"}
+        writer.write(b"lf")
+
+    take(root, folder)
+    assert songs_in(root)["blues/half.mp3"] == b"half"
+    assert not read_tree(folder)
+
+
+def test_whether_a_file_has_settled_is_told_by_the_clock_of_its_own_disk(
+    root, tmp_path, monkeypatch
+):
+    folder = write_tree(tmp_path / "in", {"blues/half.mp3": "ha"})
+    monkeypatch.setattr(inbox, "SETTLED_SECONDS", 600.0)
+    real = time.time
+    monkeypatch.setattr(inbox.time, "time", lambda: real() + 3600)  # ours is an hour ahead
+
+    assert dict(take(root, folder).skipped) == {inbox.UNFINISHED: 1}
+
+
+@pytest.mark.parametrize("content", [MANIFEST, "path,gen", 'path,genre\n"new.mp3,ja'])
+def test_songs_wait_for_a_manifest_that_is_still_being_written(root, tmp_path, content):
+    folder = write_tree(tmp_path / "in", {"new.mp3": "N", "blues/b.mp3": "B"})
+    with (folder / "manifest.csv").open("w") as writer:
+        writer.write(content)
+        writer.flush()
+
+        added = take(root, folder)
+
+    assert inbox.UNFINISHED in dict(added.skipped)
+    assert set(songs_in(root)) == {"blues/old.mp3"}
+    assert set(read_tree(folder)) == {"new.mp3", "blues/b.mp3", "manifest.csv"}
+
+
+def test_rows_that_come_while_songs_are_copied_stay_in_the_manifest(root, tmp_path, monkeypatch):
+    folder = write_tree(tmp_path / "in", {"new.mp3": "N", "manifest.csv": MANIFEST})
+    path, clear = folder / "manifest.csv", inbox.clear
+
+    def come(*arguments):
+        path.write_text(MANIFEST + "last.mp3,pop,Di\n")
+        return clear(*arguments)
+
+    monkeypatch.setattr(inbox, "clear", come)
+    take(root, folder)
+
+    assert "last.mp3,pop,Di" in path.read_text()
+    assert "new.mp3" not in path.read_text()
 
 
 def test_what_a_killed_run_had_added_already_is_taken_out_the_next_time(root, tmp_path):

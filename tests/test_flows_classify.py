@@ -10,7 +10,8 @@ import pytest
 from ensembles import GENRES, ensemble, mlp
 from songs import tone, write
 
-from flows.classify import classify, page
+from flows.alone import alone
+from flows.classify import LOCK, classify, page
 from genre.errors import InputError
 from tasks import classify as answers
 
@@ -108,6 +109,30 @@ def test_what_cannot_be_done_is_told_before_any_song(folder, model, message) -> 
     assert state.is_failed()
     assert message in state.message
     assert not Path("out").exists()
+
+
+def test_a_table_of_another_folder_is_not_mixed_up_with_this_one(root) -> None:
+    run()
+    before = Path("out/answers.parquet").read_bytes()
+    write(root / "other" / "b.wav", tone(4, seed=9))
+
+    other = run("other")
+
+    assert other.is_failed()
+    assert "holds answers of the folder songs, and songs of other are to be" in other.message
+    assert Path("out/answers.parquet").read_bytes() == before
+    assert run(str(root / "songs")).message == "nothing new to answer"
+
+
+@pytest.mark.usefixtures("root")
+def test_of_two_that_answer_songs_at_once_the_second_says_that_it_is_not_needed() -> None:
+    with alone(LOCK):
+        second = run()
+
+    assert second.is_cancelled()
+    assert second.message.startswith("songs are being answered here already (process ")
+    assert not Path("out").exists()
+    assert run().is_completed()
 
 
 @pytest.mark.usefixtures("root")
