@@ -76,6 +76,25 @@ def ours(root, name=None):
     return found
 
 
+def family(processes):
+    """The processes, and all that came of them and still lives."""
+    found = list(processes)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += process.children(recursive=True)
+    return found
+
+
+def listening(processes):
+    """The addresses that the processes listen on."""
+    found = set()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            connections = process.net_connections("inet")
+            found |= {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
+    return found
+
+
 class Services:
     """A project whose services are up, and its server's REST API."""
 

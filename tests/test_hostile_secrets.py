@@ -22,7 +22,7 @@ import pytest
 import yaml
 from app_server import running
 from flows_harness import dvc
-from services_harness import Services, make_services_project, ours
+from services_harness import Services, family, listening, make_services_project, ours
 from songs import write_collection
 from test_whole_run import clone
 
@@ -175,20 +175,10 @@ def test_a_whole_run_keeps_no_secret_in_what_it_says_and_writes(
     assert ".dvc/config.local" not in run(pipeline, "git", "ls-files")
 
 
-def listening(processes: list[psutil.Process]) -> set[str]:
-    """The addresses that the processes listen on."""
-    return {
-        connection.laddr.ip
-        for process in processes
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-
 def test_the_page_listens_on_this_machine_alone(pipeline: Path, tmp_path: Path) -> None:
     with running(pipeline, tmp_path, tmp_path / "errors") as server:
         page = psutil.Process(server.process.pid)
-        assert listening([page, *page.children(recursive=True)]) == {"127.0.0.1"}
+        assert listening(family([page])) == {"127.0.0.1"}
     assert betrayed(tmp_path) == []
 
 
@@ -201,10 +191,7 @@ def test_the_services_listen_on_this_machine_alone_and_keep_no_secret(
     services = Services(root, project)
     try:
         said = [services.up().stdout]
-        everything = [
-            process for process in ours(root) for process in (process, *process.children(True))
-        ]
-        assert listening(everything) == {"127.0.0.1"}
+        assert listening(family(ours(root))) == {"127.0.0.1"}
         done = subprocess.run(
             [sys.executable, "-m", "flows.retrain", address],
             cwd=root,

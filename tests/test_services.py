@@ -10,7 +10,6 @@ import stat
 import subprocess
 
 import httpx
-import psutil
 import pytest
 import yaml
 from flows_harness import alive, wait_until, write_stages
@@ -19,6 +18,7 @@ from services_harness import (
     LINGERING,
     NAMES,
     Services,
+    listening,
     make_services_project,
     ours,
     popen,
@@ -55,13 +55,7 @@ def test_both_pages_answer_on_this_machine_alone(services):
     assert stat.S_IMODE(socket_file.stat().st_mode) == 0o700
     settings = httpx.get(f"{services.prefect}/ui-settings").json()
     assert settings["api_url"] == f"{services.prefect}/api"  # else the page asks another port
-    listening = {
-        connection.laddr.ip
-        for process in ours(services.root)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening == {"127.0.0.1"}
+    assert listening(ours(services.root)) == {"127.0.0.1"}
 
 
 def test_up_twice_says_that_they_are_running(services):
