@@ -3,12 +3,12 @@
 What an archive is, is told by its content: zip, tar, or tar compressed by gzip, bzip2 or xz. Its
 entries must be plain files and folders that stay inside it: names that are absolute or climb out,
 links and devices are refused, and `Limits` bound what it may unpack to, whatever its headers say.
-Every refusal raises `CollectionError`; what was already unpacked is the caller's to remove.
+Unpacking takes little memory whatever the archive, but for the directory of a zip, which is read
+whole. Every refusal raises `CollectionError`; what was already unpacked is the caller's to remove.
 """
 
 from __future__ import annotations
 
-import bz2
 import errno
 import gzip
 import hashlib
@@ -19,11 +19,13 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO
+from typing import IO
 
+from genre.decompression import decompressed, open_entry
 from genre.errors import CollectionError, GenreError
 from genre.files import NO_ROOM
 
@@ -33,11 +35,7 @@ DEFAULT_GIGABYTES = 100.0  # unpacked, or downloaded
 MOST_FILES = 200_000
 MOST_RATIO = 200  # unpacked bytes for each byte of the archive; audio stays near 1
 RATIO_FREE_BYTES = 64 * 10**6  # up to which the ratio does not matter
-COMPRESSIONS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
+HEADER_BYTES = 1 << 16  # before one entry of a tar; tarfile keeps them, many times over
 BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -45,6 +43,8 @@ BROKEN = (
     lzma.LZMAError,
     zlib.error,
     EOFError,
+    ValueError,  # of a number or a name, for which neither library has an error of its own
+    OverflowError,
 )
 
 
@@ -88,7 +88,7 @@ class Meter:
 
 def is_archive(path: Path) -> bool:
     """Whether the file at `path` is a zip or tar archive, by its content."""
-    return zipfile.is_zipfile(path) or _is_tar(path)
+    return _is_zip(path) or _is_tar(path)
 
 
 def check_sha256(path: Path, expected: str) -> None:
@@ -110,13 +110,13 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> None:
     """Unpack `archive` into the empty folder `folder`."""
     meter = Meter(archive, limits)
     try:
-        if zipfile.is_zipfile(archive):
+        if _is_zip(archive):
             _unpack_zip(archive, folder, meter)
         else:
             _unpack_tar(archive, folder, meter)
     except BROKEN as error:
         raise CollectionError(f"{archive.name}: is damaged ({error}); fetch it again") from error
-    except (NotImplementedError, RuntimeError) as error:  # another method; encrypted
+    except (NotImplementedError, RuntimeError) as error:  # another method; encrypted; nested
         raise CollectionError(f"{archive.name}: cannot be unpacked ({error})") from error
     except OSError as error:
         if error.errno in NO_ROOM:  # told by who changes the collection
@@ -137,16 +137,16 @@ def _unpack_zip(archive: Path, folder: Path, meter: Meter) -> None:
             if entry.filename.endswith("/"):
                 target.mkdir(parents=True, exist_ok=True)
             else:
-                with packed.open(entry) as content:
+                with open_entry(packed, entry, archive.name) as content:
                     _write(content, target, archive, meter)
 
 
 def _unpack_tar(archive: Path, folder: Path, meter: Meter) -> None:
-    with archive.open("rb") as file, _decompressed(file) as content:
+    with archive.open("rb") as file, decompressed(file, archive.name) as content:
         # As a stream: headers too are metered, and nothing is read ahead of the meter.
         metered = _MeteredStream(content, Meter(archive, meter.limits))
-        with tarfile.open(fileobj=metered, mode="r|") as packed:
-            for entry in packed:
+        with _open_tar(metered) as packed:
+            while (entry := _next(packed, metered)) is not None:
                 meter.add_file()
                 if not (entry.isfile() or entry.isdir()):
                     raise CollectionError(
@@ -163,41 +163,64 @@ def _unpack_tar(archive: Path, folder: Path, meter: Meter) -> None:
             pass
 
 
+def _open_tar(metered: _MeteredStream) -> tarfile.TarFile:
+    with metered.headers():  # reads the first one
+        return tarfile.open(fileobj=metered, mode="r|")
+
+
+def _next(packed: tarfile.TarFile, metered: _MeteredStream) -> tarfile.TarInfo | None:
+    """The next entry. What tarfile would keep of those before is dropped, as they may be many."""
+    packed.members.clear()  # type: ignore[attr-defined]
+    packed.pax_headers = {}
+    with metered.headers():
+        return packed.next()
+
+
 class _MeteredStream(io.RawIOBase):
     """The reading end of a file whose bytes are counted."""
 
     def __init__(self, file: IO[bytes], meter: Meter) -> None:
         super().__init__()
         self._file, self._meter = file, meter
+        self._header_bytes: int | None = None
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes."""
         content = self._file.read(size)
         self._meter.add_bytes(len(content))
+        if self._header_bytes is not None:
+            # The end counts too: tarfile looks beyond it for as long as a header says.
+            self._header_bytes += max(len(content), tarfile.BLOCKSIZE)
+            if self._header_bytes > HEADER_BYTES:
+                raise CollectionError(
+                    f"{self._meter.name}: has more than {HEADER_BYTES >> 10} KiB of headers before "
+                    "an entry, as no usual one does; unpack it yourself and add the folder if you "
+                    "trust it"
+                )
         return content
 
+    @contextmanager
+    def headers(self) -> Iterator[None]:
+        """Within, at most `HEADER_BYTES` can be read, beside what tarfile has read ahead."""
+        self._header_bytes = 0
+        yield
+        self._header_bytes = None
 
-def _decompressed(file: BinaryIO) -> IO[bytes]:
-    start = file.read(6)
-    file.seek(0)
-    for magic, reader in COMPRESSIONS.items():
-        if start.startswith(magic):
-            opened: IO[bytes] = reader(file, "rb")
-            return opened
-    return file
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one of several parts
+        return True
 
 
 def _is_tar(path: Path) -> bool:
     try:
-        with (
-            path.open("rb") as file,
-            _decompressed(file) as content,
-            tarfile.open(
-                fileobj=_MeteredStream(content, Meter(path, Limits())), mode="r|"
-            ) as packed,
-        ):
-            return packed.next() is not None
-    except (*BROKEN, OSError):
+        with path.open("rb") as file, decompressed(file, path.name) as content:
+            metered = _MeteredStream(content, Meter(path, Limits()))
+            with _open_tar(metered) as packed:
+                return packed.next() is not None
+    except (*BROKEN, OSError, RecursionError):
         return False
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import lzma
 import os
 import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
+import memory
 import pytest
 from folders import left_behind, rows_in, songs_in, write_tree
 
@@ -27,10 +30,16 @@ SONGS = {
 SUFFIXES = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 
 
-def pack(path: Path, files: dict[str, bytes], *, within: str = "") -> Path:
+def pack(
+    path: Path,
+    files: dict[str, bytes],
+    *,
+    within: str = "",
+    method: int = zipfile.ZIP_DEFLATED,
+) -> Path:
     """An archive of the kind that the suffix says."""
     if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        with zipfile.ZipFile(path, "w", method) as packed:
             for name, content in files.items():
                 packed.writestr(within + name, content)
     else:
@@ -160,6 +169,46 @@ def test_more_entries_than_allowed_are_refused(tmp_path: Path, suffix: str) -> N
     refused(archive, tmp_path, "more than 10 entries", Limits(files=10))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_bzip2_and_lzma_in_a_zip_are_read_in_little_memory_and_checked(
+    tmp_path: Path, method: int
+) -> None:
+    songs = {"blues/a.mp3": bytes(50_000_000), "blues/b.mp3": b"B" * 99, "blues/c.mp3": b""}
+    archive = pack(tmp_path / "songs.zip", songs, method=method)
+    with memory.bounded(30):
+        unpack(archive, tmp_path / "to", Limits())
+    assert {name: (tmp_path / "to" / name).read_bytes() for name in songs} == songs
+    content = archive.read_bytes()
+    checksum = struct.pack("<I", zlib.crc32(b"B" * 99))
+    assert content.count(checksum) == 2
+    archive.write_bytes(content.replace(checksum, bytes(4)))
+    refused(archive, tmp_path, "is damaged .*CRC-32 for 'blues/b.mp3'")
+
+
+def test_a_dictionary_larger_than_any_usual_one_is_refused(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "songs.zip", {"blues/a.mp3": b"A"}, method=zipfile.ZIP_LZMA)
+    content = bytearray(archive.read_bytes())
+    at = content.index(b"blues/a.mp3") + len(b"blues/a.mp3") + 5
+    content[at : at + 4] = b"\xff" * 4  # bytes of it
+    archive.write_bytes(content)
+    refused(archive, tmp_path, "needs more than 300 MB of memory to unpack")
+    archive.unlink()
+    archive = pack(tmp_path / "songs.tar.xz", {"blues/a.mp3": b"A"})
+    content = bytearray(archive.read_bytes())
+    size = 4 * (content[12] + 1)  # of the header of its block
+    content[16] = 40  # 4 GB in one byte
+    content[8 + size : 12 + size] = struct.pack("<I", zlib.crc32(content[12 : 8 + size]))
+    archive.write_bytes(content)
+    refused(archive, tmp_path, "needs more than 300 MB of memory to unpack")
+
+
+def test_an_xz_file_may_be_of_several_streams_and_padding(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "songs.tar", SONGS)
+    content, half = archive.read_bytes(), 700
+    archive.write_bytes(lzma.compress(content[:half]) + bytes(8) + lzma.compress(content[half:]))
+    assert len(add(archive, tmp_path).added) == 2
+
+
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
 def test_a_decompression_bomb_is_refused_before_it_goes_off(tmp_path: Path, suffix: str) -> None:
     archive = pack(
@@ -168,12 +217,34 @@ def test_a_decompression_bomb_is_refused_before_it_goes_off(tmp_path: Path, suff
     refused(archive, tmp_path, r"more than 200 times its size, as a decompression bomb does")
 
 
-def test_a_bomb_in_the_headers_of_a_tar_is_refused_too(tmp_path: Path) -> None:
-    huge = tarfile.TarInfo("blues/a.mp3")
-    huge.pax_headers = {"comment": "x" * (archives.RATIO_FREE_BYTES + 10_000)}
+@pytest.mark.parametrize("before", [{}, {"blues/b.mp3": b"B"}])
+def test_large_headers_in_a_tar_are_refused_wherever_they_are(
+    tmp_path: Path, before: dict[str, bytes]
+) -> None:
+    large = entry("blues/a.mp3")
+    large.pax_headers = {"comment": "x" * (archives.HEADER_BYTES + tarfile.RECORDSIZE)}
     with tarfile.open(tmp_path / "songs.tar.xz", "w:xz", format=tarfile.PAX_FORMAT) as packed:
-        packed.addfile(huge)
-    refused(tmp_path / "songs.tar.xz", tmp_path, "decompression bomb")
+        for name, content in before.items():
+            first = entry(name)
+            first.size = len(content)
+            packed.addfile(first, io.BytesIO(content))
+        packed.addfile(entry("blues/silence.mp3"))
+        packed.addfile(large)
+    refused(tmp_path / "songs.tar.xz", tmp_path, "more than 64 KiB of headers before an entry")
+
+
+def test_headers_as_large_as_names_and_attributes_are_is_no_reason_to_refuse(
+    tmp_path: Path,
+) -> None:
+    attributes = {"SCHILY.xattr.user.cover": "x" * 40_000, "comment": "by Ann"}
+    with tarfile.open(
+        tmp_path / "songs.tar", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "all"}
+    ) as packed:
+        for number in range(3):
+            song = entry(f"blues/{number}.mp3")
+            song.pax_headers, song.size = attributes, 100_000
+            packed.addfile(song, io.BytesIO(bytes([number]) * song.size))
+    assert len(add(tmp_path / "songs.tar", tmp_path).added) == 3
 
 
 def test_a_zip_whose_header_lies_about_a_size_is_refused(tmp_path: Path) -> None:
