@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import memory
 import pytest
 from folders import left_behind, songs_in
 
@@ -18,6 +20,7 @@ from genre.collection import add, download
 from genre.errors import CollectionError, GenreError
 
 PAGES: dict[str, bytes] = {}
+TRICKLE = 100  # bytes
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -45,6 +48,17 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b"x" * 65536)
             except OSError:
                 pass
+        elif page == "/moved-and-long":
+            self.send_response(302)
+            self.send_header("Location", "/songs.zip")
+            self.end_headers()
+            try:
+                for _ in range(3_000):
+                    self.wfile.write(b"x" * 65536)
+            except OSError:
+                pass
+        elif page.startswith("/trickle"):
+            self.trickle(page)
         elif page == "/slow":
             self.send_response(200)
             self.end_headers()
@@ -61,6 +75,20 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+
+    def trickle(self, page: str) -> None:
+        """A byte at a time, for some seconds: of the song, of a chunk or of headers."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        if page == "/trickle":
+            self.wfile.write(b"\r\n")
+        elif page == "/trickle-chunks":
+            self.wfile.write(b"Transfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(TRICKLE):
+                self.wfile.write(b"0")
+                STOP.wait(0.02)
+        except OSError:
+            pass
 
     def log_message(self, *_arguments: object) -> None:
         pass
@@ -150,6 +178,35 @@ def test_a_server_that_falls_silent_or_is_not_there_may_be_tried_again(
         port = free.getsockname()[1]
     with pytest.raises(GenreError, match="cannot be reached"):
         download.fetch(f"http://127.0.0.1:{port}/x", tmp_path / "x", gigabytes=1)
+
+
+@pytest.mark.parametrize("page", ["/trickle", "/trickle-chunks", "/trickle-headers"])
+def test_a_server_that_never_falls_silent_but_trickles_is_given_up(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.setattr(download, "PACE_SECONDS", 0.3)
+    start = time.monotonic()
+    with pytest.raises(GenreError, match=r"only \d+ bytes came in .* expected 60000") as caught:
+        download.fetch(server + page, tmp_path / "x", gigabytes=1)
+    assert not isinstance(caught.value, CollectionError)
+    assert time.monotonic() - start < 5
+
+
+def test_a_slow_server_that_keeps_its_pace_is_waited_for(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "PACE_SECONDS", 0.3)
+    monkeypatch.setattr(download, "PACE_BYTES", 2)
+    download.fetch(f"{server}/trickle", tmp_path / "x", gigabytes=1)
+    assert (tmp_path / "x").read_bytes() == b"0" * TRICKLE
+
+
+def test_what_a_redirection_sends_beside_the_address_is_not_read(
+    server: str, tmp_path: Path
+) -> None:
+    with memory.bounded(50):
+        download.fetch(f"{server}/moved-and-long", tmp_path / "x", gigabytes=1)
+    assert (tmp_path / "x").read_bytes() == PAGES["/songs.zip"]
 
 
 def test_passwords_and_keys_in_an_address_are_not_shown() -> None:

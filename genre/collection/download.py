@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.message import Message
-from http.client import HTTPException, HTTPResponse, InvalidURL
+from functools import partial
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    InvalidURL,
+)
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 from genre import __version__
@@ -20,8 +28,13 @@ from genre.archives import GIGABYTE, checked_digest
 from genre.errors import CollectionError, GenreError
 from genre.files import NO_ROOM
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 BLOCK_BYTES = 1 << 18
-TIMEOUT_SECONDS = 30.0  # for the connection, and for each block
+TIMEOUT_SECONDS = 30.0  # of silence: until there is a connection, and before each piece
+PACE_SECONDS = 60.0  # of waiting, in which at least so many bytes must come:
+PACE_BYTES = 60_000
 REPORT_SECONDS = 5.0
 LONGEST_NAME = 100  # characters of a file name that is kept
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers of a server that may be another tomorrow
@@ -44,7 +57,8 @@ def fetch(
     """Write what is at `url` to `target`, at most `gigabytes` (10**9 bytes).
 
     Raises `CollectionError` for what will not get better (no such page, too large, another
-    sha256) and `GenreError` for what may pass (no connection, a broken transfer).
+    sha256) and `GenreError` for what may pass (no connection, a broken transfer, a server that
+    falls silent for `timeout` seconds or sends less than `PACE_BYTES` in `PACE_SECONDS`).
     """
     expected = checked_digest(sha256) if sha256 else None
     name = shown(url)
@@ -127,6 +141,63 @@ def _receive(
     return digest.hexdigest()
 
 
+class _Paced(io.RawIOBase):
+    """What a server sends, refused where it trickles.
+
+    A socket's timeout begins anew with each byte. Only waiting counts, not what is done between.
+    """
+
+    def __init__(self, sent: io.RawIOBase) -> None:
+        super().__init__()
+        self._sent, self._bytes, self._waited = sent, 0, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._sent.close()
+        super().close()
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        """Fill `buffer` with what is there; `TimeoutError` where too little has come of late."""
+        start = time.monotonic()
+        count = self._sent.readinto(buffer)
+        self._waited += time.monotonic() - start
+        self._bytes += count or 0
+        if count and self._waited >= PACE_SECONDS:  # not at the end
+            if self._bytes < PACE_BYTES:
+                raise TimeoutError(
+                    f"only {self._bytes} bytes came in {self._waited:.0f} s, expected "
+                    f"{PACE_BYTES} or more"
+                )
+            self._bytes, self._waited = 0, 0.0
+        return count
+
+
+class _PacedResponse(HTTPResponse):
+    """An answer of which the headers too may not trickle."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fp = io.BufferedReader(_Paced(self.fp.detach()))
+
+
+def _connection(kind: type[HTTPConnection], host: str, **options: Any) -> HTTPConnection:
+    made = kind(host, **options)
+    made.response_class = _PacedResponse
+    return made
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(partial(_connection, HTTPConnection), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(partial(_connection, HTTPSConnection), req)
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirections to http(s) only, and never from https down to http."""
 
@@ -139,6 +210,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: Message,
         newurl: str,
     ) -> urllib.request.Request | None:
+        fp.close()  # or what it sends beside the address would be read, however long
         secure = urlsplit(req.full_url).scheme == "https"
         if not is_url(newurl) or (secure and not newurl.lower().startswith("https://")):
             raise CollectionError(
@@ -154,8 +226,8 @@ def _opener() -> urllib.request.OpenerDirector:
     for handler in (
         urllib.request.ProxyHandler,
         urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
+        _Http,
+        _Https,
         urllib.request.HTTPDefaultErrorHandler,
         _Redirects,
         urllib.request.HTTPErrorProcessor,
