@@ -68,7 +68,7 @@ def clock(folder: Path) -> float:
 
 def being_written() -> set[Path]:
     """The files that a process of this user on this machine has open for writing."""
-    found = set()
+    found: set[Path] = set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             found.update(Path(file.path) for file in process.open_files() if file.mode != "r")
