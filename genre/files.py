@@ -5,29 +5,27 @@ one; a folder is filled under a temporary name. What a killed run leaves begins 
 `TEMPORARY_PREFIX`, and the next command that writes there removes it.
 
 Several processes may write the same file at once, and the last one stays. So each holds its
-temporary folder (`flock`, which the system lets go of however a process ends), and what is held is
-left alone. The folder is held and not the file, because a lock on a file may stop those who write
-to it: SQLite where the disk is NFS, anybody where it is a Windows share. A folder of songs or
-models has one writer at a time, by DVC's locks, and holds nothing.
+temporary folder (`genre.held`), and what is held is left alone. A folder of songs or models has one
+writer at a time, by DVC's locks, and holds nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import NoRoomError
+from genre.held import held_folder, remove_unless_held
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +74,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep_files(path.parent.absolute())
-        with _held_folder(path.parent) as folder:
+        with held_folder(TEMPORARY_PREFIX, path.parent) as (folder, _):
             # Hidden, also from those who look into hidden folders.
             temporary = folder / f"{TEMPORARY_PREFIX}{path.name}"
             temporary.touch()
@@ -187,42 +185,7 @@ def _sweep_files(parent: Path) -> None:
     """
     for left in parent.glob(f"{TEMPORARY_PREFIX}*"):
         if FOR_A_FILE.fullmatch(left.name):
-            with suppress(OSError):  # held, another user's, or gone by now
-                _remove_unless_held(left)
-
-
-def _remove_unless_held(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _held_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new temporary folder that no other process removes; it goes afterwards."""
-    handle = None
-    while handle is None:
-        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
-        handle = _hold(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
-
-
-def _hold(folder: Path) -> int | None:
-    """The descriptor that holds a new folder; none where another process swept it before."""
-    with suppress(FileNotFoundError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if folder.exists():
-            return handle
-        os.close(handle)
-    return None
+            remove_unless_held(left)
 
 
 def _umask() -> int:

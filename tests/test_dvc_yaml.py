@@ -18,6 +18,7 @@ PLUMBING = {
     "genre.compute",
     "genre.errors",
     "genre.files",
+    "genre.held",
     "genre.params",
     "genre.progress",
     "genre.store",
