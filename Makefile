@@ -40,7 +40,8 @@ boot: setup  ## Write a systemd unit that starts the services at boot, and say h
 	@$(BIN)/python -m flows.services unit
 
 test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types and tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not whole_machine" --numprocesses logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -m whole_machine
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and the arrows between the packages
 	@$(BIN)/ruff check .

@@ -16,7 +16,7 @@ for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="prefect-"))
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")  # of each process of the tests
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PROJECT = Path(__file__).resolve().parent.parent

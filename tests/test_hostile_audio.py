@@ -22,7 +22,7 @@ from genre.errors import InputError
 from genre.params import load_params
 from tasks import ingest, listening
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.whole_machine]
 
 FILES = 2_500
 WHOLE = 12  # songs that nothing is wrong with

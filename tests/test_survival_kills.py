@@ -26,7 +26,7 @@ from test_whole_run import clone
 
 from genre import audio, demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.whole_machine, pytest.mark.timeout(3600)]
 
 KILLS = 40
 LANES = 2  # projects that are worked on side by side: one a core
