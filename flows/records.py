@@ -1,8 +1,8 @@
 """What `make up` was asked to run, and what of it runs now.
 
 `.services/services.json` holds each service as it was started: a service that comes back by itself
-has the same command and port, also where `params.yaml` has changed meanwhile. Whether it runs is supervisord's to
-say; nothing here trusts a process id that was written down.
+has the same command and port, also where `params.yaml` has changed meanwhile. Whether it runs is
+supervisord's to say; nothing here trusts a process id that was written down.
 """
 
 from __future__ import annotations
