@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 from prefect import Flow
 from prefect import serve as prefect_serve
+from prefect.client.base import PrefectHttpxSyncClient
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron, Schedule
@@ -54,13 +55,20 @@ def serve(params: Params) -> None:
         answering = [schedule("classify.cron", params.classify.cron, timezone)]
     end_marked(Path(), RUNNER)
     wait_for_server(str(PREFECT_API_URL.value()))
-    with httpx.Client(base_url=str(PREFECT_API_URL.value()), timeout=TIMEOUT_SECONDS) as api:
+    with client(str(PREFECT_API_URL.value())) as api:
         before = {name: settle(api, name, datetime.now(UTC)) for name in (NAME, CLASSIFY)}
     deployments = [
         deployment(one, name, as_left(schedules, before[name]), paused=is_paused(before[name]))
         for one, name, schedules in ((retrain, NAME, retraining), (classify, CLASSIFY, answering))
     ]
     prefect_serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
+
+
+def client(address: str) -> httpx.Client:
+    """A client of the server's REST API that asks again where the server is busy."""
+    return PrefectHttpxSyncClient(
+        base_url=address, timeout=TIMEOUT_SECONDS, raise_on_all_errors=False
+    )
 
 
 def deployment(

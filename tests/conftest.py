@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,13 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")  # of each proc
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_ending() -> None:
+    """A run that an earlier test of this process has ended is not this test's business."""
+    if processes := sys.modules.get("tasks.processes"):
+        processes._ending.clear()
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,13 @@ import socket
 import subprocess
 import sys
 
-import httpx
 import pandas as pd
 import psutil
 import yaml
 from flows_harness import make_project, wait_until
 
 from flows.records import read_record
+from flows.serve import client
 from flows.supervision import MARK, PROJECT
 from genre.changes import COLUMNS
 from tasks.processes import is_alive
@@ -136,9 +136,8 @@ class Services:
         wait_until(is_back, 90)
 
     def ask(self, method, path, body=None):
-        answer = httpx.request(method, f"{self.prefect}/api{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        with client(f"{self.prefect}/api") as api:
+            return api.request(method, path, json=body).raise_for_status().json()
 
     def deployment(self):
         return self.ask("GET", "/deployments/name/retrain/retrain")
@@ -168,9 +167,9 @@ class Services:
         """Whether the server lets a run keep the one place of its deployment, as it asks to."""
         details = self.run(flow_run)["state"]["state_details"]
         lease = details["deployment_concurrency_lease_id"]
-        address = f"{self.prefect}/api/v2/concurrency_limits/leases/{lease}/renew"
-        answer = httpx.post(address, json={"lease_duration": 300}, timeout=30)
-        return answer.is_success
+        path = f"/v2/concurrency_limits/leases/{lease}/renew"
+        with client(f"{self.prefect}/api") as api:
+            return api.post(path, json={"lease_duration": 300}).is_success
 
     def steps(self, flow_run):
         body = {"flow_runs": {"id": {"any_": [flow_run]}}}

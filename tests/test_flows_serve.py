@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 from prefect.schedules import Cron
 from prefect.settings import PREFECT_API_URL
@@ -19,7 +18,7 @@ NIGHTLY, HOURLY = Cron("0 3 * * *", timezone="UTC"), Cron("0 * * * *", timezone=
 
 @pytest.fixture
 def api():
-    with httpx.Client(base_url=PREFECT_API_URL.value()) as client:
+    with serve.client(PREFECT_API_URL.value()) as client:
         yield client
 
 
