@@ -56,10 +56,10 @@ def environment(root: Path) -> dict[str, str]:
     return {**own, **SETTINGS, MARK: SUPERVISOR, PROJECT: str(root.resolve())}
 
 
-def start(root: Path) -> None:
+def start(root: Path) -> subprocess.Popen[bytes]:
     """Start supervisord, detached from the terminal."""
     with ERRORS.open("wb") as errors:
-        subprocess.Popen(
+        return subprocess.Popen(
             COMMAND,
             cwd=root,
             env=environment(root),
@@ -70,11 +70,16 @@ def start(root: Path) -> None:
         )
 
 
-def is_supervised(root: Path) -> bool:
-    """Whether supervisord answers; waits for one that is starting or ending."""
-    deadline = time.monotonic() + GRACE_SECONDS
+def is_supervised(root: Path, started: subprocess.Popen[bytes] | None = None) -> bool:
+    """Whether supervisord answers; waits for one that is starting or ending.
+
+    `started` is the one that was started just now: while it begins, its mark cannot be read yet.
+    """
+    wait = GRACE_SECONDS if started is None else READY_SECONDS
+    deadline = time.monotonic() + wait
     while states() is None:
-        if not marked(root, SUPERVISOR) or time.monotonic() >= deadline:
+        lives = marked(root, SUPERVISOR) if started is None else started.poll() is None
+        if not lives or time.monotonic() >= deadline:
             return False
         time.sleep(POLL_SECONDS)
     return True

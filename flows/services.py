@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -107,8 +108,7 @@ def up(root: Path, say: Say) -> None:
                 prepare(root, params, wanted, kept=True)
                 services = wanted
                 started = [service.name for service in services]
-                daemons.start(root)
-                wait_for_supervisor(root)
+                wait_for_supervisor(root, daemons.start(root))
             by_name = {service.name: service for service in services}
             for service in services:
                 daemons.wait_until_ready(service, by_name, fresh=service.name in started)
@@ -138,9 +138,9 @@ def prepare(root: Path, params: Params, services: list[Service], *, kept: bool) 
     write_plan(services)
 
 
-def wait_for_supervisor(root: Path) -> None:
+def wait_for_supervisor(root: Path, started: subprocess.Popen[bytes]) -> None:
     """Wait until supervisord answers. Raises `GenreError` where it ends."""
-    if not daemons.is_supervised(root):
+    if not daemons.is_supervised(root, started):
         raise GenreError(f"supervisord did not start: {daemons.ERRORS.read_text()}")
 
 

@@ -35,8 +35,8 @@ def supervise(tmp_path, monkeypatch, project):
         supervision.write_configuration(root, names, log_bytes, kept=False)
         write_plan(list(services))
         started.append(folder)
-        daemons.start(root)
-        assert daemons.is_supervised(root), daemons.ERRORS.read_text()
+        process = daemons.start(root)
+        assert daemons.is_supervised(root, process), daemons.ERRORS.read_text()
         return folder
 
     yield start
