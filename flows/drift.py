@@ -135,6 +135,7 @@ def gave_way(run: FlowRun) -> bool:
     One that failed, or that a person cancelled while it worked, did its part.
     """
     state = run.state
-    if state is None or not state.is_cancelled():
-        return state is not None and state.is_crashed()
-    return run.run_count == 0 or (state.message or "").startswith(AT_WORK)
+    if state is None:
+        return False
+    unneeded = run.run_count == 0 or (state.message or "").startswith(AT_WORK)
+    return state.is_crashed() or (state.is_cancelled() and unneeded)

@@ -63,12 +63,17 @@ def output(
         if not BUSY.search(text):
             raise StepError(f"dvc {' '.join(arguments)}: {text}")
         if time.monotonic() >= deadline:
-            raise BusyError(
-                f"another DVC command works in {root.resolve()} and did not finish within "
-                f"{LOCK_WAIT_SECONDS:g} s; wait for it, then run the same again ({text})"
-            )
+            raise busy(root, LOCK_WAIT_SECONDS, text)
         on_line("waiting for another DVC command")
         time.sleep(LOCK_RETRY_SECONDS)
+
+
+def busy(root: Path, waited: float, said: str) -> BusyError:
+    """The error of a command that waited so many seconds for another one; `said` is DVC's word."""
+    return BusyError(
+        f"another DVC command works in {root.resolve()} and did not finish within {waited:g} s; "
+        f"wait for it, then run the same again ({said})"
+    )
 
 
 def remote(root: Path, on_line: Say) -> str:

@@ -189,10 +189,7 @@ def _repro(
             break
         waited = time.monotonic() - start
         if waited >= lock_wait:
-            raise BusyError(
-                f"another DVC command works in {root.resolve()} and did not finish within "
-                f"{lock_wait:g} s; wait for it, then run the same again ({transcript.busy})"
-            )
+            raise dvc_command.busy(root, lock_wait, transcript.busy)
         say(f"waiting for another DVC command, at most {lock_wait - waited:.0f} s more")
         time.sleep(LOCK_RETRY_SECONDS)
     if code != 0 and not any(outcome.error for outcome in finished.values()):
