@@ -14,12 +14,16 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import PathFinder
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import genre
 from genre.errors import AudioError, GenreError, InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -157,10 +161,37 @@ def _outcome(future: Future[Result | Failed] | Result | Failed) -> Result | Fail
         return Failed(f"ended its worker process (exit code {error.exitcode}): broken, or too big")
     except TimeoutError:
         return Failed("took longer than compute.song_timeout_seconds")
+    except BrokenProcessPool as error:
+        raise GenreError(
+            "the worker processes ended before they took up a song; what they printed, above, says "
+            "why"
+        ) from error
     except Exception as error:
         if type(error).__name__ == "KilledWorker":  # Dask's, which may not be installed
             return Failed("ended its worker again and again: broken, or too big")
         raise
+
+
+@contextmanager
+def new_processes(preload: Sequence[str] = ()) -> Iterator[BaseContext]:
+    """What this package starts processes from; they have its code from where this one has it.
+
+    `preload` names modules that they will need. New processes look where `sys.path` says, and
+    MLflow puts the code of every model that it loads first there: the part of this package that
+    answering needs, in which workers would look in vain for the rest.
+    """
+    # Not fork: the threads of numpy and torch do not survive it.
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        context.set_forkserver_preload(["genre.compute", *preload])
+    found = PathFinder.find_spec("genre")
+    before = sys.path
+    if found is not None and found.origin != genre.__file__:
+        sys.path = [str(Path(__file__).parents[1]), *before]
+    try:
+        yield context
+    finally:
+        sys.path = before
 
 
 @contextmanager
@@ -169,26 +200,23 @@ def _processes(settings: ComputeParams, preload: Sequence[str]) -> Iterator[Work
 
     count = settings.workers or len(os.sched_getaffinity(0))
     os.environ.update(ONE_THREAD)
-    # Not fork: the threads of numpy and torch do not survive it.
-    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    if sys.platform == "linux":
-        context.set_forkserver_preload(["genre.compute", *preload])
-    pool = ProcessPool(count, context=context)
+    with new_processes(preload) as context:
+        pool = ProcessPool(count, context=context)
 
-    def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        future: Future[Any] = pool.schedule(
-            work, args=arguments, timeout=settings.song_timeout_seconds
-        )
-        return future
+        def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+            future: Future[Any] = pool.schedule(
+                work, args=arguments, timeout=settings.song_timeout_seconds
+            )
+            return future
 
-    try:
-        yield Workers(count, submit, shared_files=True)
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.join()
+        try:
+            yield Workers(count, submit, shared_files=True)
+            pool.close()
+        except BaseException:
+            pool.stop()
+            raise
+        finally:
+            pool.join()
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def run(params: Params, root: Path) -> str:
             root=root,
             what="musicnn",
             tally=tally,
-            preload=["torch", "librosa", "soundfile", "soxr", "genre.models.musicnn"],
+            preload=["torch", "librosa.filters", "soundfile", "soxr", "genre.models.musicnn"],
         )
         for song, result in results:
             if isinstance(result, Failed):

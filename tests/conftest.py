@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,11 +24,32 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile librosa before several processes import it.
+
+    Where two compile its generalised ufuncs at once, numba's cache can be left with halves of both
+    (numba issue 10128), and whoever loads them crashes, from then on.
+    """
+    if getattr(config.option, "numprocesses", None):
+        environment = {**os.environ, "EAGER_IMPORT": "1"}
+        subprocess.run([sys.executable, "-c", "import librosa"], env=environment, check=True)
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_ending() -> None:
     """A run that an earlier test of this process has ended is not this test's business."""
     if processes := sys.modules.get("tasks.processes"):
         processes._ending.clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_it_was() -> Iterator[None]:
+    """No file of tests finds what another left: MLflow puts the models it loads on `sys.path`."""
+    path, environment = list(sys.path), dict(os.environ)
+    yield
+    sys.path[:] = path
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 @pytest.fixture(scope="session")

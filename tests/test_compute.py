@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,6 +123,46 @@ def test_a_file_that_goes_missing_or_changes_fails_alone(
     assert results(on(cluster[0]), work.shout, items)[2] == Failed(
         "cannot be opened (No such file or directory)"
     )
+
+
+def test_workers_have_the_code_of_this_process_whatever_stands_first_on_the_path(
+    tmp_path: Path,
+) -> None:
+    # As after MLflow has loaded a model, which brings a part of the package, and after other code
+    # has started the server that workers are forked from.
+    (tmp_path / "part/genre").mkdir(parents=True)
+    for module in ("__init__", "errors"):
+        (tmp_path / f"part/genre/{module}.py").write_text("")
+    code = (
+        "import multiprocessing, sys; from pathlib import Path\n"
+        "import work; from test_compute import LOCAL, results, songs\n"
+        "if __name__ == '__main__':\n"
+        "    other = multiprocessing.get_context('forkserver').Process(target=print)\n"
+        "    other.start(); other.join()\n"
+        f"    sys.path.insert(0, {str(tmp_path / 'part')!r}); before = list(sys.path)\n"
+        f"    print(results(LOCAL, work.shout, songs(Path({str(tmp_path)!r}), 'a')))\n"
+        "    assert sys.path == before\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.strip() == "[b'A']", done.stderr
+
+
+def test_work_that_workers_cannot_import_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = types.ModuleType("nowhere")
+    exec("def shout(source, content): pass", nowhere.__dict__)
+    monkeypatch.setitem(sys.modules, "nowhere", nowhere)
+
+    with pytest.raises(GenreError, match="ended before they took up a song"):
+        results(LOCAL, nowhere.shout, songs(tmp_path, "a"))
 
 
 def test_few_songs_are_in_flight_at_once(tmp_path: Path) -> None:

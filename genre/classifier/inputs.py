@@ -90,7 +90,7 @@ def preload(inputs: Collection[str], front: Front) -> list[str]:
         if family in kernels:
             modules += import_module(kernels[family]).KERNELS
         else:
-            modules += ["librosa", "torch", "genre.models.musicnn", "genre.musicnn.rows"]
+            modules += ["librosa.filters", "torch", "genre.models.musicnn", "genre.musicnn.rows"]
     if set(inputs) - {"features_3s"}:
         modules.append("genre.models.images")
     if "spectrogram" in inputs:

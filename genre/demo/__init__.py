@@ -15,13 +15,13 @@ import csv
 import io
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from genre.compute import new_processes
 from genre.progress import progress
 
 GENRES = (
@@ -87,8 +87,10 @@ def write_songs(
     if count <= 1:
         rows = [make_song(order) for order in orders]
     else:
-        context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
+        with (
+            new_processes(["genre.demo.songs"]) as context,
+            ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool,
+        ):
             made = pool.map(make_song, orders, chunksize=2)
             rows = list(progress(made, total=len(orders), what="demo songs"))
     text = io.StringIO()
