@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ HOST = "127.0.0.1"
 ERRORS = LOGS / "supervisord.err"  # what it says before it has a log
 LOG_LINES = 15  # shown of the log of a service that did not start
 COMMAND = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(CONFIGURATION)]
+BEGINNING_SECONDS = 0.05  # a program needs to begin, at most, before its environment can be read
 DEPLOYMENT = "/api/deployments/name/retrain/retrain"
 
 
@@ -164,13 +165,31 @@ def _marks(root: Path) -> list[tuple[psutil.Process, str]]:
     """The living processes with our mark, but not this one, and the service that each is of."""
     found = []
     project = str(root.resolve())
+    for process, variables in _environments():
+        if variables.get(PROJECT) == project and MARK in variables:
+            with contextlib.suppress(psutil.Error):
+                if process.pid != os.getpid() and processes.is_alive(process):
+                    found.append((process, variables[MARK]))
+    return found
+
+
+def _environments() -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """Every process that can be asked, and its environment.
+
+    Of one that is just beginning a program nothing can be read: it is asked again, once.
+    """
+    beginning = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            variables = process.environ()
-            ours = variables.get(PROJECT) == project and MARK in variables
-            if ours and process.pid != os.getpid() and processes.is_alive(process):
-                found.append((process, variables[MARK]))
-    return found
+            if variables := process.environ():
+                yield process, variables
+            else:
+                beginning.append(process)
+    if beginning:
+        time.sleep(BEGINNING_SECONDS)
+    for process in beginning:
+        with contextlib.suppress(psutil.Error):
+            yield process, process.environ()
 
 
 def check_port(service: Service) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from flows_harness import wait_until
 from services_harness import free_port, ours
@@ -137,3 +140,24 @@ def test_a_service_that_is_not_in_the_plan_is_named(tmp_path, monkeypatch, capsy
 
     assert ended.value.code == 2
     assert "no service unknown" in capsys.readouterr().err
+
+
+def test_what_has_only_begun_its_program_is_found_though_its_mark_cannot_be_read_at_once(
+    tmp_path, monkeypatch
+):
+    environment = {**os.environ, **daemons.environment(tmp_path)}
+    sleeper = subprocess.Popen(["sleep", "60"], env=environment)
+    read = psutil.Process.environ
+    asked = []
+
+    def at_once(process):
+        asked.append(process.pid)
+        first = process.pid == sleeper.pid and asked.count(sleeper.pid) == 1
+        return {} if first else read(process)
+
+    monkeypatch.setattr(psutil.Process, "environ", at_once)
+    try:
+        assert [process.pid for process in daemons.marked(tmp_path)] == [sleeper.pid]
+    finally:
+        sleeper.kill()
+        sleeper.wait()
