@@ -109,8 +109,9 @@ def map_songs(
     """Yield each song, in order, with `work(source, content)`, or why that failed.
 
     A song for which `known` returns a result is not worked on. `work` must be picklable. An
-    `InputError` that it raises is this song's reason; any other exception is raised here. At most
-    `AHEAD` songs a worker are in flight.
+    `InputError` that it raises is this song's reason; any other exception is raised here, and
+    `GenreError` where the workers cannot begin to work. At most `AHEAD` songs a worker are in
+    flight.
     """
     waiting: deque[tuple[Song, Future[Result | Failed] | Result | Failed]] = deque()
     try:
@@ -184,14 +185,16 @@ def new_processes(preload: Sequence[str] = ()) -> Iterator[BaseContext]:
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
         context.set_forkserver_preload(["genre.compute", *preload])
+    own = str(Path(__file__).parents[1])
     found = PathFinder.find_spec("genre")
-    before = sys.path
-    if found is not None and found.origin != genre.__file__:
-        sys.path = [str(Path(__file__).parents[1]), *before]
+    hidden = found is not None and found.origin != genre.__file__
+    if hidden:
+        sys.path.insert(0, own)
     try:
         yield context
     finally:
-        sys.path = before
+        if hidden:  # what others have put on the path meanwhile stays
+            sys.path.remove(own)
 
 
 @contextmanager
