@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -45,11 +46,8 @@ def nothing_is_ending() -> None:
 @pytest.fixture(autouse=True, scope="module")
 def as_it_was() -> Iterator[None]:
     """No file of tests finds what another left: MLflow puts the models it loads on `sys.path`."""
-    path, environment = list(sys.path), dict(os.environ)
-    yield
-    sys.path[:] = path
-    os.environ.clear()
-    os.environ.update(environment)
+    with mock.patch.dict(os.environ), mock.patch.object(sys, "path", list(sys.path)):
+        yield
 
 
 @pytest.fixture(scope="session")
