@@ -1,0 +1,36 @@
+"""Commands in messages run as pasted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genre import hints
+
+
+def test_a_command_of_the_environment_is_named_by_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    monkeypatch.chdir(tmp_path)
+    assert hints.command("genre models --history") == ".venv/bin/genre models --history"
+
+
+def test_from_another_folder_the_whole_path_is_named_and_quoted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "my music/.venv/bin/python"))
+    assert hints.command("dvc pull") == f"'{tmp_path}/my music/.venv/bin/dvc' pull"
+
+
+def test_make_is_on_everybodys_path() -> None:
+    assert hints.command("make run") == "make run"
+
+
+def test_settings_of_one_command_are_quoted() -> None:
+    shown = hints.command("python -c 'import os; print(os.environ[\"STORE\"])'", STORE="a b")
+    printed = subprocess.run(shown, shell=True, capture_output=True, text=True, check=True)
+    assert printed.stdout == "a b\n"
