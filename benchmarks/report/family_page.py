@@ -28,9 +28,9 @@ def section(found: Sequence[dict[str, Any]]) -> Iterable[str]:
         "GTZAN-dev: there its held-out figures flatter too; test songs chose nothing."
     )
     yield (
-        "What a song costs is told by `python -m benchmarks.features`, `benchmarks.extended` and "
-        "`benchmarks.embeddings`; below are the seconds to fit the models, without their folds, "
-        "and the size of their files."
+        "What a song costs is told by `.venv/bin/python -m benchmarks.features`, "
+        "`benchmarks.extended` and `benchmarks.embeddings`; below are the seconds to fit the "
+        "models, without their folds, and the size of their files."
     )
     rounds = groupby(found, key=lambda one: (one["protocol"], one["genres"]))
     for (protocol, genres), group in rounds:

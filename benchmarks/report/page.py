@@ -31,8 +31,8 @@ def write(folder: Path, results: dict[str, Any]) -> None:
     """Write the page and its figures into `folder`."""
     parts = [
         "# Results that can be believed",
-        "*Written by `python -m benchmarks.report`; figures of this page are measured, none is "
-        "typed in but the report's.*",
+        "*Written by `.venv/bin/python -m benchmarks.report`; figures of this page are measured, "
+        "none is typed in but the report's.*",
         "The same model scores very differently when pieces of one song, or songs of one artist, "
         "stand on both sides of the split. Every table says under which protocol it was made:",
         "\n".join(f"- {words}" for words in PROTOCOLS.values()),

@@ -1,0 +1,165 @@
+"""The commands of README.md and docs/*.md, typed one after the other into one trained project."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from documents import Block, Terminal, blocks, commands, documents
+from services_harness import free_port
+from songs import tone, write
+from trained_project import GENRES, TrainedProject
+
+from genre import cli
+from genre.params import load_params
+
+CHECKOUT = Path(__file__).parent.parent
+TYPED = [block for block in blocks(CHECKOUT) if block.is_command]
+SERVERS = ("make app", "mlflow models serve")  # they go on until they are ended
+NOT_RUN = {
+    "make test": "runs the tests, this one among them",
+    "benchmarks.duplicates": "encodes 236 songs that are not part of the project in eleven ways",
+}
+# What a command prints where it did what its comment says.
+PRINTED = {
+    "make app": "Open http://127.0.0.1:",
+    "--timeline song.png": "song.png",
+    "--json": '"probability"',
+    "model.predict": "probability",
+    "curl": '{"predictions": [{"genre": "',
+    "make status": "prefect",
+    "genre models": "champion",
+    "genre promote 3": "version 3 is champion",
+    "genre rollback": "is champion instead of version",
+    "genre check": "its files are those that were registered",
+    "get_model_dependencies": "requirements.txt",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> TrainedProject:
+    """A trained project of a person who has `~/music`, `~/incoming` and a few single songs."""
+    ports = {"prefect_port": free_port(), "mlflow_port": free_port()}
+    made = TrainedProject(CHECKOUT, tmp_path_factory.mktemp("documents"), **ports)
+    write_collection(made.home / "music", seed=100)
+    write_collection(made.home / "archive", seed=200)
+    shutil.make_archive(str(made.root / "songs"), "zip", made.home / "archive")
+    for seed, name in enumerate(("song.mp3", "song.ogg", "song.wav")):
+        write(made.root / name, tone(8, seed=300 + seed))
+    write(made.home / "incoming/new.wav", tone(8, seed=400))
+    return made
+
+
+def write_collection(folder: Path, *, seed: int) -> None:
+    """Write short songs of `GENRES` into folders of their genres."""
+    for number, genre in enumerate(GENRES * 5):
+        write(folder / genre / f"{seed + number}.wav", tone(6, seed=seed + number))
+
+
+@pytest.fixture(scope="module")
+def terminal(project: TrainedProject) -> Iterator[Terminal]:
+    opened = Terminal(project, SERVERS)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.whole_machine
+@pytest.mark.parametrize("block", TYPED, ids=str)
+def test_a_block_runs_as_it_is_written_and_the_project_works_afterwards(
+    block: Block, project: TrainedProject, terminal: Terminal
+) -> None:
+    left_out = reasons(block)
+    for command, reason in left_out.items():
+        print(f"{block}: not run, {reason}: {command}", end="")
+    if block.language == "sh" and len(left_out) == len(commands(block.text)):
+        pytest.skip(next(iter(left_out.values())))
+
+    printed = terminal.run(block, list(left_out))
+
+    print(printed)
+    run = "".join(command for command in commands_of(block) if command not in left_out)
+    for part, expected in PRINTED.items():
+        assert part not in run or expected in printed
+    the_project_works(project)
+
+
+def commands_of(block: Block) -> list[str]:
+    """The commands of a block; a block of Python is typed as a whole."""
+    return commands(block.text) if block.language == "sh" else [block.text]
+
+
+def reasons(block: Block) -> dict[str, str]:
+    """The commands of a block that are not run, and why."""
+    return {
+        command: reason
+        for command in commands_of(block)
+        for what, reason in NOT_RUN.items()
+        if what in command
+    }
+
+
+def the_project_works(project: TrainedProject) -> None:
+    """The everyday commands do what they do, and agree about the champion."""
+    replies = project.ask(
+        "genre classify song.wav --json", "genre check", "genre models --json", "make run"
+    )
+    for reply in replies:
+        assert reply.code == 0, str(reply)
+        assert "Traceback" not in reply.out + reply.err, str(reply)
+    classified, checked, listed, run = replies
+    versions = {row["version"]: row["aliases"] for row in json.loads(listed.out)}
+    (champion,) = (number for number, aliases in versions.items() if "champion" in aliases)
+    (prediction,) = json.loads(classified.out)
+    assert prediction["genre"] in GENRES
+    assert prediction["model_version"] == champion
+    assert checked.out.startswith(f"music-genre version {champion}:")
+    registered = re.search(r"Registered +music-genre version (\d+), ([a-z, ]+)", run.out)
+    assert registered, str(run)
+    assert registered[1] in versions, str(run)
+    for alias in ("champion", "challenger", "previous"):
+        assert (alias in registered[2]) == (alias in versions[registered[1]]), str(run)
+    assert "…" not in run.out.split("Steps")[0], f"a step ran, though nothing changed:\n{run}"
+
+
+def test_settings_that_are_shown_are_settings_of_params_yaml(tmp_path: Path) -> None:
+    shown = [block for block in blocks(CHECKOUT) if block.language == "yaml"]
+    assert shown
+    for block in shown:
+        content = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
+        for section, values in yaml.safe_load(block.text).items():
+            content[section] |= values
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(content))
+        load_params(path)  # says so if it does not know one
+
+
+@pytest.mark.parametrize("path", documents(CHECKOUT), ids=lambda path: path.name)
+def test_commands_in_the_text_name_what_exists_and_where(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    quoted = [" ".join(each.split()) for each in re.findall(r"`([^`]+)`", text)]
+    assert [each for each in quoted if not exists(each)] == []
+
+
+def exists(text: str) -> bool:
+    """Whether a text between backquotes is no command, or one that runs as it is typed."""
+    program, *words = text.removeprefix(".venv/bin/").split() or [""]
+    if not words:
+        return True
+    if program == "genre":  # by its name; blocks have its path
+        return words[0] in cli.COMMANDS or words[0].startswith("-")
+    if program == "make":
+        makefile = (CHECKOUT / "Makefile").read_text()
+        return words[0] == "-C" or f"\n{words[0]}:" in makefile
+    if program == "python":
+        module = CHECKOUT.joinpath(*words[1].split("."))
+        there = module.is_dir() or module.with_suffix(".py").is_file()
+        return there and text.startswith(".venv/bin/")
+    if program in ("dvc", "mlflow", "prefect", "pip") and len(words) > 2:
+        return text.startswith(".venv/bin/")
+    return True

@@ -1,0 +1,163 @@
+"""A walk through ordinary use, in an order that is drawn: after each step every command is right.
+
+`GENRE_WALK_SEED=7 pytest tests/test_ordinary_use.py` walks in another order. What is right is asked
+of MLflow's own client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flows_harness import wait_until
+from ordinary_use import CHANGES, NAME, WAYS, Registry, Step, Use, parameter_changed
+from services_harness import free_port
+from trained_project import Reply, TrainedProject
+
+pytestmark = [pytest.mark.slow, pytest.mark.whole_machine]
+
+CHECKOUT = Path(__file__).parent.parent
+SEED = int(os.environ.get("GENRE_WALK_SEED", "0"))
+ORDER = random.Random(SEED).sample([*WAYS, *CHANGES], len(WAYS) + len(CHANGES))
+ALIASES = {"champion", "challenger", "previous"}
+WAY_OUT = re.compile(r"(?:\.venv/bin/(?:genre|dvc|mlflow|python)|make) [a-z-]+")
+RESTORED = re.compile(r"\.venv/bin/genre (?:rollback|promote (?:VERSION|\d+))")
+TOLD = re.compile(rf"{NAME} version (\d+)[,:] ([a-z, ]+)")
+
+
+@pytest.fixture(scope="module")
+def use(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Use]:
+    """A project with two versions, and a Prefect server that its flows use."""
+    project = TrainedProject(CHECKOUT, tmp_path_factory.mktemp("ordinary"))
+    found = Use(project, random.Random(SEED))
+    parameter_changed(found)
+    project.shell("make run")
+    with prefect_server(project):
+        yield found
+
+
+@contextlib.contextmanager
+def prefect_server(project: TrainedProject) -> Iterator[None]:
+    """A Prefect server on a free port, which the project's flows use."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/api"
+    command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (project.home / "prefect.log").open("w") as log:
+        server = subprocess.Popen(
+            [project.root / ".venv/bin/python", *command],
+            cwd=project.root,
+            env=project.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until(lambda: responds(f"{address}/health"), 120)
+        project.variables["PREFECT_API_URL"] = address
+        yield
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def responds(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, TimeoutError):
+        return False
+
+
+@pytest.mark.parametrize("step", ORDER, ids=lambda step: step.__name__)
+def test_after_each_step_every_command_tells_the_truth(step: Step, use: Use) -> None:
+    print(f"GENRE_WALK_SEED={SEED}: {', '.join(each.__name__ for each in ORDER)}")
+    undo = step(use)
+    try:
+        every_command_tells_the_truth(use)
+    finally:
+        if undo:
+            undo()
+        make_usable(use)
+
+
+def every_command_tells_the_truth(use: Use) -> None:
+    """Compare what the commands print with what MLflow holds, before and after a run."""
+    run = use.random.choice(["make run", "make retrain"])
+    before = use.registry()
+    commands = ("classify {song} --json", "check", "models --json", "models --history --json")
+    asked = [f"genre {command}".format(song=use.project.song) for command in commands]
+
+    *replies, ran = use.project.ask(*asked, run)
+
+    print(*replies, ran, sep="\n")
+    use.forget_client()
+    after = use.registry()
+    for reply in (*replies, ran):
+        assert "Traceback" not in reply.out + reply.err, str(reply)
+    classified, checked, listed, history = replies
+    is_usable = use.is_usable(before.champion)
+    for reply in (classified, checked):
+        if is_usable:
+            assert reply.code == 0, str(reply)
+        else:
+            refused_with_a_way_out(reply)
+    if is_usable:
+        assert json.loads(classified.out)[0]["model_version"] == before.champion
+        assert checked.out.startswith(f"{NAME} version {before.champion}:")
+    lists(listed, before)
+    if before.champion:
+        assert json.loads(history.out)[0]["version"] == before.champion, str(history)
+    told_the_truth(ran, after, use)
+
+
+def refused_with_a_way_out(reply: Reply) -> None:
+    """One line, which names a command that can be pasted."""
+    assert reply.code == 2, str(reply)
+    assert len(reply.err.splitlines()) == 1, str(reply)
+    assert WAY_OUT.search(reply.err), str(reply)
+
+
+def lists(reply: Reply, registry: Registry) -> None:
+    """`genre models --json` names the versions and aliases that MLflow holds, and no others."""
+    if not registry.versions:
+        assert reply.code == 2 or json.loads(reply.out) == [], str(reply)
+        return
+    rows = {row["version"]: set(row["aliases"]) for row in json.loads(reply.out)}
+    assert rows == {version: registry.aliases_of(version) for version in registry.versions}
+
+
+def told_the_truth(ran: Reply, after: Registry, use: Use) -> None:
+    """A run names a version that is there with the aliases that it has, or says what to do."""
+    printed = ran.out + ran.err
+    if ran.code == 0:
+        found = TOLD.findall(printed)
+        assert found, str(ran)
+        for version, words in found:
+            assert version in after.versions, str(ran)
+            told = ALIASES & set(re.findall(r"\w+", words))
+            assert told == after.aliases_of(version) & ALIASES, str(ran)
+    else:
+        assert ran.code == 2, str(ran)
+    if ran.code == 2 or not use.is_usable(after.champion):
+        assert WAY_OUT.search(printed), str(ran)
+
+
+def make_usable(use: Use) -> None:
+    """Where no champion can be used, type what `genre check` says."""
+    now = use.registry()
+    if use.is_usable(now.champion):
+        return
+    (refused,) = use.project.ask("genre check")
+    (command, *_) = RESTORED.findall(refused.err) or [""]
+    assert command, str(refused)
+    usable = next(version for version in now.versions if use.is_usable(version))
+    use.project.shell(command.replace("VERSION", usable))
+    assert use.is_usable(use.registry().champion)

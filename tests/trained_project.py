@@ -1,0 +1,157 @@
+"""A small trained project with an environment of its own, used as a person uses it: by commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from songs import tone, write
+from test_whole_run import clone
+
+from genre import demo
+
+GENRES = ("country", "pop", "rock")
+STAMPS = (".installed", ".installed-app", ".installed-dev")  # what `make setup` leaves
+NOT_A_PERSONS = ("DVC_EXP", "DVC_ROOT", "PREFECT_", "MLFLOW_", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
+QUIET = {
+    "DVC_NO_ANALYTICS": "1",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "COLUMNS": "250",
+}
+# Runs commands in one process, which saves the imports, and prints what each of them printed.
+ASK = """
+import contextlib, io, json, sys
+from genre import cli
+from tasks import run
+
+def classify_and_so_on(words):
+    if words == ["make", "run"]:
+        return run.main([])
+    if words == ["make", "retrain"]:
+        from flows import retrain
+        return retrain.main([])
+    try:
+        cli.main(words[1:])
+    except SystemExit as ended:
+        return ended.code
+
+told = []
+for words in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = classify_and_so_on(words)
+    told.append([words, code, out.getvalue(), err.getvalue()])
+print("\\n" + json.dumps(told))
+"""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a command of the project printed, and its exit code."""
+
+    command: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    def __str__(self) -> str:
+        return f"$ {' '.join(self.command)}\n{self.out}{self.err}(exit code {self.code})"
+
+
+class TrainedProject:
+    """The project in `folder/project`, and the home folder of the person who uses it."""
+
+    def __init__(self, checkout: Path, folder: Path, **services: int) -> None:
+        self.root, self.home = folder / "project", folder / "home"
+        self.home.mkdir(parents=True)
+        clone(checkout, self.root)
+        self.variables: dict[str, str] = {}
+        make_small(self.root / "params.yaml", services)
+        make_environment(self.root)
+        demo.write_songs(folder / "songs", songs_per_genre=4, genres=GENRES)
+        write(self.song, tone(8, seed=1))
+        self.shell(f"make run SOURCE={folder / 'songs'}")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a shell that was just opened."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(NOT_A_PERSONS)}
+        own = {"HOME": str(self.home), "DVC_SITE_CACHE_DIR": str(self.root.parent / "site-cache")}
+        return kept | QUIET | own | self.variables
+
+    @property
+    def song(self) -> Path:
+        """A song beside the collection."""
+        return self.home / "song.wav"
+
+    def shell(self, script: str, *, code: int = 0, timeout: float = 300) -> str:
+        """Run a script in the project's folder; return what it printed."""
+        with subprocess.Popen(
+            ["bash", "-e", "-c", script],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            printed, _ = process.communicate(timeout=timeout)
+        assert process.returncode == code, f"$ {script}\n{printed}"
+        return printed
+
+    def ask(self, *commands: str) -> list[Reply]:
+        """Run commands of the project (`genre …`, `make run`, `make retrain`) in one process."""
+        words = json.dumps([command.split(" ") for command in commands])
+        done = subprocess.run(
+            [self.root / ".venv/bin/python", "-c", ASK, words],
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        told: list[Any] = json.loads(done.stdout.splitlines()[-1])
+        return [Reply(tuple(words), code, out, err) for words, code, out, err in told]
+
+
+def make_small(params: Path, services: dict[str, int]) -> None:
+    """Let the project train one cheap model, and nothing by itself."""
+    content = yaml.safe_load(params.read_text())
+    content["train"] |= {"models": ["lda"], "folds": 2}
+    content["evaluate"]["bootstrap_samples"] = 100
+    content["retrain"] |= {"cron": "0 3 29 2 *"}
+    content["services"] |= services
+    params.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def make_environment(root: Path) -> None:
+    """Make `.venv` as `make setup` does, of the packages that are installed where the tests run.
+
+    Nothing can be installed through it into the environment that it borrows from.
+    """
+    folder = root / ".venv"
+    venv.create(folder, symlinks=True)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    borrowed = f"{root}\nimport site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    (folder / "lib" / version / "site-packages/borrowed.pth").write_text(borrowed)
+    for script in Path(sysconfig.get_path("scripts")).iterdir():
+        with script.open("rb") as file:
+            first = file.readline(200)
+        if first.startswith(b"#!") and b"python" in first:
+            target = folder / "bin" / script.name
+            text = script.read_text().split("\n", 1)[1]
+            target.write_text(f"#!{folder}/bin/python\n{text}")
+            target.chmod(0o755)
+    for stamp in STAMPS:
+        (folder / stamp).touch()
