@@ -1,4 +1,4 @@
-"""What people and programs do to a project and its registry, and what MLflow itself says then."""
+"""What people and programs do to a project and its registry, and what MLflow then holds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Registry:
 
 
 class Use:
-    """A project that is used, and what is known of its versions without asking our own code."""
+    """A project, and which of its versions are usable, known without the project's own code."""
 
     def __init__(self, project: TrainedProject, random: random.Random) -> None:
         self.project, self.random = project, random
@@ -65,7 +65,7 @@ class Use:
         if self._client is None:
             from mlflow import MlflowClient
 
-            # MLflow keeps connections by address. This one is new, for a file that is new.
+            # MLflow keeps connections by address; a new spelling of it opens the file anew.
             way = "./" * self._clients
             address = f"sqlite:///{self.root}/mlruns/{way}mlflow.db"
             self._client = MlflowClient(address, address)
@@ -73,11 +73,11 @@ class Use:
         return self._client
 
     def forget_client(self) -> None:
-        """Let the next question go to the file that is in the database's place now."""
+        """Open the database anew for the next call: the file may be another one now."""
         self._client = None
 
     def registry(self) -> Registry:
-        """What MLflow says that there is."""
+        """What MLflow holds now."""
         if not self.database.exists():
             return Registry((), {})
         models = self.client.search_registered_models(f"name = '{NAME}'")
@@ -174,7 +174,12 @@ class Always(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input: list[str]) -> list[str]:
         return ["polka" for _ in model_input]
 with mlflow.start_run():
-    mlflow.pyfunc.log_model(name="polka", python_model=Always(), registered_model_name={NAME!r})
+    mlflow.pyfunc.log_model(
+        name="polka",
+        python_model=Always(),
+        pip_requirements=["mlflow"],
+        registered_model_name={NAME!r},
+    )
 """
     before = set(use.registry().versions)
     use.project.shell(f".venv/bin/python - <<'PROGRAM'\n{program}\nPROGRAM")
@@ -234,7 +239,7 @@ def model_renamed(use: Use) -> Undo:
     unusable, use.unusable = use.unusable, set()
 
     def restore() -> None:
-        if use.registry().versions:
+        if use.client.search_registered_models(f"name = '{NAME}'"):
             use.client.delete_registered_model(NAME)
         use.client.rename_registered_model("other", NAME)
         use.unusable = unusable

@@ -32,26 +32,26 @@ QUIET = {
 ASK = """
 import contextlib, io, json, sys
 from genre import cli
-from tasks import run
+from tasks.run import main as make_run
 
-def classify_and_so_on(words):
+def run_command(words):
     if words == ["make", "run"]:
-        return run.main([])
+        return make_run([])
     if words == ["make", "retrain"]:
-        from flows import retrain
-        return retrain.main([])
+        from flows.retrain import main as make_retrain
+        return make_retrain([])
     try:
         cli.main(words[1:])
     except SystemExit as ended:
         return ended.code
 
-told = []
+replies = []
 for words in json.loads(sys.argv[1]):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = classify_and_so_on(words)
-    told.append([words, code, out.getvalue(), err.getvalue()])
-print("\\n" + json.dumps(told))
+        code = run_command(words)
+    replies.append([words, code, out.getvalue(), err.getvalue()])
+print("\\n" + json.dumps(replies))
 """
 
 
@@ -121,8 +121,8 @@ class TrainedProject:
             timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        told: list[Any] = json.loads(done.stdout.splitlines()[-1])
-        return [Reply(tuple(words), code, out, err) for words, code, out, err in told]
+        replies: list[Any] = json.loads(done.stdout.splitlines()[-1])
+        return [Reply(tuple(words), code, out, err) for words, code, out, err in replies]
 
 
 def make_small(params: Path, services: dict[str, int]) -> None:
