@@ -130,6 +130,9 @@ class Terminal:
 
     def _end(self, process: subprocess.Popen[str]) -> None:
         """End a server that this terminal started, with the processes that it started itself."""
+        self._serving.remove(process)
+        if process.poll() is not None:
+            return
         started = [psutil.Process(process.pid)]
         started += started[0].children(recursive=True)
         os.killpg(process.pid, signal.SIGINT)
@@ -137,7 +140,6 @@ class Terminal:
         for one in alive:
             one.kill()
         process.wait(END_SECONDS)
-        self._serving.remove(process)
 
     def close(self) -> None:
         """End whatever still serves."""
