@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.whole_machine]
 CHECKOUT = Path(__file__).parent.parent
 SEED = int(os.environ.get("GENRE_WALK_SEED", "0"))
 ORDER = random.Random(SEED).sample([*WAYS, *CHANGES], len(WAYS) + len(CHANGES))
+RUN, RETRAIN = ("make", "run"), ("make", "retrain")
 ALIASES = {"champion", "challenger", "previous"}
 WAY_OUT = re.compile(r"(?:\.venv/bin/(?:genre|dvc|mlflow|python)|make) [a-z-]+")
 RESTORED = re.compile(r"\.venv/bin/genre (?:rollback|promote (?:VERSION|\d+))")
@@ -90,7 +91,7 @@ def test_after_each_step_every_command_reports_what_mlflow_holds(step: Step, use
 
 def every_command_reports_what_mlflow_holds(use: Use) -> None:
     """Compare what the commands print with what MLflow holds, before and after a run."""
-    run = use.random.choice(["make run", "make retrain"])
+    run = " ".join(use.random.choice([RUN, RETRAIN]))
     before = use.registry()
     commands = ("classify {song} --json", "check", "models --json", "models --history --json")
     asked = [f"genre {command}".format(song=use.project.song) for command in commands]
@@ -142,10 +143,8 @@ def reports_the_registry(ran: Reply, after: Registry, use: Use) -> None:
         assert version in after.versions, str(ran)
         aliases = ALIASES & set(re.findall(r"\w+", words))
         assert aliases == after.aliases_of(version) & ALIASES, str(ran)
-    if ran.code == 0:
-        assert found, str(ran)
-    else:
-        assert ran.code == 2, str(ran)
+    assert ran.code in (0, 2), str(ran)
+    assert found or ran.code or ran.command == RETRAIN, str(ran)
     if ran.code == 2 or not use.is_usable(after.champion):
         assert WAY_OUT.search(printed), str(ran)
 
@@ -156,8 +155,12 @@ def make_usable(use: Use) -> None:
     if use.is_usable(now.champion):
         return
     (refused,) = use.project.ask("genre check")
-    (command, *_) = RESTORED.findall(refused.err) or [""]
-    assert command, str(refused)
     usable = next(version for version in now.versions if use.is_usable(version))
-    use.project.shell(command.replace("VERSION", usable))
-    assert use.is_usable(use.registry().champion)
+    try:
+        (command, *_) = RESTORED.findall(refused.err) or [""]
+        assert command, str(refused)
+        use.project.shell(command.replace("VERSION", usable))
+        assert use.is_usable(use.registry().champion)
+    finally:  # the next step begins with a champion in any case
+        if not use.is_usable(use.registry().champion):
+            use.client.set_registered_model_alias(NAME, "champion", usable)
