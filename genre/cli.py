@@ -40,7 +40,7 @@ COMMANDS = {
     ),
     "app": Entry("genre.app.commands:app", "Open a page that says which genre a song is."),
     "models": Entry("genre.registry.commands:models", "List the registered versions."),
-    "check": Entry("genre.registry.commands:check", "Say whether a version is what it was."),
+    "check": Entry("genre.registry.commands:check", "Verify the files of a version."),
     "promote": Entry("genre.registry.commands:promote", "Make a version the champion."),
     "rollback": Entry("genre.registry.commands:rollback", "Go back to the previous champion."),
 }

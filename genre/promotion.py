@@ -1,19 +1,19 @@
-"""The gate: whether a newly trained model takes the alias `champion`.
+"""The promotion gate: whether a newly trained model gets the alias `champion`.
 
 One pure function, `decide`, over facts that others gather; it reads no file and no registry.
 Models are compared by the macro-F1 of whole songs, on the same validation songs for both, none of
-which either was trained on (`genre.evaluation.compare`, the challenger first). What a challenger
-has to show is `register.policy`:
+which either was trained on (`genre.evaluation.compare`, the challenger first). `register.policy`
+says what a challenger has to achieve:
 
-- `not_worse`: the estimate is at least 0, and the lower end of its 95 % interval lies above
-  `-register.margin`. A model that learned from more songs may take over where it does no harm.
-- `superior`: the whole interval lies above 0.
+- `not_worse`: the estimate is at least 0, and the lower end of its 95 % interval is above
+  `-register.margin`. A model trained on more songs may take over if it does no harm.
+- `superior`: the whole interval is above 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from genre.evaluation import Comparison
@@ -30,30 +30,35 @@ FEWEST_GROUPS = 2  # one group drawn again and again is always the same: no inte
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that holds the alias today.
+    """The model that has the alias now.
 
-    `genres` is empty where it cannot answer at all; `comparison` is null where the two cannot be
-    compared. `obstacle` then says why.
+    `comparison` is None if the two models cannot be compared; `obstacle` then says why. `usable` is
+    False if the champion cannot predict at all: its files are damaged or it was registered by
+    something else. `renamed` maps genres that it knows to their names of today.
     """
 
     version: str
     genres: Collection[str]
     comparison: Comparison | None = None
     obstacle: str | None = None
+    usable: bool = True
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The alias that the new version is given, and why, in words for a person.
+    """The alias that the new version gets, and the reason, as a message.
 
     `comparison` holds the figures behind it, the new version first and the champion `against`
-    second, where the two were compared.
+    second, if the two were compared. `blocked_by` is the champion that cannot be used, if that
+    is the reason.
     """
 
     alias: Alias | None
     reason: str
     against: str | None = None
     comparison: Comparison | None = None
+    blocked_by: str | None = None
 
 
 def decide(
@@ -67,11 +72,12 @@ def decide(
 ) -> Decision:
     """Decide which alias a new model gets.
 
-    `protocol` is the split's, `genres` are today's, `champion` is null where there is none,
-    `policy` and `margin` (of macro-F1) are those of `register`, and `experiment` names the DVC
-    experiment that the model comes from, if any. Experiments get no alias and leaky protocols are
-    never promoted, even where there is no champion. A champion that cannot answer one of today's
-    genres gives way; otherwise it stays unless the challenger meets the policy.
+    `protocol` is the split's, `genres` are today's, `champion` is None if there is none, `policy`
+    and `margin` (of macro-F1) are those of `register`, and `experiment` names the DVC experiment
+    that the model comes from, if any. Experiments get no alias and leaky protocols are never
+    promoted, even if there is no champion. A champion that does not know one of today's genres is
+    replaced without a comparison. Any other stays unless the challenger meets the policy, also one
+    that cannot be used or compared.
     """
     if experiment is not None:
         return Decision(None, f"experiment {experiment}: experiments are recorded, never promoted")
@@ -79,21 +85,22 @@ def decide(
         return Decision(CHALLENGER, leak(protocol))
     if champion is None:
         return Decision(CHAMPION, "there was no champion")
-    if not champion.genres:
-        return Decision(CHAMPION, f"version {champion.version} cannot answer: {champion.obstacle}")
-    missing = sorted(set(genres) - set(champion.genres))
-    if missing:
+    obstacle = f"it cannot be compared with version {champion.version}: {champion.obstacle}"
+    if not champion.usable:
+        return Decision(CHALLENGER, obstacle, blocked_by=champion.version)
+    known = {champion.renamed.get(genre, genre) for genre in champion.genres}
+    if missing := sorted(set(genres) - known):
         return Decision(
             CHAMPION,
-            f"version {champion.version} cannot answer today's genres (it does not know "
-            f"{', '.join(missing)})",
+            f"version {champion.version} does not know {', '.join(missing)}, of today's genres",
         )
     if champion.comparison is None:
-        return Decision(
-            CHALLENGER,
-            f"it cannot be compared with version {champion.version}: {champion.obstacle}",
-        )
-    return _by_score(champion.version, champion.comparison, policy, margin)
+        return Decision(CHALLENGER, obstacle)
+    decision = _by_score(champion.version, champion.comparison, policy, margin)
+    if not champion.renamed:
+        return decision
+    names = ", ".join(f"{old} is called {new} now" for old, new in champion.renamed.items())
+    return replace(decision, reason=f"{decision.reason}; {names}")
 
 
 def leak(protocol: str) -> str:

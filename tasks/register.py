@@ -1,6 +1,9 @@
 """register: everything a run left → the MLflow store, and the receipt `mlruns/registered.json`.
 
-In a DVC experiment (`dvc exp run`, told by `DVC_EXP_NAME`) the run and its models are recorded and
+DVC knows of a step only what its files say, so the step runs every time (`always_changed`) and asks
+the registry: what that holds already stays as it is, what it has lost is registered again.
+
+In a DVC experiment (`dvc exp run` sets `DVC_EXP_NAME`) the run and its models are recorded and
 nothing is registered. The store belongs to the main checkout, the receipt to the folder that the
 step runs in.
 """
@@ -18,9 +21,14 @@ from genre.registry import Pipeline, register
 from tasks import inputs, paths
 from tasks.cli import step
 
+UNCHANGED = "unchanged: "  # how the last line begins if nothing was registered
+
 
 def run(params: Params, root: Path) -> str:
-    """Record and register the pipeline at `root`; say which version, which alias, and why."""
+    """Record and register the pipeline at `root`; return the version, its aliases and the reason.
+
+    The line begins with `unchanged: ` if the registry held all of it already.
+    """
     pipeline = Pipeline(
         root=root,
         params=params,
@@ -33,17 +41,21 @@ def run(params: Params, root: Path) -> str:
         metrics=root / paths.REPORTS / "metrics.json",
         predictions=root / paths.REPORTS / "predictions.parquet",
         figures=root / paths.REPORTS / "figures",
-        data=cache(
-            partial(inputs.read_data, root, params=params)
-        ),  # asked for by each member of a champion
+        # asked for by each member of a champion
+        data=cache(partial(inputs.read_data, root, params=params)),
         experiment=os.environ.get("DVC_EXP_NAME") or None,
     )
-    receipt = register(pipeline)
+    receipt, new = register(pipeline)
     write_json(root / paths.RECEIPT, receipt)
+    if receipt["warning"]:
+        print(f"warning: {receipt['warning']}", file=sys.stderr)
     if receipt["version"] is None:
         return f"{receipt['name']}: recorded, not registered ({receipt['reason']})"
     held = ", ".join(receipt["aliases"]) or "no alias"
-    return f"{receipt['name']} version {receipt['version']}: {held} ({receipt['reason']})"
+    unchanged = "" if new else UNCHANGED
+    return (
+        f"{unchanged}{receipt['name']} version {receipt['version']}: {held} ({receipt['reason']})"
+    )
 
 
 def main() -> None:

@@ -90,8 +90,8 @@ def negate(arrays: dict[str, Any]) -> None:
     arrays["layer1.weight"] = -arrays["layer1.weight"]
 
 
-# What is done to the files (their folder, and a path outside that must stay absent), and which of
-# them is named.
+# What is done to registered files (their folder, and a path outside that must stay absent), and
+# which of them is named.
 ATTACKS: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
     "weights replaced by a pickle": (
         lambda f, out: (f / WEIGHTS).write_bytes(pickle.dumps(Payload(out))),
@@ -101,29 +101,28 @@ ATTACKS: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
         lambda f, out: replace_weights(f, pickle.dumps(Payload(out))),
         MODEL,
     ),
-    "a pickled model named": (pickled_model, "python_model.pkl was added"),
-    "another loader module": (other_loader, "code/hostile.py was added"),
+    "a pickled model named": (pickled_model, "MLmodel"),
+    "another loader module": (other_loader, "MLmodel"),
     "another description": (lambda f, _: append(f / "MLmodel", "x: 1\n"), "MLmodel"),
     "code changed": (
         lambda f, out: append(f / "code/genre/__init__.py", f"\nopen({str(out)!r}, 'w')\n"),
-        "code/genre/__init__.py is not as it was",
+        "code/genre/__init__.py",
     ),
     "model code changed": (
         lambda f, out: append(f / "pyfunc_model.py", f"\nopen({str(out)!r}, 'w')\n"),
-        "pyfunc_model.py is not as it was",
+        "pyfunc_model.py",
     ),
-    "code added": (lambda f, _: (f / "code/genre/models/x.py").touch(), "x.py was added"),
     "requirements changed": (
         lambda f, _: append(f / "requirements.txt", "hostile==1\n"),
-        "requirements.txt is not as it was",
+        "requirements.txt",
     ),
     "conda environment changed": (
         lambda f, _: append(f / "conda.yaml", "#"),
-        "conda.yaml is not as it was",
+        "conda.yaml",
     ),
     "changed weights of the right shape": (
         lambda f, _: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-4] + b"\x00\x00\x80?"),
-        f"{WEIGHTS} is not as it was",
+        f"{WEIGHTS}",
     ),
     "changed weights, with their hash": (lambda f, _: change_weights(f, negate), MODEL),
     "NaN": (
@@ -135,30 +134,34 @@ ATTACKS: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
         lambda f, _: edit(f / MODEL, name="../../../../etc", classes=["../a", "b", "c"]),
         MODEL,
     ),
-    "a huge file": (lambda f, _: os.truncate(f / WEIGHTS, 2**40), f"{WEIGHTS} is not as it was"),
-    "half a file": (lambda f, _: os.truncate(f / WEIGHTS, 100), f"{WEIGHTS} is not as it was"),
-    "an empty file": (lambda f, _: os.truncate(f / MODEL, 0), f"{MODEL} is not as it was"),
+    "a huge file": (lambda f, _: os.truncate(f / WEIGHTS, 2**40), f"{WEIGHTS}"),
+    "half a file": (lambda f, _: os.truncate(f / WEIGHTS, 100), f"{WEIGHTS}"),
+    "an empty file": (lambda f, _: os.truncate(f / MODEL, 0), f"{MODEL}"),
     "a missing file": (lambda f, _: (f / WEIGHTS).unlink(), f"{WEIGHTS} is gone"),
-    "a file more": (lambda f, _: (f / "notes.txt").touch(), "notes.txt was added"),
-    "a folder more": (lambda f, _: (f / "a" / ("b/" * 500)).mkdir(parents=True), "a/ was added"),
     "a link to a file outside": (lambda f, out: linked(f / WEIGHTS, out), WEIGHTS),
-    "a link to a folder outside": (
-        lambda f, out: linked(f / "artifacts/model/mlp", out),
-        "artifacts/model/mlp was added",
-    ),
     "a pipe": (
         lambda f, _: ((f / WEIGHTS).unlink(), os.mkfifo(f / WEIGHTS)),
-        f"{WEIGHTS} is not as it was",
+        f"{WEIGHTS}",
     ),
     "drift's reference changed": (
         lambda f, _: append(f / "artifacts/reference/reference.json", " "),
-        "artifacts/reference/reference.json is not as it was",
+        "artifacts/reference/reference.json",
     ),
     "training songs changed": (
         lambda f, _: append(f / "artifacts/training_songs.json", " "),
-        "artifacts/training_songs.json is not as it was",
+        "artifacts/training_songs.json",
     ),
-    "everything gone": (lambda f, _: [shutil.rmtree(f), f.mkdir()], "is gone"),
+    "everything gone": (lambda f, _: [shutil.rmtree(f), f.mkdir()], "artifacts/model/"),
+}
+# What is added is ignored, and never read.
+ADDED: dict[str, Callable[[Path], Any]] = {
+    "what MLflow writes at a look-up": lambda f: (f / "registered_model_meta").write_text("x: 1"),
+    "a module": lambda f: (f / "code/genre/models/x.py").touch(),
+    "bytecode": lambda f: (f / "code/genre/hostile.pyc").write_bytes(b"hostile"),
+    "a file among the weights": lambda f: (f / "artifacts/model/mlp/notes.txt").touch(),
+    "a deep folder": lambda f: (f / "a" / ("b/" * 500)).mkdir(parents=True),
+    "a pipe": lambda f: os.mkfifo(f / "artifacts/model/pipe"),
+    "a link that leads nowhere": lambda f: (f / "artifacts/link").symlink_to("/nowhere"),
 }
 
 # A folder given by hand has no registry behind it: what cannot be a model is refused by its form.

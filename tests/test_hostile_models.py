@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hostile_models import (
+    ADDED,
     ATTACKS,
     FORMS,
     Payload,
@@ -38,6 +39,7 @@ from genre.cli import main
 from genre.errors import InputError
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
+from genre.registry import artifacts, lookup
 from tasks import register
 
 CHAMPION = "models:/music-genre@champion"
@@ -66,7 +68,7 @@ def place(registered: Project) -> Any:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_version_that_is_not_what_it_was_is_refused(
+def test_a_version_whose_files_were_changed_is_refused(
     registered: Project, place: Path, tmp_path: Path, attack: str
 ) -> None:
     act, named = ATTACKS[attack]
@@ -77,15 +79,39 @@ def test_a_version_that_is_not_what_it_was_is_refused(
     with (
         bounded(MEGABYTES),
         pytest.raises(InputError, match="not those that were registered") as raised,
-        found_classifier(registered.root, CHAMPION),
+        lookup.find(CHAMPION, registered.params.tracking, registered.root, parts=artifacts.ALL),
     ):
         pytest.fail("it was handed out")
-
     message = str(raised.value)
-    assert named in message
+    assert named in message or attack == "everything gone"
     assert "version 1 of music-genre" in message
     assert "nothing of it was loaded" in message
+
+    if named.startswith(lookup.READ):
+        with pytest.raises(InputError, match="not those"), found_classifier(registered.root, None):
+            pytest.fail("it was handed out")
+    else:  # MLflow reads it, this project does not
+        with found_classifier(registered.root, None) as found:
+            assert found.version == "1"
     assert outside.exists() == there
+
+
+@pytest.mark.parametrize("addition", ADDED)
+def test_what_lies_beside_the_registered_files_is_ignored(
+    registered: Project, place: Path, tmp_path: Path, addition: str
+) -> None:
+    before = {path.relative_to(place) for path in place.rglob("*") if path.is_file()}
+    ADDED[addition](place)
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", str(registered.root), "check", "--to", str(tmp_path / "served")])
+    with found_classifier(registered.root, None) as found:
+        assert found.version == "1"
+
+    assert ended.value.code == 0
+    served = tmp_path / "served"
+    assert {path.relative_to(served) for path in served.rglob("*") if path.is_file()} == before
+    assert register.run(registered.params, registered.root).startswith("unchanged: ")
 
 
 def test_every_way_in_refuses_it(
@@ -149,53 +175,51 @@ def test_what_is_loaded_is_what_was_checked(registered: Project, place: Path) ->
     assert not found.folder.exists()
 
 
-def test_what_mlflow_leaves_beside_the_code_is_neither_missed_nor_taken_over(
-    registered: Project, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cache = place / "code/genre/__pycache__"
-    cache.mkdir(exist_ok=True)
-    (cache / "__init__.cpython-311.pyc").write_bytes(b"hostile")
-
-    with pytest.raises(SystemExit) as ended:
-        main(["--root", str(registered.root), "check", "--to", str(tmp_path / "served")])
-
-    assert ended.value.code == 0, capsys.readouterr().err
-    assert (tmp_path / "served/MLmodel").read_bytes() == (place / "MLmodel").read_bytes()
-    assert not list((tmp_path / "served").rglob("__pycache__"))
-
-
-def test_a_version_that_does_not_say_what_its_files_are_is_refused(registered: Project) -> None:
+def test_checksums_deleted_in_mlflow_are_read_from_the_logged_model(registered: Project) -> None:
     client = registered.store.client
-    noted = client.get_model_version("music-genre", "1").tags["files"]
-    sizes = json.dumps({path: size for path, (size, _) in json.loads(noted).items()})
+    tags = client.get_model_version("music-genre", "1").tags
+    files = tags["files"]
+    sizes = json.dumps({path: size for path, (size, _) in json.loads(files).items()})
     try:
         for text in (None, sizes, "rubbish"):
             if text is None:
                 client.delete_model_version_tag("music-genre", "1", "files")
             else:
                 client.set_model_version_tag("music-genre", "1", "files", text)
-            with (
-                pytest.raises(InputError, match=r"nothing in the registry says which files.*again"),
-                found_classifier(registered.root, CHAMPION),
-            ):
-                pytest.fail("it was handed out")
+            with found_classifier(registered.root, CHAMPION) as found:
+                assert found.version == "1"
+        client.set_logged_model_tags(tags["model_id"], {"files": "rubbish"})
+        with (
+            pytest.raises(InputError, match=r"was not registered by this pipeline"),
+            found_classifier(registered.root, CHAMPION),
+        ):
+            pytest.fail("it was handed out")
     finally:
-        client.set_model_version_tag("music-genre", "1", "files", noted)
+        client.set_model_version_tag("music-genre", "1", "files", files)
+        client.set_logged_model_tags(tags["model_id"], {"files": files})
 
 
-def test_registering_again_makes_a_sound_version_in_the_place_of_a_replaced_one(
-    tmp_path: Path,
+def test_registering_again_makes_a_sound_version_beside_a_damaged_champion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make_project(tmp_path / "project")
     register.run(project.params, project.root)
     change_weights(place_of(project), negate)
 
-    register.run(project.params, project.root)
+    summary = register.run(project.params, project.root)
 
+    assert summary.startswith("music-genre version 2: challenger (it cannot be compared")
+    warning = capsys.readouterr().err
+    assert "version 1 of music-genre is champion and cannot be used" in warning
+    for way in ("Restore its files in ", "genre rollback", "genre promote 2"):
+        assert way in warning
+    assert register.run(project.params, project.root).startswith("unchanged: ")
+    assert warning in capsys.readouterr().err
+    registry.promote(project.params, project.root, "2")
     with found_classifier(project.root, CHAMPION) as found:
         assert found.version == "2"
-    register.run(project.params, project.root)
-    assert project.receipt["version"] == "2"
+    assert register.run(project.params, project.root).startswith("unchanged: ")
+    assert capsys.readouterr().err == ""
 
 
 def test_mlflow_alone_refuses_pickles_but_runs_code_so_that_a_checked_copy_is_for_it(

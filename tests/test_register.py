@@ -230,19 +230,19 @@ def test_a_champion_with_other_frames_and_no_clips_to_hear_stays(project: Projec
     receipt = run(project)
 
     assert receipt["aliases"] == ["challenger"]
-    assert "it cannot be compared with version 1: it cannot answer them" in receipt["reason"]
+    assert "it cannot be compared with version 1: it cannot predict them" in receipt["reason"]
     assert "data/clips" in receipt["reason"]
 
 
-def test_a_champion_whose_files_are_gone_gives_way(project: Project) -> None:
+def test_a_champion_whose_files_are_gone_stays(project: Project) -> None:
     first = run(project)
     shutil.rmtree(project.root / "mlruns/artifacts/models" / first["model_id"])
     project.retrain(confused=GENRES)
 
     receipt = run(project)
 
-    assert held(project)["champion"] == "2"
-    assert receipt["reason"] == "version 1 cannot answer: its files are gone"
+    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert receipt["reason"] == "it cannot be compared with version 1: its files are gone"
 
 
 def test_a_leaky_protocol_is_never_champion_not_even_the_first(project: Project) -> None:
@@ -314,7 +314,12 @@ def test_deleting_the_store_registers_again(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(versions, "create"), (versions, "settle"), (aliases, "make_champion"), (versions, "note")],
+    [
+        (versions, "create"),
+        (versions, "settle"),
+        (aliases, "make_champion"),
+        (versions, "record_decision"),
+    ],
 )
 def test_killed_at_any_write_it_goes_on_where_it_ended(
     project: Project, monkeypatch: pytest.MonkeyPatch, module: object, name: str
@@ -327,7 +332,7 @@ def test_killed_at_any_write_it_goes_on_where_it_ended(
         with pytest.raises(KeyboardInterrupt):
             run(project)
     assert not (project.root / "mlruns/registered.json").exists()
-    assert ("champion" in held(project)) == (name == "note")
+    assert ("champion" in held(project)) == (name == "record_decision")
 
     receipt = run(project)
 
@@ -374,7 +379,7 @@ def test_two_registrations_at_once_leave_every_version_whole(project: Project) -
     found = client.search_model_versions(f"name = '{NAME}'")
     assert sorted(int(version.version) for version in found) == [1, 2]
     for version in found:
-        assert artifacts.loss(project.store, version) is None
+        assert artifacts.damage(project.store, version) is None
         place = Path(version.source.removeprefix("file://"))
         assert (place / "artifacts/model/classifier.json").is_file()
     assert held(project)["champion"] in {"1", "2"}

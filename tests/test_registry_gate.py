@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pandas as pd
 import pytest
 from registry_project import (
     GENRES,
     Project,
     make_project,
+    track_id,
     write_clips,
     write_model,
     write_reports,
@@ -21,7 +24,8 @@ from registry_project import (
 from genre import registry
 from genre.errors import InputError
 from genre.promotion import Policy
-from genre.registry import aliases, artifacts
+from genre.registry import aliases, artifacts, facts, gate
+from genre.registry.facts import Pipeline
 from tasks import register
 
 NAME = "music-genre"
@@ -111,9 +115,7 @@ def test_a_champion_of_other_genres_gives_way(project: Project) -> None:
     write_model(project.root, genres)
     write_reports(project.root)
 
-    assert run(project)["reason"] == (
-        "version 1 cannot answer today's genres (it does not know metal)"
-    )
+    assert run(project)["reason"] == ("version 1 does not know metal, of today's genres")
     assert held(project) == {"champion": "2", "previous": "1"}
 
 
@@ -127,7 +129,7 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
     receipt = run(project)
 
     assert receipt["reason"] == (
-        "it cannot be compared with version 1: it cannot answer them (mlp was trained on features "
+        "it cannot be compared with version 1: it cannot predict them (mlp was trained on features "
         "that are not there (loudness_mean); train it again (dvc repro train))"
     )
     assert held(project) == {"champion": "1", "challenger": "2"}
@@ -141,7 +143,7 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
         ("artifacts/model/mlp/weights.safetensors", "its files are not those that were registered"),
     ],
 )
-def test_a_champion_whose_files_are_gone_wholly_or_in_part_gives_way(
+def test_a_champion_whose_files_are_gone_wholly_or_in_part_stays(
     project: Project, path: str, words: str
 ) -> None:
     place = project.root / "mlruns/artifacts/models" / run(project)["model_id"] / "artifacts"
@@ -152,11 +154,13 @@ def test_a_champion_whose_files_are_gone_wholly_or_in_part_gives_way(
 
     receipt = run(project)
 
-    assert f"version 1 cannot answer: {words}" in receipt["reason"]
-    assert held(project) == {"champion": "2", "previous": "1"}
+    assert f"it cannot be compared with version 1: {words}" in receipt["reason"]
+    assert held(project) == {"champion": "1", "challenger": "2"}
 
 
-def test_a_champion_that_something_else_made_gives_way(project: Project) -> None:
+def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
+    project: Project,
+) -> None:
     store = project.store
     place = project.root / "mlruns/artifacts/models/theirs"
     place.mkdir(parents=True)
@@ -164,18 +168,60 @@ def test_a_champion_that_something_else_made_gives_way(project: Project) -> None
     with registry.quiet():
         store.client.create_registered_model(NAME)
         store.client.create_model_version(NAME, place.as_uri())
-        with pytest.raises(InputError, match=artifacts.UNKNOWN):
+        with pytest.raises(InputError, match=artifacts.FOREIGN):
             registry.promote(project.params, project.root, "1")
         store.client.set_registered_model_alias(NAME, "champion", "1")
 
-    assert run(project)["reason"] == f"version 1 cannot answer: {artifacts.UNKNOWN}"
+    receipt = run(project)
+
+    assert receipt["reason"] == f"it cannot be compared with version 1: {artifacts.FOREIGN}"
+    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert "version 1 of music-genre is champion and cannot be used" in receipt["warning"]
+    assert "genre promote 2" in receipt["warning"]
+    assert "genre rollback" in receipt["warning"]
 
 
-def test_a_version_notes_its_files_when_it_is_made(project: Project) -> None:
+def test_a_genre_that_was_renamed_is_no_new_genre(project: Project) -> None:
+    run(project)
+    genres = ("bebop" if genre == "jazz" else genre for genre in GENRES)
+    rename(project, "jazz", "bebop")
+    write_model(project.root, sorted(genres), confused=("bebop", "rock"))
+    write_reports(project.root)
+
+    receipt = run(project)
+
+    assert receipt["reason"].startswith("worse: ")
+    assert receipt["reason"].endswith("; jazz is called bebop now")
+    assert held(project) == {"champion": "1", "challenger": "2"}
+
+
+def test_a_genre_made_of_songs_of_one_that_is_still_there_is_new(project: Project) -> None:
+    run(project)
+    songs = pd.read_parquet(project.root / "data/catalogue.parquet")
+    songs.loc[songs["track_id"] == track_id("jazz", 0), "genre"] = "bebop"
+    songs.to_parquet(project.root / "data/catalogue.parquet", index=False)
+    trained = facts.training_songs(songs, pd.read_parquet(project.root / "data/split.parquet"))
+
+    pipeline = cast("Pipeline", SimpleNamespace(songs=songs))
+
+    assert trained["genres"][track_id("jazz", 0)] == "bebop"
+    before = {track_id("jazz", number): "jazz" for number in range(3)}
+    assert gate.renamed_genres(pipeline, GENRES, before) == {}
+
+
+def rename(project: Project, old: str, new: str) -> None:
+    """Give the songs of a genre another genre, as in a folder that was renamed."""
+    for name in ("data/catalogue.parquet", "data/features/3s/part-0.parquet"):
+        table = pd.read_parquet(project.root / name)
+        table["genre"] = table["genre"].replace(old, new)
+        table.to_parquet(project.root / name, index=False)
+
+
+def test_a_version_has_the_checksums_of_its_files(project: Project) -> None:
     receipt = run(project)
 
     tags = project.store.client.get_model_version(NAME, "1").tags
-    noted = artifacts.read(tags[artifacts.FILES])
+    noted = artifacts.from_tag(tags[artifacts.FILES])
     place = project.root / "mlruns/artifacts/models" / receipt["model_id"] / "artifacts"
     there = {
         path.relative_to(place).as_posix(): (

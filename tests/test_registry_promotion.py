@@ -116,12 +116,13 @@ def test_a_champion_that_knows_more_genres_than_today_is_compared() -> None:
     assert judge(-0.8, genres=("blues",)).alias == CHALLENGER
 
 
-def test_a_champion_whose_files_are_gone_gives_way() -> None:
-    gone = Champion("3", (), obstacle="its files are gone")
+def test_a_champion_whose_files_are_gone_stays() -> None:
+    gone = Champion("3", (), obstacle="its files are gone", usable=False)
 
-    decision = decide(protocol="song", genres=GENRES, champion=gone)
+    decision = judge(gone)
 
-    assert decision == Decision(CHAMPION, "version 3 cannot answer: its files are gone")
+    reason = "it cannot be compared with version 3: its files are gone"
+    assert decision == Decision(CHALLENGER, reason, blocked_by="3")
 
 
 def test_a_champion_that_cannot_be_compared_stays_and_the_reason_is_told() -> None:

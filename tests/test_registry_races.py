@@ -89,7 +89,7 @@ def is_sound(project: Project) -> None:
     """Every version has its files and every alias a version."""
     store = project.store
     found = aliases.all_versions(store, NAME)
-    assert {artifacts.loss(store, version) for version in found} == {None}
+    assert {artifacts.damage(store, version) for version in found} == {None}
     numbers = {str(version.version) for version in found}
     assert set(aliases.held(store, NAME).values()) <= numbers
     assert CHAMPION in aliases.held(store, NAME)
@@ -110,10 +110,11 @@ def test_promotions_and_registrations_at_once_follow_each_other(project: Project
     is_sound(project)
     assert len(aliases.all_versions(project.store, NAME)) == 4
     history = registry.history(project.params, project.root)
-    assert all(change["finished"] for change in history)
-    befores = [change["before"] for change in history]
-    assert befores == [{}, *(change["after"] for change in history[:-1])]
-    assert history[-1]["after"] == aliases.held(project.store, NAME)
+    assert [change["replaced"] for change in history] == [
+        None,
+        *(change["version"] for change in history[:-1]),
+    ]
+    assert history[-1]["version"] == aliases.held(project.store, NAME)[CHAMPION]
 
 
 def test_a_decision_against_a_champion_that_has_gone_meanwhile_is_taken_again(
@@ -126,9 +127,7 @@ def test_a_decision_against_a_champion_that_has_gone_meanwhile_is_taken_again(
         champion = ask(*facts)  # type: ignore[arg-type]
         asked.append(champion.version)
         if len(asked) == 1:  # as another machine may, on a server
-            aliases.make_champion(
-                store, NAME, "1", action="rollback", by="hand", reason="meanwhile"
-            )
+            aliases.make_champion(store, NAME, "1", by="rollback", reason="meanwhile")
         return champion
 
     monkeypatch.setattr(registration.gate, "question", question)
@@ -148,7 +147,7 @@ def test_a_champion_that_keeps_changing_ends_the_step_and_leaves_the_version_to_
     def question(*facts: object) -> object:
         champion = ask(*facts)  # type: ignore[arg-type]
         other = {"1": "2", "2": "1"}[champion.version]
-        aliases.make_champion(store, NAME, other, action="promote", by="hand", reason="restless")
+        aliases.make_champion(store, NAME, other, by="manual", reason="restless")
         return champion
 
     with monkeypatch.context() as patch:
@@ -216,7 +215,7 @@ def test_two_machines_at_one_server_leave_every_version_whole(server: str, tmp_p
     registry.promote(here.params, here.root, other, "by hand")
     registry.rollback(there.params, there.root)
     assert aliases.held(there.store, NAME) == {"champion": champion, "previous": other}
-    assert registry.history(there.params, there.root)[-1]["action"] == "rollback"
+    assert registry.history(there.params, there.root)[-1]["by"] == "rollback"
     ended_well(
         start(here.root, PROMOTE_AT_SERVER, other, champion, other),
         start(there.root, PROMOTE_AT_SERVER, champion, other, champion),

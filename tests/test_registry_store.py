@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,10 +13,11 @@ import pytest
 from hot_journal import kill_in_a_commit
 from registry_project import migrated_store
 
-from genre.errors import InputError, ParameterError, RegistryError
+from genre.errors import InputError, ParameterError, RegistryError, UnusableStoreError
 from genre.params import TrackingParams
 from genre.registry import Store, locked, named_errors, open_store, resolve_uri
-from genre.registry.store import experiment_id, open_existing
+from genre.registry.faults import named
+from genre.registry.store import moved, open_existing, open_experiment
 
 DEFAULT = "sqlite:///mlruns/mlflow.db"
 
@@ -62,11 +64,11 @@ def test_a_file_store_and_a_store_without_a_file_are_refused(tmp_path: Path, uri
 def test_artifacts_lie_beside_the_database_also_where_a_folder_has_a_space(tmp_path: Path) -> None:
     store = stored(tmp_path / "my music")
 
-    experiment = store.client.get_experiment(experiment_id(store, "music-genre"))
+    experiment = open_experiment(store, "music-genre")
 
     place = tmp_path / "my music" / "mlruns" / "artifacts"
     assert experiment.artifact_location == place.as_uri()
-    assert experiment_id(store, "music-genre") == experiment.experiment_id
+    assert open_experiment(store, "music-genre").experiment_id == experiment.experiment_id
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
@@ -104,22 +106,51 @@ def test_what_is_not_the_stores_fault_is_not_called_so() -> None:
         raise InputError("metrics.json: no such file")
 
 
-def test_a_store_that_was_moved_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    experiment_id(stored(tmp_path / "before"), "music-genre")
-    (tmp_path / "before").rename(tmp_path / "after")
+def test_a_store_that_was_moved_names_the_command_that_lets_mlflow_find_its_files(
+    tmp_path: Path,
+) -> None:
+    location = open_experiment(stored(tmp_path / "be fore"), "music-genre").artifact_location
+    (tmp_path / "be fore").rename(tmp_path / "after")
+    store = open_store(tracking(), tmp_path / "after")
 
-    with pytest.raises(RegistryError, match="moved or copied"):
-        experiment_id(open_store(tracking(), tmp_path / "after"), "music-genre")
+    problem = moved(store, location) or ""
 
-    assert not (tmp_path / "before").exists()
+    assert "the project was moved, and MLflow keeps absolute paths" in problem
+    assert not (tmp_path / "be fore").exists()
+    pasted = problem.partition("new one: ")[2].partition("; or start")[0]
+    subprocess.run(pasted, shell=True, check=True)
+    (tmp_path / "after/mlruns/artifacts").mkdir(exist_ok=True)
+    assert moved(store, location) is None
+
+
+def test_a_store_that_was_copied_does_not_write_into_the_original(tmp_path: Path) -> None:
+    location = open_experiment(stored(tmp_path / "one"), "music-genre").artifact_location
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+
+    problem = moved(open_store(tracking(), tmp_path / "two"), location) or ""
+
+    assert "this store is a copy of the one there" in problem
+    assert f"mv {tmp_path}/two/mlruns {tmp_path}/two/mlruns.old && make run" in problem
 
 
 def test_a_deleted_experiment_is_named(tmp_path: Path) -> None:
     store = stored(tmp_path)
-    store.client.delete_experiment(experiment_id(store, "music-genre"))
+    number = open_experiment(store, "music-genre").experiment_id
+    store.client.delete_experiment(number)
 
-    with pytest.raises(RegistryError, match="was deleted; restore it"):
-        experiment_id(store, "music-genre")
+    with pytest.raises(UnusableStoreError, match="was deleted in MLflow") as raised:
+        open_experiment(store, "music-genre")
+
+    pasted = str(raised.value).partition("Restore it: ")[2].partition("; or")[0]
+    subprocess.run(pasted, shell=True, check=True)
+    assert open_experiment(store, "music-genre").experiment_id == number
+
+
+def test_a_database_that_is_locked_may_be_tried_again() -> None:
+    error = named("sqlite:///a.db", sqlite3.OperationalError("database is locked"))
+
+    assert not isinstance(error, InputError)
+    assert "Another program is writing to it" in str(error)
 
 
 def test_the_lock_is_held_against_other_processes_and_dies_with_its_holder(tmp_path: Path) -> None:
@@ -153,20 +184,20 @@ def test_a_store_that_was_killed_while_it_was_made_is_made_again(
             open_store(tracking(), tmp_path)
     assert not (tmp_path / "mlruns/mlflow.db").exists()
 
-    assert experiment_id(open_store(tracking(), tmp_path), "music-genre")
+    assert open_experiment(open_store(tracking(), tmp_path), "music-genre")
 
 
 @pytest.mark.parametrize("opened", [open_store, open_existing])
 def test_a_commit_that_was_killed_is_undone_when_the_store_is_opened(
     tmp_path: Path, opened: Callable[[TrackingParams, Path], Store]
 ) -> None:
-    number = experiment_id(stored(tmp_path), "music-genre")
+    number = open_experiment(stored(tmp_path), "music-genre").experiment_id
     path = tmp_path / "mlruns/mlflow.db"
     before = path.read_bytes()
     journal = kill_in_a_commit(path)
 
     store = opened(tracking(), tmp_path)
 
-    assert experiment_id(store, "music-genre") == number
+    assert open_experiment(store, "music-genre").experiment_id == number
     assert path.read_bytes() == before
     assert not journal.exists()

@@ -1,9 +1,9 @@
 """The MLflow store of the project: what was learned, and which version is looked up by name.
 
 `register` records a finished pipeline and makes a version of its model, which becomes champion if
-the gate says so; `promote` and `rollback` move the champion by hand; `models` lists the versions,
-`history` every change of alias; `open_store` opens the store that `params.yaml` names. Aliases:
-`champion` answers, `challenger` did not pass the gate, `previous` was champion before. MLflow
+the gate says so; `promote` and `rollback` are manual; `models` lists the versions, `history` every
+change of champion; `open_store` opens the store that `params.yaml` names. Aliases: `champion` is
+the version to use, `challenger` did not pass the gate, `previous` was champion before. MLflow
 itself is imported on use.
 """
 
@@ -40,7 +40,7 @@ __all__ = [
 def models(params: Params, root: Path) -> list[dict[str, Any]]:
     """A row for each registered version, newest first; see `genre.registry.versions.rows`.
 
-    Raises `InputError` where there is no store yet, `RegistryError` where it fails.
+    Raises `InputError` if there is no store yet, `RegistryError` if it fails.
     """
     store = open_existing(params.tracking, root)
     with named_errors(store.uri), quiet():

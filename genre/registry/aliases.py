@@ -1,21 +1,20 @@
-"""Who holds which alias, and how that came about.
+"""Which version is champion, previous and challenger, and how that came about.
 
-A change of aliases is written down before it is made: as a tag of the registered model, and of each
-version that it concerns, under a key that holds its time. Keys are never written twice, so that
-two processes add to the history without reading it. Until the last alias has moved, the tag
-`alias_change_under_way` names the change; whoever changes aliases next finishes what a killed
-process began.
+The aliases in MLflow are what counts. Every promotion leaves one line in a tag of the registered
+model, `promoted/<time>`: `version 3 replaced version 2 (gate): better: …`. If the champion is not
+the version that was promoted last, somebody moved the alias with another tool; the next command
+that changes aliases records that, and lets `previous` be the champion before.
 
-`previous` is the champion before today's, so that going back twice leads to where one started.
-Whoever was challenger has not been compared with a new champion: that alias ends with each one.
+The order of writes makes a killed change harmless: `previous` first, then `champion`, then the
+line. What is missing afterwards is derived from the lines.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
-import secrets
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,156 +24,179 @@ from genre.registry.store import Store
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-OURS = (PREVIOUS, CHAMPION, CHALLENGER)  # other aliases are left alone
-CHANGE, UNDER_WAY = "alias_change/", "alias_change_under_way"
-Action = Literal["register", "promote", "rollback"]
-By = Literal["gate", "hand"]
-Held = dict[str, str]  # alias to version number
+PROMOTED = "promoted/"
+LINE = re.compile(
+    r"(?:version (?P<version>\d+)|no version)(?: replaced version (?P<replaced>\d+))?"
+    r" \((?P<by>gate|manual|rollback|outside)(?: by (?P<user>[^)]*))?\): (?P<reason>.*)",
+    re.DOTALL,
+)
+MOVED = "the alias champion was moved with another tool"
+REMOVED = "the alias champion, or the version that had it, was removed with another tool"
+UNRECORDED = "made champion with another tool, or before changes were recorded"
+By = Literal["gate", "manual", "rollback", "outside"]
+Aliases = dict[str, str]  # alias to version number
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change of aliases: from `before` to `after`, because of `version`, at `time` (UTC).
+class Promotion:
+    """A change of champion, at `time` (UTC, ISO 8601; None if it is not recorded yet).
 
-    `user` is the name that whoever ran the command or step is logged in by.
+    `version` is None if the alias was removed, `replaced` if there was no champion before. `user`
+    is the login name of who ran the command or step.
     """
 
-    time: str
-    action: Action
-    version: str
+    time: str | None
+    version: str | None
+    replaced: str | None
     by: By
     user: str
     reason: str
-    before: Held
-    after: Held
 
 
-def held(store: Store, name: str) -> Held:
-    """Alias to version number; empty where nothing is registered under `name`."""
-    from mlflow.exceptions import MlflowException
+@dataclass(frozen=True)
+class Standing:
+    """Who holds which alias; `previous` is the champion before, whoever moved the alias.
 
-    try:
-        found = store.client.get_registered_model(name).aliases
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
-    return {alias: str(number) for alias, number in found.items()}
-
-
-def make_champion(
-    store: Store, name: str, number: str, *, action: Action, by: By, reason: str
-) -> Change | None:
-    """Make the version `number` champion, and the champion before it `previous`.
-
-    Returns what changed; null where it is champion already.
+    `outside` is a change of champion by another tool that is not recorded yet.
     """
-    now = held(store, name)
-    wanted: dict[str, str | None] = {CHAMPION: number, CHALLENGER: None}
-    before = now.get(CHAMPION)
-    if before is None and now.get(PREVIOUS) == number:
-        wanted[PREVIOUS] = None
-    elif before is not None and before != number:
-        wanted[PREVIOUS] = before
-    return _change(store, name, number, wanted, action=action, by=by, reason=reason)
+
+    champion: str | None = None
+    previous: str | None = None
+    challenger: str | None = None
+    outside: Promotion | None = None
 
 
-def make_challenger(store: Store, name: str, number: str, *, by: By, reason: str) -> Change | None:
-    """Make the version `number` challenger, in place of the one before it."""
-    return _change(
-        store, name, number, {CHALLENGER: number}, action="register", by=by, reason=reason
-    )
+def held(store: Store, name: str) -> Aliases:
+    """Alias to version number, as MLflow has it; empty if nothing is registered under `name`."""
+    return _model(store, name)[0]
 
 
-def finish(store: Store, name: str) -> None:
-    """Finish the change that a killed process began, if there is one; call with the lock held."""
-    tags = _tags(store, name)
-    key = tags.get(UNDER_WAY)
-    if key in tags:
-        _carry_out(store, name, _read(tags[key]).after)
-    elif key:  # killed before it was written down: nothing has changed
-        store.client.delete_registered_model_tag(name, UNDER_WAY)
+def standing(store: Store, name: str) -> Standing:
+    """Who is champion, previous and challenger."""
+    aliases, tags = _model(store, name)
+    there = {str(version.version) for version in all_versions(store, name)}
+    return derive(aliases, promotions_in(tags), there)
+
+
+def derive(aliases: Aliases, promotions: Collection[Promotion], there: Collection[str]) -> Standing:
+    """The standing, from MLflow's aliases, the recorded promotions and the versions there are."""
+    made = list(promotions)
+    champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
+    outside = None
+    if made and champion != made[-1].version:
+        reason = MOVED if champion else REMOVED
+        outside = Promotion(None, champion, made[-1].version, "outside", "", reason)
+        previous = made[-1].version
+    elif champion and not made:
+        outside = Promotion(None, champion, None, "outside", "", UNRECORDED)
+    if previous is None or previous == champion or previous not in there:
+        before = [p.version for p in made if p.version in there and p.version != champion]
+        previous = before[-1] if before else None
+    return Standing(champion, previous, aliases.get(CHALLENGER), outside)
+
+
+def record_outside(store: Store, name: str) -> Standing:
+    """Record a change by another tool, if there is one, and return the standing.
+
+    Call with the store's lock held.
+    """
+    now = standing(store, name)
+    if now.outside:
+        _set(store, name, PREVIOUS, now.previous)
+        _record(store, name, now.outside)
+    return replace(now, outside=None)
+
+
+def make_champion(store: Store, name: str, number: str, *, by: By, reason: str) -> Standing | None:
+    """Make the version `number` champion and the champion before it `previous`.
+
+    The alias `challenger` is removed. Returns the standing before; None if the version is champion
+    already. Call with the store's lock held.
+    """
+    before = record_outside(store, name)
+    if before.champion == number:
+        return None
+    _set(store, name, CHALLENGER, None)
+    previous = before.champion or before.previous
+    _set(store, name, PREVIOUS, None if previous == number else previous)
+    _set(store, name, CHAMPION, number)
+    _record(store, name, Promotion(None, number, before.champion, by, _user(), reason))
+    return before
+
+
+def make_challenger(store: Store, name: str, number: str) -> None:
+    """Make the version `number` challenger, in the place of the one before it."""
+    _set(store, name, CHALLENGER, number)
+
+
+def promotions(store: Store, name: str) -> list[Promotion]:
+    """Every change of champion, oldest first, one by another tool that is not recorded included."""
+    tags = _model(store, name)[1]
+    now = standing(store, name).outside
+    return [*promotions_in(tags), *([now] if now else [])]
+
+
+def promotions_in(tags: dict[str, str]) -> list[Promotion]:
+    """The promotions that the tags of a registered model record, oldest first."""
+    found = []
+    for key in sorted(key for key in tags if key.startswith(PROMOTED)):
+        if match := LINE.fullmatch(tags[key]):
+            words: dict[str, Any] = match.groupdict()
+            words["user"] = words["user"] or ""
+            found.append(Promotion(key.removeprefix(PROMOTED), **words))
+    return found
 
 
 def history(store: Store, name: str) -> list[dict[str, Any]]:
-    """Every change of aliases, oldest first: the fields of `Change`, and whether it is `finished`.
-
-    What was changed with other tools than ours is not in it.
-    """
-    tags = _tags(store, name)
-    keys = sorted(key for key in tags if key.startswith(CHANGE))
-    return [asdict(_read(tags[key])) | {"finished": key != tags.get(UNDER_WAY)} for key in keys]
-
-
-def _change(
-    store: Store,
-    name: str,
-    number: str,
-    wanted: dict[str, str | None],
-    *,
-    action: Action,
-    by: By,
-    reason: str,
-) -> Change | None:
-    now = held(store, name)
-    before = {alias: now[alias] for alias in OURS if alias in now}
-    after = {alias: to for alias, to in (before | wanted).items() if to is not None}
-    if after == before:
-        return None
-    time = datetime.now(UTC)
-    text = time.isoformat(timespec="seconds")
-    change = Change(text, action, number, by, _user(), reason, before, after)
-    key = f"{CHANGE}{time:%Y-%m-%dT%H:%M:%S.%f}-{secrets.token_hex(2)}"
-    content = json.dumps(asdict(change), ensure_ascii=False)
-    store.client.set_registered_model_tag(name, UNDER_WAY, key)
-    for concerned in sorted(_concerned(change)):
-        store.client.set_model_version_tag(name, concerned, key, content)
-    store.client.set_registered_model_tag(name, key, content)
-    _carry_out(store, name, after)
-    return change
-
-
-def _carry_out(store: Store, name: str, after: Held) -> None:
-    """Let the aliases be as in `after`; versions that are gone get none."""
-    now = held(store, name)
-    there = {str(version.version) for version in all_versions(store, name)}
-    for alias in OURS:
-        to = after.get(alias)
-        if to is None and alias in now:
-            store.client.delete_registered_model_alias(name, alias)
-        elif to is not None and to != now.get(alias) and to in there:
-            store.client.set_registered_model_alias(name, alias, to)
-    store.client.delete_registered_model_tag(name, UNDER_WAY)
+    """The fields of each `Promotion`, oldest first."""
+    return [asdict(promotion) for promotion in promotions(store, name)]
 
 
 def all_versions(store: Store, name: str) -> list[ModelVersion]:
     """MLflow's `ModelVersion` of each version of `name`, newest first."""
-    found = store.client.search_model_versions(f"name = '{name}'")
-    return sorted(found, key=lambda version: -int(version.version))
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = store.client.search_model_versions(f"name = '{name}'", page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: -int(version.version))
 
 
-def _concerned(change: Change) -> set[str]:
-    """The versions that got or lost an alias."""
-    return {number for _, number in change.before.items() ^ change.after.items()}
+def _record(store: Store, name: str, promotion: Promotion) -> None:
+    version = f"version {promotion.version}" if promotion.version else "no version"
+    replaced = f" replaced version {promotion.replaced}" if promotion.replaced else ""
+    by = f"{promotion.by} by {promotion.user}" if promotion.user else promotion.by
+    time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    line = f"{version}{replaced} ({by}): {promotion.reason}"
+    store.client.set_registered_model_tag(name, f"{PROMOTED}{time}", line)
 
 
-def _tags(store: Store, name: str) -> dict[str, str]:
+def _set(store: Store, name: str, alias: str, number: str | None) -> None:
+    """Let `alias` name the version `number`, or none."""
+    now = held(store, name).get(alias)
+    if number is None and now is not None:
+        store.client.delete_registered_model_alias(name, alias)
+    elif number is not None and number != now:
+        store.client.set_registered_model_alias(name, alias, number)
+
+
+def _model(store: Store, name: str) -> tuple[Aliases, dict[str, str]]:
+    """Aliases and tags of the registered model; empty if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return dict(store.client.get_registered_model(name).tags)
+        model = store.client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        return {}
-
-
-def _read(text: str) -> Change:
-    return Change(**json.loads(text))
+        return {}, {}
+    return {alias: str(number) for alias, number in model.aliases.items()}, dict(model.tags)
 
 
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return getpass.getuser().translate({ord(sign): None for sign in "()"})
     except (KeyError, OSError):  # a container's user may have no name
         return ""

@@ -1,11 +1,10 @@
-"""The files of a registered version, and whether they are what was registered.
+"""The files of a registered version, compared with their checksums in the registry.
 
-What a version's model consists of is noted in its tag `files` when it is made: each file's path,
-bytes and SHA-256. The tag lies in the registry, not among the files, so that whoever can change
-these alone cannot change what they are compared with. A version without that tag was made by
-something else, and is refused.
-
-Nothing here imports MLflow at the top: a look-up must not wait for it.
+When a version is registered, the path, size and SHA-256 of each of its files are kept in the tag
+`files` of the logged model and of the version: in the registry and not among the files, so that
+whoever can change these alone cannot change what they are compared with. Only files that have a
+checksum are compared, copied or read. Whatever else lies beside them is ignored: MLflow writes
+into a model's folder when it is looked up.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -25,15 +26,18 @@ if TYPE_CHECKING:
 
     from genre.registry.store import Store
 
-FILES = "files"
+FILES, MODEL_ID = "files", "model_id"  # tags
+NEEDED = {FILES, MODEL_ID, "model_sha256", "protocol"}
 GONE = "its files are gone"
-UNKNOWN = "nothing in the registry says which files are its own"
-BYTECODE = "__pycache__"  # which Python leaves beside code that MLflow ran; never read here
+FOREIGN = "it was not registered by this pipeline"
+FOLDER = "artifacts"  # of a SQLite store, beside its database
+LOGGED_MODEL = re.compile(r"/models/(?P<id>m-[^/]+)/artifacts/?$")  # MLflow's layout
+ALL = ("",)  # parts of a version: everything
 BLOCK = 1 << 20
 
 
 class File(NamedTuple):
-    """What is noted of a file."""
+    """The checksum of a file."""
 
     size: int
     sha256: str
@@ -42,13 +46,13 @@ class File(NamedTuple):
 Files = dict[str, File]
 
 
-def note(files: Mapping[str, File]) -> str:
-    """`files`, by their paths, as the text of the tag."""
+def as_tag(files: Mapping[str, File]) -> str:
+    """The text of the tag `files`."""
     return json.dumps({path: list(files[path]) for path in sorted(files)})
 
 
-def read(text: str | None) -> Files | None:
-    """What the tag's text says; null where there is none, or it says no hashes."""
+def from_tag(text: str | None) -> Files | None:
+    """The checksums in the text of a tag; None if there are none."""
     try:
         found = json.loads(text or "null")
         return {str(path): File(int(size), str(sha256)) for path, (size, sha256) in found.items()}
@@ -57,174 +61,177 @@ def read(text: str | None) -> Files | None:
 
 
 def of_folder(folder: Path) -> Files:
-    """Every file below `folder`, which is ours."""
-    return {path: _copied(folder / path, None, None) for path in _walk(folder)}
+    """The checksums of every file below `folder`."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): _copied(path, None, None) for path in paths}
 
 
-def changed(
-    folder: Path, noted: Files | None, *, target: Path | None = None, parts: Sequence[str] = ()
-) -> str | None:
-    """What of `folder` is not as `noted`, in words; null where every file is.
+def tags_of(store: Store, version: ModelVersion) -> dict[str, str]:
+    """The tags of a version, with those of its logged model in the place of missing ones.
 
-    Files that are added count, links and whatever else is no file. Those below `parts` (paths that
-    end with a slash; empty for all) are copied to `target` while they are read, so that what is
-    used of them afterwards is what was checked. No file is read beyond the bytes that are noted.
+    Both get the same tags when they are made; a person may delete some in MLflow's pages.
     """
-    if not folder.is_dir():
-        return GONE
-    if noted is None:
-        return UNKNOWN
+    from mlflow.exceptions import MlflowException
+
+    if version.tags.keys() >= NEEDED and from_tag(version.tags[FILES]) is not None:
+        return dict(version.tags)
+    match = LOGGED_MODEL.search(source_of(store, version))
+    model_id = version.tags.get(MODEL_ID) or (match and match["id"])
+    if not model_id:
+        return dict(version.tags)
     try:
-        found = set(_walk(folder, noted))
-    except OSError as error:
-        return f"its folder {error.filename} cannot be read ({error.strerror})"
-    wrong = [f"{path} was added" for path in sorted(found - noted.keys())]
-    wrong += [f"{path} is gone" for path in sorted(noted.keys() - found)]
-    for path in sorted(noted.keys() & found):
-        kept = target / path if target and path.startswith(tuple(parts)) else None
-        try:
-            same = _copied(folder / path, kept, noted[path].size) == noted[path]
-        except OSError as error:
-            wrong.append(f"{path} cannot be read ({error.strerror})")
-            continue
-        if not same:
-            wrong.append(f"{path} is not as it was")
-    return _told(wrong)
+        logged = store.client.get_logged_model(model_id)
+    except MlflowException:
+        return dict(version.tags)
+    found = {**logged.tags, MODEL_ID: model_id, **version.tags}
+    if from_tag(found.get(FILES)) is None:
+        found[FILES] = logged.tags.get(FILES, "")
+    return found
 
 
-def local(source: str) -> Path | None:
-    """The folder on this machine behind the address `source`; null where it is elsewhere."""
-    place = urlsplit(source)
-    return Path(url2pathname(place.path)) if place.scheme in ("", "file") else None
+def source_of(store: Store, version: ModelVersion) -> str:
+    """Where the files of a version are."""
+    return str(store.client.get_model_version_download_uri(version.name, str(version.version)))
 
 
-def loss(store: Store, version: ModelVersion) -> str | None:
-    """What is not as it was registered of the version's files; see `lost`."""
-    source = store.client.get_model_version_download_uri(version.name, version.version)
-    return lost(store, source, read(version.tags.get(FILES)))
+def local(store: Store, source: str) -> Path | None:
+    """The folder on this machine behind the address `source`; None if it is elsewhere.
 
-
-def lost(store: Store, source: str, noted: Files | None) -> str | None:
-    """What of the files at the address `source` is not as `noted`, in words; null where all is.
-
-    Of files on a server, names and sizes are compared here, and hashes when they are brought.
+    MLflow keeps absolute paths. In a project that was moved or copied, the folder beside the
+    database is meant.
     """
-    if folder := local(source):
-        return changed(folder, noted)
-    found = sizes(store, source)
-    if not found:
+    address = urlsplit(source)
+    if address.scheme not in ("", "file"):
+        return None
+    path = Path(url2pathname(address.path))
+    _, found, tail = path.as_posix().rpartition(f"/{FOLDER}/models/")
+    moved = store.folder / FOLDER / "models" / tail
+    return moved if found and moved.is_dir() else path
+
+
+def damage(store: Store, version: ModelVersion, parts: Sequence[str] = ALL) -> str | None:
+    """What is wrong with a version's files below `parts`; None if all are as registered.
+
+    Of files on a server, only names and sizes are compared.
+    """
+    files = from_tag(tags_of(store, version).get(FILES))
+    if files is not None:
+        files = below(files, parts)
+    return damage_at(store, source_of(store, version), files)
+
+
+def damage_at(store: Store, source: str, files: Files | None) -> str | None:
+    """As `damage`, of the files at the address `source`."""
+    if files is None:
+        return FOREIGN
+    if folder := local(store, source):
+        return copy(folder, files, None)
+    sizes = _sizes(store, source, files)
+    if not sizes:
         return GONE
-    if noted is None:
-        return UNKNOWN
-    was = {path: file.size for path, file in noted.items()}
-    return _told(sorted(path for path, _ in was.items() ^ found.items()))
-
-
-def sizes(store: Store, source: str) -> dict[str, int]:
-    """Path to bytes of every file below the address `source`; empty where there is nothing."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    repository = get_artifact_repository(source, tracking_uri=store.uri)
-    files: dict[str, int] = {}
-    waiting: list[str | None] = [None]
-    while waiting:
-        for entry in repository.list_artifacts(waiting.pop()):
-            if not entry.is_dir:
-                files[entry.path] = int(entry.file_size or 0)
-            elif entry.path.rpartition("/")[2] != BYTECODE:
-                waiting.append(entry.path)
-    return dict(sorted(files.items()))
+    return _as_message([path for path in sorted(files) if sizes.get(path) != files[path].size])
 
 
 def bring(
-    store: Store, source: str, noted: Files | None, parts: Sequence[str], target: Path
+    store: Store, source: str, files: Files | None, parts: Sequence[str], target: Path
 ) -> str | None:
-    """Copy what is noted below `parts` (as in `changed`) from the address `source` to `target`.
+    """Copy the files below `parts` from the address `source` to the folder `target`.
 
-    Returns what is not as it was registered, in words; null where all is. Of files on a server
-    only those that are brought are looked at.
+    Returns what is wrong with the files, for a message; None if all are as registered. What was
+    copied is what was compared.
     """
-    if folder := local(source):
-        return changed(folder, noted, target=target, parts=parts)
-    if noted is None:
-        return UNKNOWN
-    from tempfile import TemporaryDirectory
-
+    if files is None:
+        return FOREIGN
+    wanted = below(files, parts)
+    if folder := local(store, source):
+        return copy(folder, wanted, target)
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    wanted = {path: file for path, file in noted.items() if path.startswith(tuple(parts))}
-    with TemporaryDirectory(prefix="genre-brought-") as name:
-        brought = Path(name, "files")
-        brought.mkdir()
-        for part in parts:
-            beside = brought.joinpath(part).parent if part else brought
+    with TemporaryDirectory(prefix="genre-download-") as name:
+        for path in wanted:
+            beside = Path(name, path).parent
             beside.mkdir(parents=True, exist_ok=True)
-            address = f"{source.rstrip('/')}/{part}".rstrip("/")
-            if not any(path.startswith(part) for path in wanted):
-                continue
             try:
-                download_artifacts(address, dst_path=str(beside), tracking_uri=store.uri)
+                download_artifacts(
+                    f"{source.rstrip('/')}/{path}", dst_path=str(beside), tracking_uri=store.uri
+                )
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                return GONE
-        return changed(brought, wanted, target=target, parts=parts)
+        return copy(Path(name), wanted, target)
 
 
-def _told(wrong: Sequence[str]) -> str | None:
+def below(files: Files, parts: Sequence[str]) -> Files:
+    """Those of `files` below one of `parts`: paths that end with a slash, or `ALL`."""
+    return {path: file for path, file in files.items() if path.startswith(tuple(parts))}
+
+
+def copy(folder: Path, files: Files, target: Path | None) -> str | None:
+    """Compare the files in `folder` with their checksums, and copy them to `target`, if given.
+
+    Returns what is wrong, for a message; None if nothing is. No file is read beyond the size that
+    it should have.
+    """
+    if not folder.is_dir():
+        return GONE
+    wrong = []
+    for path in sorted(files):
+        try:
+            found = _copied(folder / path, target and target / path, files[path].size)
+        except FileNotFoundError:
+            wrong.append(f"{path} is gone")
+        except OSError as error:
+            wrong.append(f"{path} cannot be read ({error.strerror})")
+        else:
+            wrong += [path] if found != files[path] else []
+    return _as_message(wrong)
+
+
+def _sizes(store: Store, source: str, files: Files) -> dict[str, int]:
+    """Path to bytes of the files on a server, in those folders that hold some of `files`."""
+    from mlflow.artifacts import list_artifacts
+
+    sizes = {}
+    for folder in sorted({PurePosixPath(path).parent for path in files}):
+        address = f"{source.rstrip('/')}/{folder}" if folder.parts else source
+        for entry in list_artifacts(artifact_uri=address, tracking_uri=store.uri):
+            if not entry.is_dir:
+                name = PurePosixPath(entry.path).name
+                sizes[(folder / name).as_posix()] = int(entry.file_size or 0)
+    return sizes
+
+
+def _as_message(wrong: Sequence[str]) -> str | None:
     if not wrong:
         return None
     others = f", and {len(wrong) - 1} more" if wrong[1:] else ""
     return f"its files are not those that were registered ({wrong[0]}{others})"
 
 
-def _walk(folder: Path, noted: Files | None = None) -> list[str]:
-    """The path of everything below `folder` that is no folder, sorted; links are not followed.
+def _copied(path: Path, target: Path | None, size: int | None) -> File:
+    """Size and hash of the file `path`, copied to `target` if given.
 
-    A folder with none of the files in `noted` (null: any) is named, and not looked into.
-    """
-    above = {f"{parent}/" for path in noted or () for parent in PurePosixPath(path).parents}
-    found, waiting = [], [""]
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(folder / below) as entries:
-            for entry in entries:
-                path = below + entry.name
-                if not entry.is_dir(follow_symlinks=False):
-                    found.append(path)
-                elif entry.name == BYTECODE:
-                    continue
-                elif noted is None or f"{path}/" in above:
-                    waiting.append(f"{path}/")
-                else:
-                    found.append(f"{path}/")
-    return sorted(found)
-
-
-def _copied(path: Path, target: Path | None, most: int | None) -> File:
-    """Size and hash of the file `path`, copied to `target` where it is given.
-
-    Raises `OSError` for a link and for what is no file. Of one that does not have `most` bytes
-    nothing is read, and the hash is empty.
+    Raises `OSError` for a link. Of what is no file, or has another size than `size`, nothing is
+    read, and the hash is empty.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode) or most not in (None, about.st_size):
+        if not stat.S_ISREG(about.st_mode) or size not in (None, about.st_size):
             return File(about.st_size, "")
         if target is None:
-            return _hashed(file, None, most)
+            return _hashed(file, None, size)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as copy:
-            return _hashed(file, copy, most)
+        with target.open("wb") as written:
+            return _hashed(file, written, size)
 
 
-def _hashed(file: BinaryIO, copy: BinaryIO | None, most: int | None) -> File:
+def _hashed(file: BinaryIO, written: BinaryIO | None, most: int | None) -> File:
     digest, size = hashlib.sha256(), 0
     while (block := file.read(BLOCK)) and (most is None or size <= most):
         digest.update(block)
         size += len(block)
-        if copy:
-            copy.write(block)
+        if written:
+            written.write(block)
     return File(size, digest.hexdigest())

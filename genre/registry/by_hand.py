@@ -1,7 +1,7 @@
-"""Promote a version, or go back to the one before, because a person says so.
+"""Manual promotion: make a version champion, or go back to the champion before.
 
-What the gate weighs is not asked here; what would break or mislead is refused: a version whose
-files are not all there, and one whose split leaked.
+The gate is not asked. Refused is what would break or mislead: a version whose files are not those
+that were registered, and one whose split leaks.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import InputError, RegistryError
+from genre.hints import command
 from genre.params import Params
-from genre.promotion import CHAMPION, PREVIOUS, Decision, leak
+from genre.promotion import CHAMPION, Decision, leak
 from genre.registry import aliases, artifacts, versions
-from genre.registry.aliases import Action, Change
+from genre.registry.aliases import By, Standing
 from genre.registry.faults import named_errors, quiet
 from genre.registry.store import Store, locked, open_existing
 from genre.splits import LEAKY
@@ -21,72 +22,73 @@ from genre.splits import LEAKY
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-UNSAID = "no reason given"
+NO_REASON = "no reason given"
 
 
-def promote(params: Params, root: Path, version: str, reason: str | None = None) -> Change | None:
-    """Make `version` (a number, or an alias that one holds) the champion.
+def promote(
+    params: Params, root: Path, version: str, reason: str | None = None
+) -> tuple[str, Standing | None]:
+    """Make `version` (a number, or an alias) the champion.
 
-    Returns what changed, null where it is champion already. Raises `InputError` where there is no
-    store, no such version, its files are not all there or its split leaked; `RegistryError` where
-    the store fails.
+    Returns its number and the standing before; None in the place of that if it is champion
+    already. Raises `InputError` if there is no store or no such version, its files are not those
+    that were registered, or its split leaks; `RegistryError` if the store fails.
     """
     store = open_existing(params.tracking, root)
     name = params.register_.name
     with named_errors(store.uri), quiet():
         _find(store, name, version)
         with locked(store.folder):
-            aliases.finish(store, name)
-            return _make_champion(store, _find(store, name, version), "promote", reason)
+            found = _find(store, name, version)
+            return str(found.version), _make_champion(store, found, "manual", reason)
 
 
-def rollback(params: Params, root: Path, reason: str | None = None) -> Change:
-    """Make the version that was champion before the champion again, and today's `previous`.
+def rollback(params: Params, root: Path, reason: str | None = None) -> tuple[str, Standing]:
+    """Make the champion before this one the champion again; this one becomes `previous`.
 
-    Raises as `promote` does, and `InputError` where there was no other champion before.
+    Raises as `promote` does, and `InputError` if there was no other champion before.
     """
     store = open_existing(params.tracking, root)
     name = params.register_.name
     with named_errors(store.uri), quiet():
         _previous(store, name)
         with locked(store.folder):
-            aliases.finish(store, name)
-            change = _make_champion(store, _previous(store, name), "rollback", reason)
-    if change is None:  # nobody can under our lock, but a server has other machines
+            version = _previous(store, name)
+            before = _make_champion(store, version, "rollback", reason)
+    if before is None:  # impossible under our lock, but a server has other machines
         raise RegistryError(
             f"tracking.uri {store.uri}: the champion of {name} was moved by somebody else just "
-            "now; look again: genre models"
+            f"now; see {command('genre models')}"
         )
-    return change
+    return str(version.version), before
 
 
 def history(params: Params, root: Path) -> list[dict[str, Any]]:
-    """Every change of aliases, oldest first; see `genre.registry.aliases.history`."""
+    """Every change of champion, oldest first; see `genre.registry.aliases.history`."""
     store = open_existing(params.tracking, root)
     with named_errors(store.uri), quiet():
         return aliases.history(store, params.register_.name)
 
 
 def _make_champion(
-    store: Store, version: ModelVersion, action: Action, reason: str | None
-) -> Change | None:
+    store: Store, version: ModelVersion, by: By, reason: str | None
+) -> Standing | None:
     number = str(version.version)
     what = f"version {number} of {version.name} cannot become champion"
-    protocol = version.tags.get("protocol")
+    protocol = artifacts.tags_of(store, version).get("protocol")
     if protocol in LEAKY:
         raise InputError(f"{what}: {leak(protocol)}")
-    if lost := artifacts.loss(store, version):
+    if wrong := artifacts.damage(store, version):
+        if wrong == artifacts.FOREIGN:
+            raise InputError(f"{what}: {wrong}, so nothing tells what its files should be")
         raise InputError(
-            f"{what}: {lost}. Restore them, or register it again: "
-            "dvc repro --force --single-item register"
+            f"{what}: {wrong}. Restore them from a backup, or let make run register the model again"
         )
-    words = " ".join((reason or "").split()) or UNSAID
-    change = aliases.make_champion(
-        store, version.name, number, action=action, by="hand", reason=words
-    )
-    if versions.SETTLED not in version.tags:  # its registration was killed before it was judged
-        versions.note(store, version, Decision(CHAMPION, f"promoted by hand: {words}"))
-    return change
+    text = " ".join((reason or "").split()) or NO_REASON
+    before = aliases.make_champion(store, version.name, number, by=by, reason=text)
+    if not versions.is_settled(version):  # its registration was killed before the gate decided
+        versions.record_decision(store, version, Decision(CHAMPION, f"promoted manually: {text}"))
+    return before
 
 
 def _find(store: Store, name: str, version: str) -> ModelVersion:
@@ -94,25 +96,27 @@ def _find(store: Store, name: str, version: str) -> ModelVersion:
     if not found:
         raise InputError(f"no version of {name} is registered yet. Next: make run")
     number = aliases.held(store, name).get(version, version)
+    if version == "previous" and number not in found:
+        number = aliases.standing(store, name).previous or version
     if number not in found:
         raise InputError(
-            f"{name} has no version {version!r}: found {', '.join(found)}; genre models lists them"
+            f"{name} has no version {version!r}: found {', '.join(found)}; "
+            f"{command('genre models')} lists them"
         )
     return found[number]
 
 
 def _previous(store: Store, name: str) -> ModelVersion:
-    now = aliases.held(store, name)
-    if PREVIOUS not in now:
-        if CHAMPION not in now:
-            raise InputError(f"{name} has no champion yet, so there is none to go back to")
+    now = aliases.standing(store, name)
+    if now.previous is not None:
+        return _find(store, name, now.previous)
+    promote_one = command("genre promote VERSION")
+    if now.champion is None:
         raise InputError(
-            f"version {now[CHAMPION]} is the only champion that {name} has had: there is none to "
-            "go back to; genre promote VERSION makes another one champion"
+            f"{name} has no champion and none before: there is none to go back to; {promote_one} "
+            "makes a version champion"
         )
-    if now[PREVIOUS] == now.get(CHAMPION):
-        raise InputError(
-            f"{name}: version {now[PREVIOUS]} holds both champion and previous, so there is none "
-            "to go back to; genre models --history tells who was champion before"
-        )
-    return _find(store, name, PREVIOUS)
+    raise InputError(
+        f"version {now.champion} is the only champion of {name} so far: there is none to go back "
+        f"to; {promote_one} makes another version champion"
+    )

@@ -17,18 +17,19 @@ from genre.params import PARAMS_FILE, Params, load_params
 HASH_LENGTH = 8  # characters that a person compares
 ABSENT = "–"
 HEADINGS = ("version", "aliases", "registered", "model", "protocol", "accuracy", "data", "commit")
-HISTORY_HEADINGS = ("when (UTC)", "what", "by", "champion", "previous", "challenger", "reason")
+HISTORY_HEADINGS = ("when (UTC)", "champion", "before", "by", "reason")
 REASON = click.option("--reason", metavar="TEXT", help="Why; it is kept with the change.")
 
 
 @click.command()
-@click.option("--history", is_flag=True, help="Every change of alias instead, newest first.")
+@click.option("--history", is_flag=True, help="Every change of champion instead, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.pass_obj
 def models(root: Path, history: bool, as_json: bool) -> None:
     """List the registered versions, newest first.
 
-    Accuracy is of whole songs, with its 95 % interval and the subset that it was measured on.
+    Accuracy is of whole songs, with its 95 % interval and the subset that it was measured on. In
+    the history, "outside" is a change of the alias champion by another tool, such as MLflow's page.
     """
     from genre import registry
 
@@ -37,7 +38,7 @@ def models(root: Path, history: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif not found:
-        what = "alias was ever given" if history else "version is registered yet"
+        what = "version was ever champion" if history else "version is registered yet"
         click.echo(f"{params.register_.name}: no {what}. Next: make run")
     elif history:
         _print(HISTORY_HEADINGS, [history_cells(change) for change in found])
@@ -52,23 +53,24 @@ def models(root: Path, history: bool, as_json: bool) -> None:
     "target",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Copy what was checked to the new folder FOLDER, for MLflow to load from there.",
+    help="Copy the verified files to the new folder FOLDER, for MLflow to load from there.",
 )
 @click.pass_obj
 def check(root: Path, model: str | None, target: Path | None) -> None:
-    """Say whether the files of a version are those that were registered.
+    """Verify the files of a registered version.
 
-    URI is models:/NAME@ALIAS or models:/NAME/VERSION; without it, the champion is checked. No file
-    is loaded or run. Whatever asks a version through this project does the same check first;
-    MLflow alone does not.
+    URI is models:/NAME@ALIAS or models:/NAME/VERSION; without it, the champion is verified. Every
+    file that was registered is compared with its checksum in the registry; no file is loaded or
+    run. Whatever else lies beside them is ignored: MLflow adds files when it looks a version up.
+    The other commands verify the files that they read; MLflow itself verifies none.
     """
-    from genre.registry import lookup
+    from genre.registry import artifacts, lookup
 
     project, params = _project(root)
     if target and target.exists():
-        raise InputError(f"--to {target}: is there already, expected a folder to be made")
+        raise InputError(f"--to {target}: exists already, expected a path for a new folder")
     uri = model or f"models:/{params.register_.name}@champion"
-    with lookup.find(uri, params.tracking, project, parts=lookup.WHOLE) as found:
+    with lookup.find(uri, params.tracking, project, parts=artifacts.ALL) as found:
         name, version = found.name, found.version
         if target:
             with atomic_folder(target) as new:
@@ -84,38 +86,38 @@ def check(root: Path, model: str | None, target: Path | None) -> None:
 def promote(root: Path, version: str, reason: str | None) -> None:
     """Make VERSION (a number, or an alias such as challenger) the champion.
 
-    The gate is not asked: any version whose files are all there may be promoted. Refused is only
-    one whose split protocol leaked (pieces of a song on both sides), as its figures are too good
-    to be true. The champion before it becomes previous.
+    The gate is not asked: any version whose files are as registered may be promoted. Refused is
+    only one whose split protocol leaks (segments of one song in several subsets): its figures are
+    too good to be true. The champion before it becomes previous.
     """
     from genre import registry
 
     project, params = _project(root)
-    change = registry.promote(params, project, version, reason)
-    if change is None:
-        click.echo(f"{params.register_.name}: version {version} is champion already")
+    number, before = registry.promote(params, project, version, reason)
+    if before is None:
+        click.echo(f"{params.register_.name}: version {number} is champion already")
     else:
-        _say(params, change.before, change.after)
+        _report(params, number, before.champion)
 
 
 @click.command()
 @REASON
 @click.pass_obj
 def rollback(root: Path, reason: str | None) -> None:
-    """Make the champion before today's (alias previous) the champion again.
+    """Make the champion before this one (alias previous) the champion again.
 
-    Today's becomes previous, so that a second rollback undoes the first. Going further back:
+    This one becomes previous, so that a second rollback undoes the first. Going further back:
     genre models --history, then genre promote VERSION.
     """
     from genre import registry
 
     project, params = _project(root)
-    change = registry.rollback(params, project, reason)
-    _say(params, change.before, change.after)
+    number, before = registry.rollback(params, project, reason)
+    _report(params, number, before.champion)
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """The cells of one row of `genre.registry.models`; a dash where a version does not say."""
+    """The cells of one row of `genre.registry.models`; a dash for what is not known."""
     accuracy = ABSENT
     if row["accuracy"] is not None:
         low, high = 100 * row["accuracy_low"], 100 * row["accuracy_high"]
@@ -134,28 +136,14 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 def history_cells(change: dict[str, Any]) -> list[str]:
     """The cells of one change of `genre.registry.history`."""
-    by = change["by"]
-    if by == "hand" and change["user"]:
-        by = f"hand ({change['user']})"
-    unfinished = "" if change["finished"] else " (cut off: the next change finishes it)"
-    return [
-        change["time"][:19].replace("T", " "),
-        f"{change['action']} {change['version']}{unfinished}",
-        by,
-        *(_move(change, alias) for alias in ("champion", "previous", "challenger")),
-        change["reason"],
-    ]
+    by = f"{change['by']} ({change['user']})" if change["user"] else change["by"]
+    time = (change["time"] or "not recorded")[:19].replace("T", " ")
+    return [time, change["version"] or ABSENT, change["replaced"] or ABSENT, by, change["reason"]]
 
 
-def _move(change: dict[str, Any], alias: str) -> str:
-    before, after = (change[side].get(alias, ABSENT) for side in ("before", "after"))
-    return before if before == after else f"{before} → {after}"
-
-
-def _say(params: Params, before: dict[str, str], after: dict[str, str]) -> None:
-    was = before.get("champion")
-    instead = f" instead of version {was}" if was else ""
-    click.echo(f"{params.register_.name}: version {after['champion']} is champion{instead}")
+def _report(params: Params, number: str, before: str | None) -> None:
+    instead = f" instead of version {before}" if before else ""
+    click.echo(f"{params.register_.name}: version {number} is champion{instead}")
 
 
 def _project(root: Path) -> tuple[Path, Params]:

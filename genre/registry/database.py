@@ -1,8 +1,8 @@
-"""The SQLite file of an MLflow store: whether it is one, how it is made, whether it is of today.
+"""The SQLite file of an MLflow store: whether it is one, and how it is made.
 
-Nothing here writes to a file that exists, but for SQLite itself, which undoes what a killed commit
-left (`reading`). Errors are `sqlite3`'s and the system's own; `genre.registry.store` names them for
-people.
+Nothing here writes to a file that exists, except for SQLite itself, which rolls back what a killed
+commit left (`reading`). Errors are those of `sqlite3` and the system; `genre.registry.store` turns
+them into messages.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from genre.files import atomic_path
 
 SQLITE = "sqlite:///"
 HEADER = b"SQLite format 3\x00"
-REVISION_TABLE = "alembic_version"  # holds the last migration that MLflow made
-MIGRATIONS = "store/db_migrations"  # in MLflow's package
+OF_MLFLOW = "alembic_version"  # a table that every MLflow database has
 
 
 def file_of(uri: str) -> Path:
@@ -44,20 +43,9 @@ def check(path: Path) -> bool:
         raise sqlite3.DatabaseError("file is not a database")
     with reading(path) as database:
         found = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
-    if found and REVISION_TABLE not in found:
+    if found and OF_MLFLOW not in found:
         raise sqlite3.DatabaseError("file is not a database of MLflow")
     return bool(found)
-
-
-def is_current(path: Path) -> bool:
-    """Whether the database at `path` has the tables that the installed MLflow wants."""
-    import mlflow
-    from alembic.script import ScriptDirectory
-
-    with reading(path) as database:
-        rows = database.execute(f"SELECT version_num FROM {REVISION_TABLE}").fetchall()
-    migrations = ScriptDirectory(str(Path(mlflow.__file__).parent / MIGRATIONS))
-    return rows == [(migrations.get_current_head(),)]
 
 
 def create(path: Path) -> None:

@@ -203,13 +203,17 @@ def summarise(songs: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def training_songs(songs: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, list[str]]:
-    """Which songs the models of this run were trained on: `track_id` and `audio_sha256`, sorted."""
+def training_songs(songs: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, Any]:
+    """The songs that the models of this run were trained on.
+
+    `track_id` and `audio_sha256` are sorted lists; `genres` maps each `track_id` to its genre.
+    """
     trained = set(subsets.loc[subsets["subset"] == "train", "track_id"])
-    rows = songs[songs["track_id"].isin(trained)]
+    rows = songs[songs["track_id"].isin(trained)].sort_values("track_id")
     return {
         "track_id": sorted(trained),
         "audio_sha256": sorted(set(rows["audio_sha256"].dropna())),
+        "genres": dict(zip(rows["track_id"], rows["genre"], strict=True)),
     }
 
 

@@ -1,16 +1,18 @@
-"""The facts behind a promotion: what the champion says about today's validation songs.
+"""The facts behind a promotion: the champion evaluated on today's validation songs.
 
-The champion answers from today's features and pictures with its own weights; where these are made
-otherwise today, or are no longer made, it listens to the clips itself, with its own settings. The
-challenger's answers are those that evaluate wrote. Songs that the champion was trained on are left
-out: by content, and by decoded audio, so that a song which came back in another container counts
-too.
+The champion predicts from today's features and pictures with its own weights; if these are computed
+in another way today, or no longer, it computes its own inputs from the clips, with its own
+settings. The challenger's predictions are those that evaluate wrote. Songs that the champion was
+trained on are left out: by content, and by decoded audio, so that a song which came back in another
+container counts too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,7 +28,7 @@ from genre.progress import progress
 from genre.promotion import Champion
 from genre.registry import artifacts
 from genre.registry.facts import Pipeline
-from genre.registry.package import MODEL, TRAINING_SONGS
+from genre.registry.layout import MODEL, PACKED, TRAINING_SONGS
 from genre.registry.store import Store
 from genre.splits import VALIDATION
 
@@ -35,52 +37,76 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHOICES = {"families", "layers"}  # of columns: which there are tells more
-PACKED = "artifacts"  # MLflow's folder, in a model, of what we give it
 
 
 def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champion:
-    """Let the champion `version` answer today's validation songs, and score both models.
+    """Evaluate the champion `version` and today's classifier on today's validation songs.
 
-    What stands in the way of a comparison is told in `obstacle`; a store that fails raises.
+    What makes a comparison impossible is in `obstacle`; a store that fails raises.
     """
     number = str(version.version)
-    source = store.client.get_model_version_download_uri(version.name, version.version)
-    noted = artifacts.read(version.tags.get(artifacts.FILES))
+    source = artifacts.source_of(store, version)
+    files = artifacts.from_tag(artifacts.tags_of(store, version).get(artifacts.FILES))
     with TemporaryDirectory() as name:
-        if lost := artifacts.bring(store, source, noted, [f"{PACKED}/"], Path(name)):
-            return Champion(number, (), obstacle=lost)
+        if wrong := artifacts.bring(store, source, files, [f"{PACKED}/"], Path(name)):
+            return Champion(number, (), obstacle=wrong, usable=False)
         folder = Path(name, PACKED)
         try:
             model = Ensemble.load(folder / MODEL)
         except InputError as error:
-            return Champion(number, (), obstacle=f"it cannot be loaded ({error})")
+            obstacle = f"it cannot be loaded ({error})"
+            return Champion(number, (), obstacle=obstacle, usable=False)
+        trained = json.loads((folder / TRAINING_SONGS).read_bytes())
+        renamed = renamed_genres(pipeline, model.classes, trained.get("genres", {}))
+        champion = Champion(number, model.classes, renamed=renamed)
+        for member in model.members:
+            member.classes = tuple(renamed.get(genre, genre) for genre in member.classes)
         if set(pipeline.answers["genre"]) - set(model.classes):
-            return Champion(number, model.classes)
-        songs = unheard_songs(pipeline, json.loads((folder / TRAINING_SONGS).read_bytes()))
+            return champion
+        songs = unseen_songs(pipeline, trained)
         if not songs:
-            obstacle = "it was trained on every validation song of today"
-            return Champion(number, model.classes, obstacle=obstacle)
+            return replace(champion, obstacle="it was trained on every validation song of today")
         try:
-            return Champion(number, model.classes, comparison=score(pipeline, model, songs))
+            return replace(champion, comparison=score(pipeline, model, songs))
         except InputError as error:
-            return Champion(number, model.classes, obstacle=f"it cannot answer them ({error})")
+            return replace(champion, obstacle=f"it cannot predict them ({error})")
 
 
-def unheard_songs(pipeline: Pipeline, heard: dict[str, list[str]]) -> list[str]:
-    """Today's validation songs, sorted, without those of `heard` (see `facts.training_songs`)."""
+def renamed_genres(
+    pipeline: Pipeline, known: Collection[str], trained: Mapping[str, str]
+) -> dict[str, str]:
+    """Genres that the champion knows by another name: their old name to today's.
+
+    `trained` maps the `track_id` of its training songs to their genre then. A genre was renamed if
+    it is gone, and most of its training songs that are still there are now the songs of one genre
+    that the champion does not know.
+    """
+    songs = pipeline.songs[pipeline.songs["status"] == "ok"]
+    today = dict(zip(songs["track_id"], songs["genre"], strict=True))
+    found: dict[str, str] = {}
+    for old in sorted(set(known) - set(today.values())):
+        now = Counter(today[track] for track in trained if trained[track] == old and track in today)
+        for new, count in now.most_common(1):
+            if new not in known and 2 * count > now.total() and new not in found.values():
+                found[old] = new
+    return found
+
+
+def unseen_songs(pipeline: Pipeline, trained: Mapping[str, Collection[str]]) -> list[str]:
+    """Today's validation songs, sorted, without those of `trained` (`facts.training_songs`)."""
     subsets, songs = pipeline.subsets, pipeline.songs
     today = set(subsets.loc[subsets["subset"] == VALIDATION, "track_id"])
     rows = songs[songs["track_id"].isin(today)]
-    known = rows["track_id"].isin(heard["track_id"]) | rows["audio_sha256"].isin(
-        heard["audio_sha256"]
+    seen = rows["track_id"].isin(trained["track_id"]) | rows["audio_sha256"].isin(
+        trained["audio_sha256"]
     )
-    return sorted(rows.loc[~known, "track_id"])
+    return sorted(rows.loc[~seen, "track_id"])
 
 
 def score(pipeline: Pipeline, champion: Ensemble, songs: Sequence[str]) -> evaluation.Comparison:
     """Compare today's classifier with `champion` on the validation songs `songs`.
 
-    Raises `InputError` where the champion cannot answer them.
+    Raises `InputError` if the champion cannot predict them.
     """
     answers = pipeline.answers
     ours = answers[(answers["subset"] == VALIDATION) & answers["track_id"].isin(songs)]

@@ -24,6 +24,7 @@ from genre.models import ensemble, family, store
 from genre.models.ensemble import read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
+from genre.registry.layout import MODEL, REFERENCE, TRAINING_SONGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +37,6 @@ PACKAGE = Path(genre.__file__).parent
 CODE = Path(__file__).with_name("pyfunc_model.py")
 FACE = "genre.classifier"  # what the code above needs of this package
 MODEL_CARD = "model_card.md"
-MODEL, TRAINING_SONGS = "model", "training_songs.json"  # in the model's folder artifacts/
-REFERENCE = "reference"  # there too: what is kept of the training songs to notice drift by
 FEATURES: Input = "features_3s"
 EXAMPLE_RATE = 8_000  # Hz; small, for the example is kept as text
 REQUIREMENTS = (

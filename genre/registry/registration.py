@@ -1,4 +1,7 @@
-"""Register a finished pipeline: record it, make a version, decide its alias, say what was done."""
+"""Register a finished pipeline: record it, make a version, let the gate decide, report.
+
+The registry is asked each time: what it holds is not made again, what it has lost is.
+"""
 
 from __future__ import annotations
 
@@ -7,70 +10,108 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import RegistryError
+from genre.errors import RegistryError, UnusableStoreError
+from genre.hints import command
 from genre.promotion import CHAMPION, Decision, decide
-from genre.registry import aliases, artifacts, card, facts, gate, package, runs, versions
+from genre.registry import aliases, artifacts, card, facts, gate, lookup, package, runs, versions
+from genre.registry.artifacts import FILES, MODEL_ID
 from genre.registry.database import SQLITE
 from genre.registry.facts import Pipeline
 from genre.registry.faults import named_errors, quiet
-from genre.registry.store import Store, experiment_id, locked, open_store
-from genre.registry.versions import METRICS_HASH, MODEL_HASH, REASON, SETTLED
+from genre.registry.store import Store, locked, moved, open_experiment, open_store
+from genre.registry.versions import BLOCKED_BY, METRICS_HASH, MODEL_HASH
+from genre.splits import LEAKY
 
 if TYPE_CHECKING:
+    from mlflow.entities import Experiment
     from mlflow.entities.model_registry import ModelVersion
 
-MODEL_ID, EXPERIMENT = "model_id", "dvc_experiment"
-JUDGEMENTS = 5  # champions that may come and go, on a server, while one model is judged
+EXPERIMENT = "dvc_experiment"
+DECISIONS = 5  # champions that may come and go, on a server, while one model is compared
 
 
-def register(pipeline: Pipeline) -> dict[str, Any]:
-    """Record and register `pipeline`; return the receipt.
+def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
+    """Record and register `pipeline`; return the receipt, and whether anything was new.
 
     The same model gives one version, however often it is registered, and one run for each set of
-    figures that it was given: what is found in the store is not made again, unless its files are no
-    longer what they were. An experiment is
-    recorded with its model and gets neither version nor alias. Raises `RegistryError` where the
-    store fails, `InputError` where the pipeline has not finished.
+    figures that it was given. What is in the store is not made again, unless its files are no
+    longer those that were registered. An experiment is recorded with its model and gets neither
+    version nor alias. Raises `RegistryError` if the store fails, `InputError` if the pipeline has
+    not finished.
     """
     tags = describe(pipeline)
     pipeline.must_be_whole()
-    tracking = pipeline.params.tracking
-    store = open_store(tracking, pipeline.root)
-    experiment = experiment_id(store, tracking.experiment)
+    store = open_store(pipeline.params.tracking, pipeline.root)
+    experiment = open_experiment(store, pipeline.params.tracking.experiment)
     name = pipeline.params.register_.name
     with named_errors(store.uri), locked(store.folder), quiet():
-        version = None if pipeline.experiment else versions.find(store, name, tags)
-        if version is not None and artifacts.loss(store, version):
-            version = None
-        if version is not None and version.tags.get(METRICS_HASH) == tags[METRICS_HASH]:
-            run_id, model_id = str(version.run_id), version.tags[MODEL_ID]
+        before = aliases.promotions(store, name)
+        version = None if pipeline.experiment else versions.find(store, name, tags[MODEL_HASH])
+        recorded = version is not None and version.tags.get(METRICS_HASH) == tags[METRICS_HASH]
+        if version is not None and recorded:
+            run_id, model_id = str(version.run_id), artifacts.tags_of(store, version)[MODEL_ID]
         else:
-            end_killed_runs(store, experiment)
-            run_id, model_id = _recorded(store, experiment, tags) or _record(
-                store, experiment, pipeline, tags
-            )
+            end_killed_runs(store, experiment.experiment_id)
+            found = _recorded(store, experiment.experiment_id, tags)
+            run_id, model_id = found or _record(store, experiment, pipeline, tags)
+        receipt = _receipt(pipeline, tags, run_id, model_id)
         if pipeline.experiment:
-            decision = _judge(store, None, None, pipeline)
-            return _receipt(pipeline, tags, decision, run_id, model_id)
+            return receipt | {"reason": _decide(store, None, pipeline).reason}, True
         if version is None:
-            version = versions.create(
-                store, name, model_id=model_id, run_id=run_id, tags=tags | {MODEL_ID: model_id}
-            )
-        number = str(version.version)
-        aliases.finish(store, name)
-        if SETTLED not in version.tags:
+            version = versions.create(store, name, model_id=model_id, run_id=run_id, tags=tags)
+            recorded = False
+        aliases.record_outside(store, name)
+        if not versions.is_settled(version):
             _settle(store, version, pipeline)
-            version = store.client.get_model_version(name, number)
-        found = version.tags
-        decision = Decision(versions.given_alias(version), found[REASON])
-        receipt = _receipt(pipeline, tags, decision, run_id, model_id)
-        held = aliases.held(store, name)
-        return receipt | {
-            "comparison": json.loads(found.get(versions.COMPARISON, "null")),
-            "version": number,
-            "aliases": sorted(alias for alias, holder in held.items() if holder == number),
-            "champion": held.get(CHAMPION),
-        }
+            version = store.client.get_model_version(name, str(version.version))
+            recorded = False
+        receipt |= _standing(store, version)
+        return receipt, not recorded or aliases.promotions(store, name) != before
+
+
+def _standing(store: Store, version: ModelVersion) -> dict[str, Any]:
+    """What the receipt tells of a registered version: its aliases now, the decision, a warning."""
+    name, number = version.name, str(version.version)
+    held = aliases.held(store, name)
+    promoted = [p.reason for p in aliases.promotions(store, name) if p.version == number]
+    reason = version.tags.get(versions.REASON) or (promoted or ["not recorded"])[-1]
+    return {
+        "version": number,
+        "aliases": sorted(alias for alias, holder in held.items() if holder == number),
+        "champion": held.get(CHAMPION),
+        "decision": version.tags.get(versions.DECISION) or (CHAMPION if promoted else "recorded"),
+        "reason": reason,
+        "comparison": json.loads(version.tags.get(versions.COMPARISON, "null")),
+        "warning": warning(store, version),
+    }
+
+
+def warning(store: Store, version: ModelVersion) -> str | None:
+    """What a person has to know and decide about the champion; None if all is well.
+
+    `version` is the version of today's model.
+    """
+    name, number = version.name, str(version.version)
+    champion = versions.champion(store, name)
+    if champion is None and artifacts.tags_of(store, version).get("protocol") in LEAKY:
+        return None  # it is never promoted, and its reason tells so
+    if champion is None:
+        return (
+            f"{name} has versions and no champion: {command(f'genre promote {number}')} makes "
+            f"version {number} champion ({command('genre models')} lists all)"
+        )
+    other = str(champion.version)
+    source = artifacts.source_of(store, champion)
+    wrong = artifacts.damage(store, champion, lookup.READ)
+    if not wrong and version.tags.get(BLOCKED_BY) == other:
+        wrong = version.tags.get(versions.REASON, "it cannot be used")
+    if wrong:
+        foreign = wrong == artifacts.FOREIGN
+        kept = "" if other == number else f"; version {number} was not compared with it"
+        ways = lookup.ways_out(source, foreign=foreign, version=number)
+        return f"version {other} of {name} is champion and cannot be used: {wrong}{kept}. {ways}"
+    location = source.rpartition("/models/")[0]  # of the experiment that it belongs to
+    return moved(store, location) if location else None
 
 
 def describe(pipeline: Pipeline) -> dict[str, str]:
@@ -118,16 +159,19 @@ def _recorded(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str,
         if MODEL_ID not in found or not wanted.items() <= found.items():
             continue
         logged = store.client.get_logged_model(found[MODEL_ID])
-        noted = artifacts.read(logged.tags.get(artifacts.FILES))
-        if not artifacts.lost(store, logged.artifact_location, noted):
+        files = artifacts.from_tag(logged.tags.get(FILES))
+        if not artifacts.damage_at(store, logged.artifact_location, files):
             return run.info.run_id, found[MODEL_ID]
     return None
 
 
 def _record(
-    store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str]
+    store: Store, where: Experiment, pipeline: Pipeline, tags: dict[str, str]
 ) -> tuple[str, str]:
     """Log the run, its models and the selected one's pyfunc; return the ids of run and model."""
+    if problem := moved(store, where.artifact_location):
+        raise UnusableStoreError(problem)
+    experiment = str(where.experiment_id)
     model_card = card.write(pipeline)
     run = runs.start(store, experiment, pipeline, tags | {runs.ROLE: runs.PIPELINE_ROLE})
     run_id = run.info.run_id
@@ -164,8 +208,8 @@ def _log_model(
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "pyfunc"
         package.save(pipeline, folder, described, model_card)
-        noted = artifacts.note(artifacts.of_folder(folder))
-        store.client.set_logged_model_tags(model_id, {artifacts.FILES: noted})
+        checksums = artifacts.as_tag(artifacts.of_folder(folder))
+        store.client.set_logged_model_tags(model_id, {FILES: checksums})
         store.client.log_model_artifacts(model_id, str(folder))
     store.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     store.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
@@ -173,57 +217,47 @@ def _log_model(
 
 
 def _settle(store: Store, version: ModelVersion, pipeline: Pipeline) -> None:
-    """Decide about the version, and act on it if the champion is still the one it was judged by.
+    """Let the gate decide, and act on it if the champion is still the one it was compared with.
 
     Under the lock of a SQLite store it always is; on a server another machine may have moved it.
     """
     name = version.name
-    for _ in range(JUDGEMENTS):
-        holder = versions.holder(store, name, CHAMPION)
-        decision = _judge(store, str(version.version), holder, pipeline)
-        before = None if holder is None else str(holder.version)
+    for _ in range(DECISIONS):
+        champion = versions.champion(store, name)
+        decision = _decide(store, champion, pipeline)
+        before = None if champion is None else str(champion.version)
         if aliases.held(store, name).get(CHAMPION) == before:
             versions.settle(store, version, decision)
             return
     raise RegistryError(
-        f"tracking.uri {store.uri}: {name} got another champion {JUDGEMENTS} times while version "
+        f"tracking.uri {store.uri}: {name} got another champion {DECISIONS} times while version "
         f"{version.version} was compared with it; run the step again"
     )
 
 
-def _judge(
-    store: Store, number: str | None, holder: ModelVersion | None, pipeline: Pipeline
-) -> Decision:
-    """Decide about the version `number`; a decision that was cut off is taken again."""
-    if holder is not None and str(holder.version) == number:
-        return Decision(CHAMPION, _reason(store, holder))
+def _decide(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> Decision:
     settings = pipeline.params.register_
     return decide(
         protocol=pipeline.protocol,
         genres=pipeline.genres,
-        champion=None if holder is None else gate.question(store, holder, pipeline),
+        champion=None if champion is None else gate.question(store, champion, pipeline),
         policy=settings.policy,
         margin=settings.margin,
         experiment=pipeline.experiment,
     )
 
 
-def _reason(store: Store, champion: ModelVersion) -> str:
-    """Why the champion holds its alias: its registration was cut off after it had got it."""
-    changes = [c for c in aliases.history(store, champion.name) if c["version"] == champion.version]
-    return str(changes[-1]["reason"]) if changes else "it holds the alias already"
-
-
 def _receipt(
-    pipeline: Pipeline, tags: dict[str, str], decision: Decision, run_id: str, model_id: str
+    pipeline: Pipeline, tags: dict[str, str], run_id: str, model_id: str
 ) -> dict[str, Any]:
     return {
         "name": pipeline.params.register_.name,
         "version": None,
         "aliases": [],
         "champion": None,
-        "decision": decision.alias or "recorded",
-        "reason": decision.reason,
+        "decision": "recorded",
+        "reason": "",
+        "warning": None,
         "comparison": None,
         "experiment": pipeline.experiment,
         "model": pipeline.selected,

@@ -26,11 +26,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from genre.addresses import has_password, hidden
-from genre.errors import InputError, ParameterError, RegistryError
+from genre.errors import InputError, ParameterError, UnusableStoreError
+from genre.hints import command
 from genre.params import TrackingParams
 from genre.registry import database
 from genre.registry.database import SQLITE, file_of
@@ -38,6 +41,7 @@ from genre.registry.faults import named, named_errors, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql", "databricks")
 ARTIFACTS = "artifacts"
@@ -137,32 +141,29 @@ def open_store(tracking: TrackingParams, root: Path) -> Store:
 
 
 def open_existing(tracking: TrackingParams, root: Path) -> Store:
-    """Open the store of `tracking.uri` and leave no trace: neither file nor lock is made.
+    """Open the store of `tracking.uri` for reading: neither a file nor a lock is made.
 
-    Only the database of an older MLflow is migrated, as at any use. Raises `InputError` where
-    there is no store yet, and as `open_store` does.
+    Raises `InputError` if there is no store yet, and as `open_store` does.
     """
     uri = resolve_uri(tracking.uri, root)
     if uri.startswith(SQLITE) and not _look_at(uri):
         raise InputError(
-            f"{file_of(uri)}: there is no MLflow store yet; the first run makes it. Next: make run"
+            f"{file_of(uri)}: there is no MLflow store yet, and so no champion: make run trains "
+            "and registers a model"
         )
     configure()
     with named_errors(uri):
         from mlflow import MlflowClient
 
-        if uri.startswith(SQLITE) and not database.is_current(file_of(uri)):
-            return open_store(tracking, root)
         with quiet():
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     return Store(uri, client, _folder(uri, root))
 
 
-def experiment_id(store: Store, name: str) -> str:
-    """The id of the experiment `name`, made where it is missing.
+def open_experiment(store: Store, name: str) -> Experiment:
+    """MLflow's experiment `name`, made if it is missing.
 
-    Raises `RegistryError` where it was deleted, or where its artifacts lie elsewhere: MLflow keeps
-    absolute paths, so a store that was moved or copied does not find its files.
+    Raises `UnusableStoreError` if it was deleted in MLflow.
     """
     location = (store.folder / ARTIFACTS).as_uri() if store.uri.startswith(SQLITE) else None
     with named_errors(store.uri), locked(store.folder), quiet():
@@ -171,25 +172,51 @@ def experiment_id(store: Store, name: str) -> str:
         experiment = store.client.get_experiment_by_name(name)
         if experiment is None:
             try:
-                return store.client.create_experiment(name, artifact_location=location)
-            except MlflowException:  # on a server, another machine may have made it just now
-                experiment = store.client.get_experiment_by_name(name)
-                if experiment is None:
+                store.client.create_experiment(name, artifact_location=location)
+            except MlflowException as error:  # on a server, another machine may have made it
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
+            experiment = store.client.get_experiment_by_name(name)
+            assert experiment is not None
     if experiment.lifecycle_stage == "deleted":
-        raise RegistryError(
-            f"{store.uri}: the experiment {name!r} was deleted; restore it (mlflow experiments "
-            f"restore -x {experiment.experiment_id}) or choose another tracking.experiment"
+        restore = command(
+            f"mlflow experiments restore -x {experiment.experiment_id}",
+            MLFLOW_TRACKING_URI=hidden(store.uri),
         )
-    if location and urlsplit(experiment.artifact_location).scheme in ("", "file"):
-        found = experiment.artifact_location.removeprefix("file://")
-        if found != location.removeprefix("file://"):
-            raise RegistryError(
-                f"{store.uri}: its files lie in {found}, expected {store.folder / ARTIFACTS}: the "
-                "store was moved or copied, and MLflow keeps absolute paths. Move it back, or "
-                f"delete {store.folder} to start a new one"
-            )
-    return str(experiment.experiment_id)
+        raise UnusableStoreError(
+            f"{hidden(store.uri)}: the experiment {name!r} was deleted in MLflow. Restore it: "
+            f"{restore}; or choose another tracking.experiment in params.yaml"
+        )
+    return experiment
+
+
+def moved(store: Store, location: str) -> str | None:
+    """What to do if a SQLite store was moved or copied away from its artifacts at `location`.
+
+    MLflow keeps absolute paths. Commands of this project find the files beside the database;
+    MLflow's own clients do not, and would write new ones to the old place.
+    """
+    if not store.uri.startswith(SQLITE) or urlsplit(location).scheme not in ("", "file"):
+        return None
+    here, there = store.folder / ARTIFACTS, Path(url2pathname(urlsplit(location).path))
+    if here.absolute() == there or (there.exists() and here.exists() and here.samefile(there)):
+        return None
+    afresh = f"mv {quote(str(store.folder))} {quote(f'{store.folder}.old')} && make run"
+    if (there.parent / file_of(store.uri).name).exists():
+        return (
+            f"{store.uri}: MLflow has its files in {there}, expected {here}: this store is a copy "
+            f"of the one there, and would write into it. Start a store of its own: {afresh}"
+        )
+    old = quote(str(there.parent))
+    aside = f"mv {old} {old}.old && " if there.parent.exists() else ""
+    link = (
+        f"mkdir -p {quote(str(there.parents[1]))} && {aside}ln -s {quote(str(store.folder))} {old}"
+    )
+    return (
+        f"{store.uri}: MLflow has its files in {there}, expected {here}: the project was moved, "
+        f"and MLflow keeps absolute paths. Let the old path lead to the new one: {link}; or start "
+        f"a new store: {afresh}"
+    )
 
 
 @contextmanager

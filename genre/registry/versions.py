@@ -1,8 +1,8 @@
-"""Versions of the registered model, and what was decided about them.
+"""Versions of the registered model, and what the gate decided about them.
 
-The order of writes keeps every alias on a version and every version on its artifacts, whenever a
-run is killed: record and model first, then the version, then the alias, last the tag `settled`.
-Whatever is found done is not done again.
+The order of writes keeps every alias on a version and every version on its files, whenever a run is
+killed: run and logged model first, then the version, then the alias, last the tag `settled`. What
+is there already is not made again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from genre.promotion import CHALLENGER, CHAMPION, Alias, Decision
+from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, Decision
 from genre.registry import aliases, artifacts
+from genre.registry.artifacts import FILES, MODEL_ID
 from genre.registry.store import Store
 
 if TYPE_CHECKING:
@@ -21,28 +22,38 @@ if TYPE_CHECKING:
 
 MODEL_HASH, METRICS_HASH = "model_sha256", "metrics_sha256"
 DECISION, REASON, SETTLED = "decision", "reason", "settled"
+BLOCKED_BY = "blocked_by"  # the champion that could not be used when the gate decided
 COMPARISON = "comparison"  # the figures behind the decision, as JSON
 TEXTS = ("model", "protocol", "subset", "data_sha256", "git_commit", "git_dirty", REASON)
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high")
 
 
-def find(store: Store, name: str, tags: dict[str, str]) -> ModelVersion | None:
-    """The version whose model has the hash in `tags`."""
-    text = f"name = '{name}' AND tags.{MODEL_HASH} = '{tags[MODEL_HASH]}'"
-    found = store.client.search_model_versions(text)
-    return max(found, key=lambda version: int(version.version), default=None)
+def find(store: Store, name: str, model_sha256: str) -> ModelVersion | None:
+    """The version of the model with this hash whose files are as registered.
+
+    Of several (a version may be copied in MLflow), the champion, else the newest.
+    """
+    champion = aliases.held(store, name).get(CHAMPION)
+    found = [
+        version
+        for version in aliases.all_versions(store, name)
+        if artifacts.tags_of(store, version).get(MODEL_HASH) == model_sha256
+    ]
+    found.sort(key=lambda version: str(version.version) != champion)
+    sound = next((version for version in found if not artifacts.damage(store, version)), None)
+    return sound and store.client.get_model_version(name, str(sound.version))
 
 
-def holder(store: Store, name: str, alias: str) -> ModelVersion | None:
-    """The version that holds `alias`; null where none does."""
-    number = aliases.held(store, name).get(alias)
+def champion(store: Store, name: str) -> ModelVersion | None:
+    """The version with the alias `champion`; None if there is none."""
+    number = aliases.held(store, name).get(CHAMPION)
     return store.client.get_model_version(name, number) if number else None
 
 
 def create(
     store: Store, name: str, *, model_id: str, run_id: str, tags: dict[str, str]
 ) -> ModelVersion:
-    """Make a version of the logged model, whose artifacts are all there, and which notes them."""
+    """Make a version of the logged model, whose files are all there, with their checksums."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -55,38 +66,41 @@ def create(
         name,
         logged.artifact_location,
         run_id=run_id,
-        tags=tags | {artifacts.FILES: logged.tags[artifacts.FILES]},
+        tags=tags | {MODEL_ID: model_id, FILES: logged.tags[FILES]},
         model_id=model_id,
     )
 
 
+def is_settled(version: ModelVersion) -> bool:
+    """Whether the gate has decided about the version, or a person has.
+
+    A person may delete the tag that says so; the aliases tell as well.
+    """
+    promoted = {CHAMPION, PREVIOUS} & set(version.aliases)
+    return bool(promoted or {SETTLED, DECISION} & version.tags.keys())
+
+
 def settle(store: Store, version: ModelVersion, decision: Decision) -> None:
-    """Give the version the alias that the gate decided on, and write down the decision."""
+    """Give the version the alias that the gate decided on, and record the decision."""
     name, number = version.name, str(version.version)
     if decision.alias == CHAMPION:
-        aliases.make_champion(
-            store, name, number, action="register", by="gate", reason=decision.reason
-        )
+        aliases.make_champion(store, name, number, by="gate", reason=decision.reason)
     elif decision.alias == CHALLENGER:
-        aliases.make_challenger(store, name, number, by="gate", reason=decision.reason)
-    note(store, version, decision)
+        aliases.make_challenger(store, name, number)
+    record_decision(store, version, decision)
 
 
-def note(store: Store, version: ModelVersion, decision: Decision) -> None:
-    """Write down what was decided about the version; it will not be judged again."""
-    tag = store.client.set_model_version_tag
-    tag(version.name, version.version, DECISION, decision.alias or "")
-    tag(version.name, version.version, REASON, decision.reason)
+def record_decision(store: Store, version: ModelVersion, decision: Decision) -> None:
+    """Record the decision about the version, so that it is not taken again."""
+    tags = {DECISION: decision.alias or "", REASON: decision.reason}
+    if decision.blocked_by:
+        tags[BLOCKED_BY] = decision.blocked_by
     if decision.comparison is not None:
         figures = {"against": decision.against, **asdict(decision.comparison)}
-        tag(version.name, version.version, COMPARISON, json.dumps(figures, sort_keys=True))
-    tag(version.name, version.version, SETTLED, datetime.now(UTC).isoformat(timespec="seconds"))
-
-
-def given_alias(version: ModelVersion) -> Alias | None:
-    """The alias that the version was given when it was registered."""
-    given = version.tags[DECISION]
-    return CHAMPION if given == CHAMPION else CHALLENGER if given == CHALLENGER else None
+        tags[COMPARISON] = json.dumps(figures, sort_keys=True)
+    tags[SETTLED] = datetime.now(UTC).isoformat(timespec="seconds")
+    for key, value in tags.items():
+        store.client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
 def rows(store: Store, name: str) -> list[dict[str, Any]]:
@@ -94,24 +108,28 @@ def rows(store: Store, name: str) -> list[dict[str, Any]]:
 
     `version`, `aliases`, `created` (UTC), `model`, `protocol`, `accuracy` of whole songs with its
     95 % interval `accuracy_low` and `accuracy_high` on `subset`, `data_sha256`, `git_commit`,
-    `reason`; null where a version does not say.
+    `reason`; None for what a version's tags do not have.
     """
     held: dict[str, list[str]] = {}
     for alias, number in sorted(aliases.held(store, name).items()):
         held.setdefault(number, []).append(alias)
     table = []
     for version in aliases.all_versions(store, name):
+        tags = artifacts.tags_of(store, version)
         created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
         row: dict[str, Any] = {
             "version": str(version.version),
             "aliases": held.get(str(version.version), []),
             "created": created.isoformat(timespec="seconds"),
         }
-        row |= {key: version.tags.get(key) for key in TEXTS}
-        row |= {key: _number(version.tags.get(key)) for key in FIGURES}
+        row |= {key: tags.get(key) for key in TEXTS}
+        row |= {key: _number(tags.get(key)) for key in FIGURES}
         table.append(row)
     return table
 
 
 def _number(text: str | None) -> float | None:
-    return None if text is None else float(json.loads(text))
+    try:
+        return None if text is None else float(text)
+    except ValueError:  # edited in MLflow's pages
+        return None

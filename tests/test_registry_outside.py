@@ -1,0 +1,281 @@
+"""What MLflow and people who use it do to a registered version never makes a command refuse it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from registry_project import Project, make_project
+from songs import tone, write
+
+from genre import registry
+from genre.cli import main
+from genre.registry import aliases
+from tasks import register
+
+NAME = "music-genre"
+CHAMPION = f"models:/{NAME}@champion"
+OURS = ("files", "model_id", "model_sha256", "metrics_sha256", "protocol", "decision", "reason")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with two versions; the second is champion, the first previous."""
+    for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
+        os.environ.pop(variable, None)
+    project = make_project(tmp_path_factory.mktemp("outside") / "project", confused=("blues",))
+    project.retrain(confused=("blues", "jazz"))
+    register.run(project.params, project.root)
+    project.retrain()
+    register.run(project.params, project.root)
+    return project
+
+
+@pytest.fixture
+def project(made: Project, tmp_path: Path) -> Iterator[Project]:
+    """That project, whose store is afterwards as it was."""
+    store, kept = made.root / "mlruns", tmp_path / "kept"
+    shutil.copytree(store, kept)
+    yield made
+    shutil.rmtree(store / "artifacts")
+    shutil.copytree(kept / "artifacts", store / "artifacts")
+    shutil.copyfile(kept / "registered.json", store / "registered.json")
+    with (  # into the same file, which MLflow holds open
+        contextlib.closing(sqlite3.connect(kept / "mlflow.db")) as old,
+        contextlib.closing(sqlite3.connect(store / "mlflow.db")) as new,
+    ):
+        old.backup(new)
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("song") / "song.wav", tone(4))
+
+
+def genre(capsys: pytest.CaptureFixture[str], project: Project, *words: object) -> str:
+    """The output of a command, which must succeed."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", str(project.root), *map(str, words)])
+    captured = capsys.readouterr()
+    assert ended.value.code == 0, captured.err
+    return captured.out
+
+
+def all_is_well(
+    capsys: pytest.CaptureFixture[str], project: Project, song: Path, champion: str = "2"
+) -> None:
+    """Every command works with the champion, and nothing is registered again."""
+    before = len(aliases.all_versions(project.store, NAME))
+    (answer,) = json.loads(genre(capsys, project, "classify", "--json", song))
+    rows = json.loads(genre(capsys, project, "models", "--json"))
+    assert answer["model_version"] == champion
+    assert f"version {champion}: " in genre(capsys, project, "check")
+    assert [row["version"] for row in rows if "champion" in row["aliases"]] == [champion]
+    register.run(project.params, project.root)
+    assert register.run(project.params, project.root).startswith("unchanged: ")
+    assert project.receipt["warning"] is None
+    assert project.receipt["champion"] == champion
+    assert len(aliases.all_versions(project.store, NAME)) == before
+
+
+def with_mlflow(project: Project, code: str) -> str:
+    """Run Python code that knows MLflow and nothing of this project."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import mlflow\n{code}"],
+        cwd=project.root.parent,
+        env={**os.environ, "MLFLOW_TRACKING_URI": project.store.uri},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+LOOK_UPS = {
+    "an alias": f"mlflow.pyfunc.load_model('{CHAMPION}')",
+    "a version": f"mlflow.pyfunc.load_model('models:/{NAME}/2')",
+    "a logged model": "mlflow.pyfunc.load_model('models:/{model_id}')",
+    "a run": f"mlflow.pyfunc.load_model('runs:/{{run_id}}/{NAME}')",
+    "a download": f"mlflow.artifacts.download_artifacts('{CHAMPION}')",
+    "a download by its place": "mlflow.artifacts.download_artifacts('{source}')",
+    "dependencies": f"mlflow.pyfunc.get_model_dependencies('{CHAMPION}')",
+    "its description": f"mlflow.models.get_model_info('{CHAMPION}')",
+    "its file MLmodel": f"mlflow.models.Model.load('{CHAMPION}')",
+    "its example": f"mlflow.pyfunc.load_model('{CHAMPION}').input_example",
+}
+
+
+@pytest.mark.slow
+def test_no_look_up_of_mlflows_harms_the_version(
+    project: Project, song: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = project.receipt
+    source = project.store.client.get_model_version(NAME, "2").source
+    code = "\n".join(LOOK_UPS.values()).format(
+        model_id=receipt["model_id"], run_id=receipt["run_id"], source=source
+    )
+
+    with_mlflow(project, code)
+
+    place = project.root / "mlruns/artifacts/models" / receipt["model_id"] / "artifacts"
+    assert (place / "registered_model_meta").is_file()  # what MLflow does today
+    all_is_well(capsys, project, song)
+
+
+@pytest.mark.slow
+def test_mlflows_commands_do_not_harm_the_version(
+    project: Project, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = tmp_path / "question.csv"
+    question.write_text(f"path\n{song}\n")
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": project.store.uri}
+    chosen = ["-m", CHAMPION, "--env-manager", "local"]
+    for words in (
+        ["models", "predict", *chosen, "-i", str(question), "-t", "csv", "-o", str(tmp_path / "o")],
+        ["models", "generate-dockerfile", "-m", CHAMPION, "-d", str(tmp_path / "docker")],
+        ["artifacts", "download", "-u", CHAMPION, "-d", str(tmp_path / "copy")],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "mlflow", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    all_is_well(capsys, project, song)
+
+
+def edit_texts(project: Project) -> None:
+    client = project.store.client
+    client.update_registered_model(NAME, "what it is")
+    client.update_model_version(NAME, "2", "the best so far")
+    client.set_registered_model_tag(NAME, "team", "music")
+    client.set_model_version_tag(NAME, "2", "reviewed", "yes")
+    client.set_registered_model_alias(NAME, "production", "2")
+
+
+def delete_our_tags(project: Project) -> None:
+    client = project.store.client
+    for key in (*OURS, "settled", "comparison"):
+        client.delete_model_version_tag(NAME, "2", key)
+    for key in client.get_registered_model(NAME).tags:
+        client.delete_registered_model_tag(NAME, key)
+
+
+def overwrite_our_tags(project: Project) -> None:
+    for key in ("accuracy", "comparison", "decision", "files", "genres", "reason", "settled"):
+        project.store.client.set_model_version_tag(NAME, "2", key, "rubbish")
+
+
+def copy_version(project: Project) -> None:
+    with registry.quiet():
+        project.store.client.copy_model_version(f"models:/{NAME}/2", NAME)
+        project.store.client.copy_model_version(f"models:/{NAME}/2", "music-genre-production")
+
+
+def delete_previous(project: Project) -> None:
+    project.store.client.delete_model_version(NAME, "1")
+
+
+def delete_run(project: Project) -> None:
+    project.store.client.delete_run(project.receipt["run_id"])
+
+
+def delete_receipt(project: Project) -> None:
+    (project.root / "mlruns/registered.json").unlink()
+
+
+CHANGES: list[Callable[[Project], None]] = [
+    edit_texts, delete_our_tags, overwrite_our_tags, copy_version, delete_previous, delete_run,
+    delete_receipt,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_change_in_mlflow_does_not_harm_the_version(
+    project: Project, song: Path, capsys: pytest.CaptureFixture[str], change: Callable[..., None]
+) -> None:
+    change(project)
+
+    all_is_well(capsys, project, song)
+    if change is copy_version:
+        copied = genre(
+            capsys, project, "classify", "--model", "models:/music-genre-production/1", song
+        )
+        assert copied
+
+
+def test_a_champion_chosen_in_mlflow_is_respected(
+    project: Project, song: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.store.client.set_registered_model_alias(NAME, "champion", "1")
+
+    all_is_well(capsys, project, song, champion="1")
+    assert aliases.held(project.store, NAME) == {"champion": "1", "previous": "2"}
+    assert "outside" in genre(capsys, project, "models", "--history")
+    assert genre(capsys, project, "rollback").startswith("music-genre: version 2 is champion")
+
+
+def test_a_champion_that_was_deleted_in_mlflow_is_registered_again(
+    project: Project, song: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.store.client.delete_model_version(NAME, "2")
+
+    summary = register.run(project.params, project.root)
+
+    assert summary == "music-genre version 3: champion (there was no champion)"
+    all_is_well(capsys, project, song, champion="3")
+
+
+def test_after_the_registered_model_was_renamed_the_model_is_registered_again(
+    project: Project, song: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.store.client.rename_registered_model(NAME, "old-name")
+
+    summary = register.run(project.params, project.root)
+
+    assert summary == "music-genre version 1: champion (there was no champion)"
+    all_is_well(capsys, project, song, champion="1")
+
+
+def test_without_a_champion_the_step_says_so_and_leaves_the_choice(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.store.client.delete_registered_model_alias(NAME, "champion")
+
+    register.run(project.params, project.root)
+
+    warning = capsys.readouterr().err
+    assert "music-genre has versions and no champion" in warning
+    assert "genre promote 2" in warning
+    assert "champion" not in aliases.held(project.store, NAME)
+    assert project.receipt["warning"] in warning
+
+
+def test_in_a_project_that_was_moved_the_commands_work_and_a_warning_says_what_mlflow_needs(
+    made: Project, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made.root, tmp_path / "here")
+    place = next((tmp_path / "here/mlruns/artifacts/models").iterdir())
+    assert place.is_dir()
+    moved = Project(tmp_path / "here", made.params)
+
+    summary = register.run(moved.params, moved.root)
+
+    assert summary.startswith("unchanged: ")
+    assert "this store is a copy of the one there" in moved.receipt["warning"]
+    (answer,) = json.loads(genre(capsys, moved, "classify", "--json", song))
+    assert answer["model_version"] == "2"
+    assert genre(capsys, moved, "check")
