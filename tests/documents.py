@@ -17,7 +17,7 @@ from trained_project import TrainedProject
 SHELL, PYTHON = ("sh", "bash"), ("python",)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVER = re.compile(r"(?:Open|running on) (http://127\.0\.0\.1:\d+)")
-READY_SECONDS, END_SECONDS = 180, 20
+READY_SECONDS, END_SECONDS = 300, 30
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NAME, CHAMPION, PREVIOUS = "music-genre", "champion", "previous"
 Undo = Callable[[], None]
 LOOK_UP = """
+import sys
 import mlflow, pandas as pd
 mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")
 uri = "models:/music-genre@champion"
@@ -207,7 +208,7 @@ def stray_files(use: Use) -> None:
     folder = use.folder(use.champion())
     (folder / "notes.txt").write_text("Do not forget.\n")
     (folder / "artifacts/.DS_Store").write_bytes(bytes(8))
-    shutil.copytree(folder / "artifacts", folder / "artifacts (copy)")
+    shutil.copytree(folder / "artifacts", folder / "artifacts (copy)", dirs_exist_ok=True)
 
 
 def receipt_deleted(use: Use) -> None:

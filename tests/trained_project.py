@@ -94,7 +94,7 @@ class TrainedProject:
         """A song beside the collection."""
         return self.home / "song.wav"
 
-    def shell(self, script: str, *, code: int = 0, timeout: float = 300) -> str:
+    def shell(self, script: str, *, code: int = 0, timeout: float = 900) -> str:
         """Run a script in the project's folder; return what it printed."""
         with subprocess.Popen(
             ["bash", "-e", "-c", script],
@@ -118,7 +118,7 @@ class TrainedProject:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         replies: list[Any] = json.loads(done.stdout.splitlines()[-1])
