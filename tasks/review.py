@@ -81,12 +81,12 @@ def find_faults(
     )
     for clip, result in results:
         if isinstance(result, Failed):
-            print(f"set aside: {clip.path.relative_to(root)} {result.reason}")
             continue
         measures = review.read_measures(result)
         fault = review.judge(measures, seconds[clip.name], params.review)
         if fault:
             faults[clip.name] = fault
+    tally.print_set_aside(root)
     return faults, tally
 
 

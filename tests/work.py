@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import signal
@@ -30,6 +31,10 @@ def shout(source: Path | bytes, content: str) -> bytes:
         time.sleep(600)
     if text == "bug":
         raise ZeroDivisionError("a bug")
+    if text == "full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if text == "big":
+        raise MemoryError
     return text.upper().encode()
 
 
