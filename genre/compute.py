@@ -41,6 +41,7 @@ __all__ = [
 Result = TypeVar("Result")
 
 AHEAD = 4  # songs in flight for each worker: enough to keep it busy, few enough to bound memory
+UNEXPECTED = "met an unexpected"  # begins the reason of a song that the program failed on
 SAME_DEFECT = 3  # songs; as many, and most of those computed, are an error of the step
 NO_OTHER_RESULT = 20  # songs; if the first ones all meet the same defect, no more are tried
 
@@ -159,7 +160,7 @@ def _attempt(
             raise
         defect = unforeseen.describe(error)
         advice = "; this is a defect of the program, please report it" if defect.advice else ""
-        return Failed(f"met an unexpected {defect.what} (in {defect.place}{advice})", defect)
+        return Failed(f"{UNEXPECTED} {defect.what} (in {defect.place}{advice})", defect)
 
 
 def _outcome(future: Future[Result | Failed]) -> Result | Failed:

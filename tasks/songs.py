@@ -15,6 +15,7 @@ from genre.files import atomic_folder, link
 from genre.params import ComputeParams
 from genre.progress import progress
 from genre.store import Store
+from tasks.tables import song_paths
 
 LOOK_UP_TOGETHER = 256  # songs; bounds what the driver holds of the store
 
@@ -41,10 +42,13 @@ class Tally:
         """Name each song that was set aside, with the reason.
 
         To be called after the last song: an exception that met most songs is shown once, not here.
+        A clip is named with its song.
         """
+        songs = song_paths(root) if self.reasons else {}
         for path, reason in self.reasons.items():
             shown = path.relative_to(root) if path.is_relative_to(root) else path
-            print(f"set aside: {shown} {reason}")
+            song = f" ({songs[path.stem]})" if path.stem in songs else ""
+            print(f"set aside: {shown}{song} {reason}")
 
     def __str__(self) -> str:
         aside = f", {self.set_aside} set aside" if self.set_aside else ""

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from genre.compute import UNEXPECTED
 from genre.errors import InputError
 from tasks import paths
 from tasks.transcript import Outcome
@@ -39,6 +40,7 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
         songs = read_songs(root)
         synthetic = is_synthetic(songs)
         add_songs(table, songs, synthetic=synthetic)
+    add_set_aside(table, outcomes)
     if "evaluate" in done:
         add_figures(table, _read_json(root / paths.REPORTS / "metrics.json"))
     if "register" in done:
@@ -108,11 +110,24 @@ def add_songs(table: Table, songs: Sequence[dict[str, Any]], *, synthetic: bool)
     files = "1 file" if len(aside) == 1 else f"{len(aside)} files"
     table.add_row("Songs", Text(f"{kept.total()} {kind} in {genres} ({by_genre})"))
     table.add_row("Set aside", Text(files if aside else "none"))
+    aside.sort(key=lambda song: not song["reason"].startswith(UNEXPECTED))  # defects first
     for song in aside[:SET_ASIDE_SHOWN]:
         table.add_row("", Text(f"{song['path']}: {song['reason']}"))
     if len(aside) > SET_ASIDE_SHOWN:
         more = len(aside) - SET_ASIDE_SHOWN
         table.add_row("", Text(f"… and {more} more, in {paths.CATALOGUE}"))
+
+
+def add_set_aside(table: Table, outcomes: Iterable[Outcome]) -> None:
+    """The songs that steps after ingest left out, whose own the catalogue tells."""
+    for outcome in outcomes:
+        if outcome.stage == "ingest" or not outcome.set_aside:
+            continue
+        table.add_row("Left out", Text(f"by {outcome.stage}:"))
+        for line in outcome.set_aside[:SET_ASIDE_SHOWN]:
+            table.add_row("", Text(line))
+        if len(outcome.set_aside) > SET_ASIDE_SHOWN:
+            table.add_row("", Text(f"… and {len(outcome.set_aside) - SET_ASIDE_SHOWN} more"))
 
 
 def add_figures(table: Table, metrics: dict[str, Any]) -> None:

@@ -28,6 +28,17 @@ def read_songs(root: Path) -> pd.DataFrame:
     return table[table["status"] == "ok"].sort_values("track_id", ignore_index=True)
 
 
+def song_paths(root: Path) -> dict[str, str]:
+    """The path of each song in the collection by its `track_id`; empty without a catalogue."""
+    import pandas as pd
+
+    path = root / paths.CATALOGUE
+    if not path.is_file():
+        return {}
+    table = pd.read_parquet(path, columns=["track_id", "path"])
+    return dict(zip(table["track_id"], table["path"], strict=True))
+
+
 def read_split(root: Path) -> pd.DataFrame:
     """The split with what it was made with in its `attrs`."""
     import pandas as pd

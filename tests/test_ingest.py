@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import work
 from songs import RATE, tone, write, write_collection, write_m4a
 
 from genre.catalogue import COLUMNS
-from genre.errors import InputError
+from genre.errors import InputError, UnforeseenError
 from genre.params import Params, load_params
-from tasks import ingest
+from tasks import ingest, listening
 
 
 @pytest.fixture
@@ -93,6 +95,40 @@ def test_each_unusable_file_is_set_aside_with_its_reason(
     assert "ingest.silence_dbfs" in aside["rock/silent.wav"]
     assert "ingest.max_seconds" in aside["rock/long.wav"]
     assert all(path in printed and reason in printed for path, reason in aside.items())
+
+
+def test_a_song_that_meets_a_defect_is_set_aside_and_tried_again_by_a_fixed_program(
+    tmp_path: Path, params: Params, in_new_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_new_project
+    raw = write_collection(tmp_path / "data/raw")
+    write(raw / "rock/odd.wav", tone(5, seed=70))
+    broken = partial(work.break_on, names=("odd.wav",))
+    with monkeypatch.context() as patched:
+        patched.setattr(listening.catalogue, "listen", broken)
+        reasons = catalogue(tmp_path, params)["reason"].dropna()
+
+    assert list(reasons.index) == ["rock/odd.wav"]
+    assert reasons.iloc[0].startswith("met an unexpected ZeroDivisionError: a bug (in tests/work.")
+    assert catalogue(tmp_path, params).loc["rock/odd.wav", "status"] == "ok"
+
+
+def test_a_defect_that_most_songs_meet_stops_the_run_and_is_shown_once(
+    tmp_path: Path,
+    params: Params,
+    in_new_project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del in_new_project
+    write_collection(tmp_path / "data/raw")
+    monkeypatch.setattr(listening.catalogue, "listen", partial(work.break_on, names=None))
+
+    with pytest.raises(UnforeseenError, match="8 of 8 songs"):
+        ingest.run(params, tmp_path)
+
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "data/catalogue.parquet").exists()
 
 
 def test_the_same_audio_in_another_container_is_an_exact_duplicate(

@@ -60,6 +60,16 @@ def listen_or_die(source: Path | bytes, content: str, **limits: float) -> bytes:
     return catalogue.listen(source, content, **limits)
 
 
+def break_on(
+    source: Path | bytes, content: str, *, names: tuple[str, ...] | None, **limits: float
+) -> bytes:
+    """What the step ingest reads, by code with a defect that songs of these names, or all, meet."""
+    assert isinstance(source, Path)
+    if names is None or source.name in names:
+        raise ZeroDivisionError("a bug")
+    return catalogue.listen(source, content, **limits)
+
+
 def threads(source: Path | bytes, content: str) -> bytes:
     """How many threads numerical libraries may use here."""
     del source, content

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from genre.collection import manifest
+from genre.collection import manifest, moves
 from genre.collection.manifest import Manifest
 from genre.errors import CollectionError
 
@@ -37,12 +37,25 @@ class Contents:
             for name in names:
                 self.files[(here / name).relative_to(raw).as_posix()] = _size(here / name)
         self.files.pop(manifest.MANIFEST, None)
+        self.before: set[str] = set()  # the paths of songs that the last run or the manifest knows
+        self.carried = 0  # rows of the manifest that went to another path
         self._digests: dict[str, str] = {}
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The collection's manifest."""
-        return manifest.read(self.raw)
+        """The collection's manifest, with the songs that a person moved by hand where they are."""
+        found = manifest.read(self.raw)
+        if any(path not in self.files for path in found.rows):
+            self.carried = moves.carry_over(found, self.moved)
+        return found
+
+    @cached_property
+    def moved(self) -> dict[str, str]:
+        """Songs that were moved by hand since the last run: their old paths to their new ones."""
+        rows, known = manifest.read(self.raw).rows, moves.last_catalogue(self.raw)
+        self.before = {*rows, *known}
+        gone = {path for path in self.before if path not in self.files}
+        return moves.find(self.songs, gone, rows, known, self.digest) if gone else {}
 
     @cached_property
     def songs(self) -> list[str]:
