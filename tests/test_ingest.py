@@ -97,6 +97,35 @@ def test_each_unusable_file_is_set_aside_with_its_reason(
     assert all(path in printed and reason in printed for path, reason in aside.items())
 
 
+def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
+    tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write_collection(tmp_path / "data/raw")
+    assert ingest.run(params, tmp_path).endswith("known)")
+    assert capsys.readouterr().out == ""
+    shutil.copy(raw / "jazz/jazz0.wav", raw / "lost.wav")
+    (raw / "readme.txt").touch()
+    (raw / "jazz/.DS_Store").touch()
+    (raw / "jazz/gone.mp3").symlink_to("nowhere")
+    gone = "".join(f"blues/{number}.mp3,A\n" for number in range(4))
+    (raw / "manifest.csv").write_text(f"path,artist\njazz/jazz1.wav,B\n{gone}")
+
+    said = ingest.run(params, tmp_path)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "files in no genre folder: 2 (lost.wav, readme.txt), left out; move songs into the folder "
+        "of their genre",
+        "hidden files: 1 (jazz/.DS_Store), left out",
+        "links to nothing or special files: 1 (jazz/gone.mp3), left out",
+        "rows of manifest.csv without a song: 4 (blues/0.mp3, blues/1.mp3, blues/2.mp3, …), their "
+        "artists and licences are not used; fix the paths or remove the rows",
+    ]
+    assert said == (
+        "8 songs in 2 genres, 0 set aside (0 heard, 8 known); 2 files in no genre folder; 1 hidden "
+        "files; 1 links to nothing or special files; 4 rows of manifest.csv without a song"
+    )
+
+
 def test_a_song_that_meets_a_defect_is_set_aside_and_tried_again_by_a_fixed_program(
     tmp_path: Path, params: Params, in_new_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
