@@ -17,6 +17,7 @@ import click
 from genre import __version__
 from genre.errors import GenreError, InputError
 from genre.files import room_for
+from genre.hints import command
 from genre.unforeseen import one_line
 
 PARAMS = "params.yaml"  # what makes a folder the project's
@@ -94,7 +95,7 @@ def in_project(root: Path) -> Path:
     if not (root / PARAMS).is_file():
         raise InputError(
             f"{root.absolute()} is not the project's folder (no {PARAMS} in it); go there, or "
-            "name it: genre --root FOLDER …"
+            f"name it: {command('genre --root FOLDER …')}"
         )
     return root
 

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from genre.compute import UNEXPECTED
 from genre.errors import InputError
+from genre.hints import command
 from tasks import paths
 from tasks.transcript import Outcome
 
@@ -183,13 +184,13 @@ def add_next(table: Table, *, synthetic: bool) -> None:
     table.add_row()
     rows = [
         ("make run SOURCE=…", "a folder of genre folders, an archive or its URL: train on it"),
-        (".venv/bin/genre models", "list the registered versions"),
+        (command("genre models"), "list the registered versions"),
         ("make up", "pages of Prefect and MLflow, and the nightly retraining"),
         ("edit params.yaml, make run", "change one number: only what depends on it runs again"),
     ]
     heading = "Next"
-    for command, what in rows:
-        table.add_row(heading, Text.assemble((f"{command:<28}", "bold"), what))
+    for typed, what in rows:
+        table.add_row(heading, Text.assemble((f"{typed:<28}", "bold"), what))
         heading = ""
     if synthetic:
         note = "The demo songs are made by arithmetic: their figures say nothing about real music."

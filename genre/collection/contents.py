@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from genre.collection import manifest, moves
 from genre.collection.manifest import Manifest
 from genre.errors import CollectionError
+from genre.hints import command
 
 RAW = Path("data") / "raw"
 VERSION = RAW.with_suffix(".dvc")  # DVC's note of the collection
@@ -32,7 +33,8 @@ class Contents:
                 if (here / name).is_symlink():
                     raise CollectionError(
                         f"{here / name}: is a link to a folder; the collection keeps songs as "
-                        "files: remove the link and add that folder's parent with genre add"
+                        "files: remove the link and add that folder's parent with "
+                        + command("genre add FOLDER")
                     )
             for name in names:
                 self.files[(here / name).relative_to(raw).as_posix()] = _size(here / name)
@@ -105,7 +107,8 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError as error:
         raise CollectionError(
-            f"{file}: is a link to nothing; bring the song back (dvc checkout) or remove the link"
+            f"{file}: is a link to nothing; bring the song back ({command('dvc checkout')}) or "
+            "remove the link"
         ) from error
 
 
@@ -113,8 +116,9 @@ def check_version(root: Path) -> None:
     """Refuse to begin another collection where DVC's note names one that is not here."""
     if (root / VERSION).exists() and not (root / RAW).exists():
         raise CollectionError(
-            f"{VERSION} names a collection that is not here; bring it back (dvc checkout {VERSION},"
-            f" or make run), or remove {VERSION} to begin another"
+            f"{VERSION} names a collection that is not here; bring it back "
+            f"({command(f'dvc checkout {VERSION}')}, or make run), or remove {VERSION} to begin "
+            "another"
         )
 
 
