@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -170,3 +172,41 @@ def test_a_reader_that_goes_away_gets_no_traceback(project: Path) -> None:
 
 def test_an_error_of_most_songs_is_a_genre_error() -> None:
     assert issubclass(UnforeseenError, GenreError)
+
+
+@pytest.mark.parametrize(
+    ("module", "inner", "arguments"),
+    [
+        ("flows.services", "load_params", (["up"],)),
+        ("flows.serve", "load_params", ()),
+        ("flows.retrain", "running_server", ([],)),
+        ("flows.classify", "running_server", ([],)),
+    ],
+)
+def test_the_services_and_the_flows_fail_in_one_line(
+    in_new_project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    module: str,
+    inner: str,
+    arguments: tuple[object, ...],
+) -> None:
+    del in_new_project
+    command = importlib.import_module(module)
+    monkeypatch.setattr(command, inner, fail)
+
+    assert command.main(*arguments) == 1
+
+    assert capsys.readouterr().err == FAIL.format(".services/errors.log") + "\n"
+
+
+def test_the_page_shows_an_unforeseen_error_in_place_of_the_prediction(
+    in_new_project: Path,
+) -> None:
+    page = pytest.importorskip("genre.app.page", reason="Gradio is not here")
+    answering = SimpleNamespace(classifier=SimpleNamespace(classify=fail, knows_tags=False))
+
+    shown = page._said(answering, in_new_project / "a.mp3", page.Limits(1, 1), "<a>.mp3")
+
+    assert "“&lt;a&gt;.mp3” met an error: unexpected KeyError: &#x27;x&#x27; in tests/" in shown
+    assert (in_new_project / ".services/errors.log").exists()
