@@ -50,7 +50,7 @@ class Defect:
 def describe(error: BaseException) -> Defect:
     """What a person and a log need to know of `error`."""
     kind = type(error).__name__
-    message = _plain(str(error))
+    message = _plain(str(error)).rstrip(".")
     return Defect(
         what=f"{kind}: {message}" if message else kind,
         kind=kind,

@@ -41,7 +41,7 @@ def run(params: Params, root: Path) -> str:
     return (
         f"{kept} songs in {table['genre'].nunique()} genres, {len(aside)} set aside "
         f"({tally.computed} heard, {tally.reused} known)"
-        + "".join(f"; {len(found)} {kind}" for kind, found in others.items())
+        + "".join(f"; {kind}: {len(found)}" for kind, found in others.items())
     )
 
 

@@ -121,8 +121,8 @@ def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
         "artists and licences are not used; fix the paths or remove the rows",
     ]
     assert said == (
-        "8 songs in 2 genres, 0 set aside (0 heard, 8 known); 2 files in no genre folder; 1 hidden "
-        "files; 1 links to nothing or special files; 4 rows of manifest.csv without a song"
+        "8 songs in 2 genres, 0 set aside (0 heard, 8 known); files in no genre folder: 2; hidden "
+        "files: 1; links to nothing or special files: 1; rows of manifest.csv without a song: 4"
     )
 
 
