@@ -2,9 +2,9 @@
 
 A worker is given a song as `Source`: its path where the file system is shared, else its bytes.
 Results come back in the order of the work and do not depend on the engine or on the number of
-workers. A song that breaks its worker (a crash, no memory, no end), or meets an exception that
-nobody foresaw, costs that song and no other; the same exception for most songs is an error of the
-step. Every worker keeps to one thread, so that workers and cores match.
+workers. A song that breaks its worker (a crash, no memory, no end), or meets an unexpected
+exception, costs that song and no other; the same exception for most songs is an error of the step.
+Every worker keeps to one thread, so that workers and cores match.
 """
 
 from __future__ import annotations
@@ -104,10 +104,10 @@ def map_songs(
     """Yield each song, in order, with `work(source, content)`, or why that failed.
 
     A song for which `known` returns a result is not worked on. `work` must be picklable. An
-    `InputError` that it raises is this song's reason, and so is an exception that nobody foresaw;
-    the first one of a kind goes to the log. At most `AHEAD` songs a worker are in flight.
+    `InputError` that it raises is this song's reason, and so is an unexpected exception; the
+    first one of a kind goes to the log. At most `AHEAD` songs a worker are in flight.
 
-    Raises `UnforeseenError` if the same unforeseen exception meets most songs, any other
+    Raises `UnforeseenError` if the same unexpected exception meets most songs, any other
     `GenreError` of `work`, what says that memory or disk are full, and `GenreError` if the workers
     cannot begin to work.
     """
@@ -184,7 +184,7 @@ def _outcome(future: Future[Result | Failed]) -> Result | Failed:
 
 
 class _Defects:
-    """How many songs met each unforeseen exception, by its type and place."""
+    """How many songs met each unexpected exception, by its type and place."""
 
     def __init__(self) -> None:
         self._computed = 0

@@ -27,7 +27,7 @@ class CollectionError(InputError):
 
 
 class UnforeseenError(GenreError):
-    """An exception that nobody foresaw, in one line (see `genre.unforeseen`)."""
+    """An unexpected exception, in one line (see `genre.unforeseen`)."""
 
 
 class NoRoomError(GenreError):

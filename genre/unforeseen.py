@@ -1,4 +1,4 @@
-"""Exceptions that nobody foresaw: one line for a person, the traceback in a log.
+"""Unexpected exceptions: one line for a person, the traceback in a log.
 
 What is not a `GenreError` is a defect of the program, or of the machine. Its traceback is appended
 to `.services/errors.log` of the project, or else to a file in the system's temporary folder, with
@@ -38,13 +38,13 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Defect:
-    """An exception that nobody foresaw, as text, so that it can be sent between processes."""
+    """An unexpected exception as text, so that it can be sent between processes."""
 
     what: str  # `KeyError: 'x'`
     kind: str  # `KeyError`
     place: str  # `genre/foo.py:12`: the innermost line of this program
     traceback: str
-    advice: str  # what to do about it, empty if the machine may be to blame
+    advice: str  # that it is a defect; empty if the machine may be to blame
 
 
 def describe(error: BaseException) -> Defect:
@@ -77,7 +77,7 @@ def as_error(defect: Defect | BaseException) -> GenreError:
 def where_to_look(defect: Defect, path: Path | None) -> str:
     """The end of the line about `defect`: where its traceback is."""
     details = f"the details are in {path}" if path else "its log could not be written"
-    return f"{defect.advice}; {details}" if defect.advice else details.capitalize()
+    return f"{defect.advice}; {details}" if defect.advice else details[0].upper() + details[1:]
 
 
 def log(defect: Defect) -> Path | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from genre import unforeseen
@@ -26,7 +27,8 @@ def step(run: Callable[[Params, Path], str], root: Path = Path()) -> int:
         with room_for():
             summary = run(load_params(root / PARAMS_FILE), root)
     except Exception as error:
-        sys.stdout.flush()  # what was printed before the error comes before it
+        with suppress(OSError):  # what was printed before the error comes before it
+            sys.stdout.flush()
         return unforeseen.tell(error)
     print(summary, flush=True)
     return OK

@@ -1,4 +1,4 @@
-"""An exception that nobody foresaw is one line for a person, and a traceback in a log."""
+"""An unexpected exception is one line for a person, and a traceback in a log."""
 
 from __future__ import annotations
 
