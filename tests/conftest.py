@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,17 @@ def as_it_was() -> Iterator[None]:
     """No file of tests finds what another left: MLflow puts the models it loads on `sys.path`."""
     with mock.patch.dict(os.environ), mock.patch.object(sys, "path", list(sys.path)):
         yield
+
+
+@pytest.fixture
+def in_new_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of an empty project with the usual parameters, which is the current folder."""
+    root = tmp_path / "project"
+    root.mkdir()
+    shutil.copy(PROJECT / "params.yaml", root)
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return root
 
 
 @pytest.fixture(scope="session")
