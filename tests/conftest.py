@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +25,17 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")  # of each proc
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much the tests draw that damage files and kill runs, and from which seed."""
+    group = parser.getgroup("soak")
+    group.addoption(
+        "--soak", action="store_true", help="all kills, damaged files and archives, not a few"
+    )
+    group.addoption(
+        "--seed", type=int, default=0, help="draw other kills and damage than those of seed 0"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +61,28 @@ def as_it_was() -> Iterator[None]:
     """No file of tests finds what another left: MLflow puts the models it loads on `sys.path`."""
     with mock.patch.dict(os.environ), mock.patch.object(sys, "path", list(sys.path)):
         yield
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many random cases a test draws."""
+
+    soak: bool
+    seed: int
+
+    def count(self, few: int, all_of_them: int) -> int:
+        """`few` in `make test`, `all_of_them` in `make soak`."""
+        return all_of_them if self.soak else few
+
+    def random(self) -> random.Random:
+        """A generator that always starts from the seed."""
+        return random.Random(self.seed)
+
+
+@pytest.fixture(scope="session")
+def draws(pytestconfig: pytest.Config) -> Draws:
+    """What `--soak` and `--seed` say."""
+    return Draws(pytestconfig.getoption("soak"), pytestconfig.getoption("seed"))
 
 
 @pytest.fixture(scope="session")
