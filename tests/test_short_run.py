@@ -14,7 +14,7 @@ from PIL import Image
 from songs import RATE, tone, write, write_collection, write_m4a
 from test_whole_run import clone, receipt, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SETTINGS = {  # a model of each kind, and little else to wait for
     "train": {"models": ["mlp", "lda", "boosting"], "folds": 2},
