@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AUDIO  ?= ../shared/data/gtzan_dev
 SEED   ?= 0
-# Scripts in .venv/bin hold its absolute path: it works only in the folder in which it was made.
+# The scripts in .venv/bin hold its absolute path, and .path in it says which: after a move it is rebuilt.
 MOVED  := $(shell test ! -e $(VENV)/.path || test "$$(cat $(VENV)/.path)" -ef $(VENV) || echo moved)
 
 export DVC_NO_ANALYTICS = 1
@@ -67,10 +67,10 @@ lock: $(VENV)/.installed-dev  ## Choose the newest versions that pyproject.toml 
 		--fork-strategy fewest --no-annotate --no-header --upgrade --output-file requirements.lock pyproject.toml
 
 moved:
-	@echo "$(VENV) was made as $$(cat $(VENV)/.path) and works only there. Making it again …"
+	@echo "$(VENV) was moved here from $$(cat $(VENV)/.path), and its scripts hold that path: rebuilding it …"
 	@rm -rf $(VENV)
 
-# 3.15: numpy 2.4, scipy 1.17 and pyarrow 25 have no wheels for it. As `requires-python` in pyproject.toml.
+# Not 3.15: numpy 2.4, scipy 1.17 and pyarrow 25 have no wheels for it. Same bounds as in pyproject.toml.
 $(BIN)/python: $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
 		for version in $(PYTHONS); do python$$version -c '' 2>/dev/null && found=$$version; done; \

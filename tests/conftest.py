@@ -28,13 +28,15 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How much the tests draw that damage files and kill runs, and from which seed."""
+    """Add the options for the number and the seed of random kills and damaged files."""
     group = parser.getgroup("soak")
     group.addoption(
-        "--soak", action="store_true", help="all kills, damaged files and archives, not a few"
+        "--soak",
+        action="store_true",
+        help="run all kills, damaged files and archives instead of a few",
     )
     group.addoption(
-        "--seed", type=int, default=0, help="draw other kills and damage than those of seed 0"
+        "--seed", type=int, default=0, help="seed of the kills and the damage (default 0)"
     )
 
 
@@ -71,17 +73,17 @@ class Draws:
     seed: int
 
     def count(self, few: int, all_of_them: int) -> int:
-        """`few` in `make test`, `all_of_them` in `make soak`."""
+        """Return `few`, or `all_of_them` with `--soak`."""
         return all_of_them if self.soak else few
 
     def random(self) -> random.Random:
-        """A generator that always starts from the seed."""
+        """Return a new generator with the seed of `--seed`."""
         return random.Random(self.seed)
 
 
 @pytest.fixture(scope="session")
 def draws(pytestconfig: pytest.Config) -> Draws:
-    """What `--soak` and `--seed` say."""
+    """The options `--soak` and `--seed`."""
     return Draws(pytestconfig.getoption("soak"), pytestconfig.getoption("seed"))
 
 

@@ -33,7 +33,7 @@ Version = tuple[int, int, int]
 
 
 def candidates() -> Iterator[Path]:
-    """Where Pythons may be."""
+    """Yield the paths at which a Python may be."""
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         for minor in MINORS:
             yield Path(folder) / f"python3.{minor}"
@@ -42,9 +42,9 @@ def candidates() -> Iterator[Path]:
 
 
 def version_of(python: Path) -> Version | None:
-    """The version of a Python that runs and is not in a virtual environment.
+    """Return the version of `python`, `None` if it does not run or is in a virtual environment.
 
-    A shim of pyenv is there also if it has no Python to run.
+    pyenv leaves shims on PATH that have no Python to run.
     """
     try:
         done = subprocess.run(
@@ -57,7 +57,7 @@ def version_of(python: Path) -> Version | None:
 
 
 def find(allowed: SpecifierSet) -> dict[str, Path]:
-    """The newest Python of each allowed minor version: the programs by "3.12" and so on."""
+    """Return the newest Python of each allowed minor version, by "3.12" and so on."""
     newest: dict[tuple[int, int], tuple[Version, Path]] = {}
     for python in candidates():
         if not os.access(python, os.X_OK) or (version := version_of(python)) is None:
@@ -69,13 +69,13 @@ def find(allowed: SpecifierSet) -> dict[str, Path]:
 
 
 def allowed() -> SpecifierSet:
-    """What `requires-python` says."""
+    """Return `requires-python` of pyproject.toml."""
     content = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     return SpecifierSet(content["project"]["requires-python"])
 
 
 def environment(name: str, python: Path) -> Path:
-    """The Python of `.venv-<name>`, which is made anew after a change of what it is made from."""
+    """Return the Python of `.venv-<name>`, rebuilt if the lock or pyproject.toml changed."""
     folder = PROJECT / f".venv-{name}"
     stamp, program = folder / ".installed", folder / "bin/python"
     made_from = hashlib.sha256(f"{folder} {python}".encode())

@@ -21,7 +21,7 @@ ONE_VERSION = (
     *("numpy", "pandas", "pillow", "pyarrow", "pydub", "safetensors", "scikit-learn", "scipy"),
     *("soundfile", "soxr", "torch"),
 )
-# It stands for Python in make: an environment that it makes is a folder with a copy of itself.
+# Used by make as Python: logs its arguments, and creates environments that hold only itself.
 PYTHON = """#!/bin/sh
 echo "$*" >>"$LOG"
 case "$*" in
@@ -75,14 +75,14 @@ def test_a_second_setup_does_nothing(made: Project) -> None:
     assert made.make()[1] == ""
 
 
-def test_the_environment_of_a_moved_project_is_made_again_once(made: Project) -> None:
+def test_the_environment_of_a_moved_project_is_rebuilt_once(made: Project) -> None:
     old, moved = made.root, made.root.parent / "a 'better' place"
     old.rename(moved)
     (moved / ".venv/stale").touch()
 
     printed, calls = made.make(moved)
 
-    assert f".venv was made as {old}/.venv and works only there. Making it again" in printed
+    assert f".venv was moved here from {old}/.venv, and its scripts hold that path" in printed
     assert "-m venv .venv" in calls
     assert "-m pip install" in calls
     assert not (moved / ".venv/stale").exists()
