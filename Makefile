@@ -1,9 +1,13 @@
 # The vocabulary of this project; `make help` prints it. Every command sets up what it needs.
 
 PYTHON ?= python3
+PYTHONS := 3.11 3.12 3.13 3.14
 VENV   := .venv
 BIN    := $(VENV)/bin
 AUDIO  ?= ../shared/data/gtzan_dev
+SEED   ?= 0
+# The scripts in .venv/bin hold its absolute path, and .path in it says which: after a move it is rebuilt.
+MOVED  := $(shell test ! -e $(VENV)/.path || test "$$(cat $(VENV)/.path)" -ef $(VENV) || echo moved)
 
 export DVC_NO_ANALYTICS = 1
 export DO_NOT_TRACK = 1
@@ -11,10 +15,10 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run app retrain up down status boot test lint bench lock
+.PHONY: help setup run app retrain up down status boot test test-pythons soak lint bench lock moved
 
 help:  ## Print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed  ## Make .venv with the exact versions of requirements.lock
 
@@ -43,6 +47,12 @@ test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types a
 	@$(BIN)/python -m pytest -m "not whole_machine" --numprocesses logical --maxprocesses 4 --dist loadfile
 	@$(BIN)/python -m pytest -m whole_machine
 
+test-pythons: $(VENV)/.installed-dev  ## Test decoding, features and a short run on every other Python found here
+	@$(BIN)/python tests/other_pythons.py
+
+soak: $(VENV)/.installed-dev  ## All kills, damaged files and archives, of which make test draws a few: make soak SEED=7
+	@$(BIN)/python -m pytest --soak --seed $(SEED) tests/test_survival_kills.py tests/test_hostile_audio.py tests/test_hostile_archives.py
+
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and the arrows between the packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -52,16 +62,25 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy, and the arrows between the packages
 bench: $(VENV)/.installed-dev  ## Time feature extraction against librosa: make bench AUDIO=<folder>
 	@$(BIN)/python -m benchmarks.features --audio "$(AUDIO)"
 
-lock: $(VENV)/.installed-dev  ## Choose the newest versions that pyproject.toml allows, and pin them
+lock: $(VENV)/.installed-dev  ## Choose the newest versions that pyproject.toml allows, one for all Pythons, and pin them
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
-		--no-annotate --no-header --upgrade --output-file requirements.lock pyproject.toml
+		--fork-strategy fewest --no-annotate --no-header --upgrade --output-file requirements.lock pyproject.toml
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: found $$($(PYTHON) --version), expected Python 3.11 or later: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
-	@$(PYTHON) -m venv $(VENV)
+moved:
+	@echo "$(VENV) was moved here from $$(cat $(VENV)/.path), and its scripts hold that path: rebuilding it …"
+	@rm -rf $(VENV)
 
-$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+# Not 3.15: numpy 2.4, scipy 1.17 and pyarrow 25 have no wheels for it. Same bounds as in pyproject.toml.
+$(BIN)/python: $(MOVED)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
+		for version in $(PYTHONS); do python$$version -c '' 2>/dev/null && found=$$version; done; \
+		echo "error: $(PYTHON): found '$$($(PYTHON) --version 2>&1 | head -n 1)', expected Python $(PYTHONS)"; \
+		test -n "$$found" || echo "None of them is installed: install one first, for example 3.13."; \
+		echo "Type: make $(MAKECMDGOALS) PYTHON=python$${found:-3.13}"; exit 2; } >&2
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
+	@cd $(VENV) && pwd -P >.path
+
+$(VENV)/.installed: requirements.lock pyproject.toml $(MOVED) | $(BIN)/python
 	@echo "Setting up $(VENV) and compiling the feature kernels (a few minutes the first time) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
 	@$(BIN)/python -c 'import numpy; from genre.features import extract; extract(numpy.zeros(22050, "float32"), 22050)'

@@ -26,8 +26,9 @@ from flows.drift import drift_of
 from flows.records import running_server
 from flows.steps import failure, worth_trying_again
 from genre.classify.commands import found_classifier
-from genre.errors import GenreError, InputError
+from genre.errors import InputError
 from genre.params import PARAMS_FILE, load_params
+from genre.unforeseen import as_error, one_line
 from tasks import classify as answers
 from tasks.cli import BAD_INPUT, FAILED, OK
 
@@ -54,8 +55,8 @@ def answer(
     try:
         with found_classifier(Path(), model) as found:
             said = answers.answer(songs, folder, output, found)
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
     get_run_logger().info(said)
     return Completed(message=said)
 
@@ -76,21 +77,21 @@ def classify(
             return answer_all(folder, output, model)
     except AtWorkError as error:
         return Cancelled(message=str(error), data=error)
+    except Exception as error:
+        shown = as_error(error)
+        return Failed(message=str(shown), data=shown)
 
 
 def answer_all(folder: str | None, output: str | None, model: str | None) -> State[Any]:
-    """As `classify`, where no other one works in the project."""
-    try:
-        params = load_params(PARAMS_FILE)
-        settings = params.classify
-        songs, table = Path(folder or settings.folder), Path(output or settings.output)
-        with found_classifier(Path(), model) as found:
-            version, uri = found.version, model
-            if version:  # one version for the whole run, whatever is promoted meanwhile
-                uri = f"models:/{found.name}/{version}"
-        todo = answers.waiting(songs, table, version)
-    except GenreError as error:
-        return Failed(message=str(error), data=error)
+    """As `classify`, if no other one works in the project. Raises `GenreError`."""
+    params = load_params(PARAMS_FILE)
+    settings = params.classify
+    songs, table = Path(folder or settings.folder), Path(output or settings.output)
+    with found_classifier(Path(), model) as found:
+        version, uri = found.version, model
+        if version:  # one version for the whole run, whatever is promoted meanwhile
+            uri = f"models:/{found.name}/{version}"
+    todo = answers.waiting(songs, table, version)
     states = [
         answer(list(batch), songs, table, uri, return_state=True)
         for batch in answers.batches(todo, settings.batch)
@@ -127,6 +128,7 @@ def page(output: Path, version: str | None) -> str:
     return f"# Answers of version {version or '(a folder)'}\n\n" + "\n".join(lines)
 
 
+@one_line
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow once, on the server of `make up` where it is running."""
     parser = argparse.ArgumentParser(prog="python -m flows.classify")

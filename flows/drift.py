@@ -25,8 +25,8 @@ from flows.steps import failure
 from genre.classify.commands import Found, found_classifier
 from genre.drift import page
 from genre.drift.reference import NO_REFERENCE
-from genre.errors import GenreError
 from genre.params import DriftParams
+from genre.unforeseen import as_error
 from tasks import drift
 from tasks.classify import answered
 
@@ -51,8 +51,8 @@ def drift_of(output: Path, model: str, settings: DriftParams, may_retrain: bool)
     try:
         with found_classifier(Path(), model) as found:
             return measured(output, found, settings, may_retrain)
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
 
 
 def measured(output: Path, found: Found, settings: DriftParams, may_retrain: bool) -> State[Any]:

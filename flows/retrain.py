@@ -25,6 +25,7 @@ from flows.records import running_server
 from genre.addresses import hidden
 from genre.errors import GenreError, InputError
 from genre.params import PARAMS_FILE, RetrainParams, load_params
+from genre.unforeseen import one_line
 from tasks import pipeline, processes
 from tasks.cli import BAD_INPUT, FAILED, OK
 
@@ -128,6 +129,7 @@ def error_of(state: State[Any]) -> Any:
     return state.result(raise_on_failure=False)
 
 
+@one_line
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow once, on the server of `make up` where it is running."""
     parser = argparse.ArgumentParser(prog="python -m flows.retrain")

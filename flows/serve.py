@@ -34,7 +34,8 @@ from flows.retrain import retrain
 from flows.web import answers
 from genre.errors import GenreError, ParameterError
 from genre.params import Params, load_params
-from tasks.cli import BAD_INPUT, FAILED, OK
+from genre.unforeseen import one_line
+from tasks.cli import OK
 
 NAME, CLASSIFY = "retrain", "classify"  # of the deployments; the flows have the same
 UNFINISHED = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
@@ -158,13 +159,10 @@ def _due(run: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(run["next_scheduled_start_time"] or run["expected_start_time"])
 
 
+@one_line
 def main() -> int:
     """Serve from the project's folder; `flows.services` starts this."""
-    try:
-        serve(load_params())
-    except GenreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT if isinstance(error, ParameterError) else FAILED
+    serve(load_params())
     return OK
 
 

@@ -34,6 +34,7 @@ from flows.status import status
 from genre.errors import GenreError, InputError
 from genre.params import Params, load_params
 from genre.registry import resolve_uri
+from genre.unforeseen import one_line
 from tasks.cli import BAD_INPUT, FAILED, OK
 
 TITLES = {RUNNER: "retrain", MLFLOW: "MLflow", SERVER: "Prefect"}
@@ -186,6 +187,7 @@ def only_one(say: Say) -> Iterator[None]:
         yield
 
 
+@one_line
 def main(arguments: list[str]) -> int:
     """Do one of `ACTIONS` in the project's folder."""
     if len(arguments) != 1 or arguments[0] not in ACTIONS:
@@ -194,9 +196,6 @@ def main(arguments: list[str]) -> int:
         return BAD_INPUT
     try:
         ACTIONS[arguments[0]](Path(), print)
-    except GenreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT if isinstance(error, InputError) else FAILED
     except KeyboardInterrupt:
         print("ended", file=sys.stderr)
         return FAILED

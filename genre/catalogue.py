@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from genre.audio import Scan, scan
 from genre.compute import Failed, Song, Source
 from genre.errors import InputError
+from genre.hints import command
 from genre.params import IngestParams
 
 if TYPE_CHECKING:
@@ -69,11 +70,14 @@ def find_songs(raw: Path) -> list[str]:
     """
     if not raw.is_dir():
         raise InputError(
-            f"{raw}: no such folder; add songs first: genre add SOURCE (or: genre add demo)"
+            f"{raw}: no such folder; add songs first: {command('genre add SOURCE')} (or: "
+            f"{command('genre add demo')})"
         )
     songs = songs_below(raw)
     if not songs:
-        raise InputError(f"{raw}: found no songs in genre folders; add some: genre add SOURCE")
+        raise InputError(
+            f"{raw}: found no songs in genre folders; add some: {command('genre add SOURCE')}"
+        )
     return songs
 
 
@@ -92,7 +96,8 @@ def songs_below(folder: Path) -> list[str]:
         if not name.isascii() and name != name.encode(errors="replace").decode():
             raise InputError(
                 f"{folder}: {os.fsencode(name)!r} is not the name of a file in UTF-8; rename it, "
-                "or take it out and add it by genre add SOURCE, which gives it another"
+                f"or take it out and add it by {command('genre add SOURCE')}, which gives it "
+                "another"
             )
     return names
 
@@ -185,7 +190,7 @@ def check(catalogue: pd.DataFrame, settings: IngestParams) -> None:
         raise InputError(
             f"{len(unusable)} of {len(catalogue)} files cannot be used, more than "
             f"ingest.max_set_aside ({settings.max_set_aside:g}) allows:\n{examples}\n"
-            "mend or remove them (genre remove), or raise that parameter"
+            f"fix or remove them ({command('genre remove SONGS')}), or raise that parameter"
         )
     usable = catalogue[catalogue["status"] == OK]
     counts = catalogue.groupby("genre").size() * 0
@@ -196,7 +201,7 @@ def check(catalogue: pd.DataFrame, settings: IngestParams) -> None:
         raise InputError(
             f"too few usable songs: {found}; every genre needs at least "
             f"{settings.min_songs_per_genre} (ingest.min_songs_per_genre): add songs to it, or "
-            "take the genre out (genre remove)"
+            f"take the genre out ({command('genre remove GENRE')})"
         )
     if len(counts) < 2:
         raise InputError(

@@ -5,6 +5,7 @@ A song is its content (`track_id`), wherever its file lies; a file that cannot b
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ class Changes:
 
 
 def between(before: pd.DataFrame | None, after: pd.DataFrame) -> Changes:
-    """Compare two catalogues (`data/catalogue.parquet`); null before: everything is new."""
+    """Compare two catalogues (`data/catalogue.parquet`); None before: everything is new."""
     before = after.iloc[:0] if before is None else before
     was, now = (table[table["status"] == "ok"].set_index("track_id") for table in (before, after))
     both = now.index.intersection(was.index)
@@ -48,6 +49,27 @@ def between(before: pd.DataFrame | None, after: pd.DataFrame) -> Changes:
         relabelled=_sorted(moved[moved["genre"] != moved["was"]], "path", "was", "genre"),
         set_aside=_sorted(fresh[fresh["there"] == "left_only"], "path", "genre", "reason"),
     )
+
+
+def renamed(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, str]:
+    """The genres whose folder was renamed: old name to new name.
+
+    Both tables have the columns `track_id` and `genre`. A genre was renamed if none of its name is
+    left, and most of its songs are now of one genre that was not there before. If several became
+    one, they were merged, and none was renamed.
+    """
+    both = before[["track_id", "genre"]].merge(after[["track_id", "genre"]], on="track_id")
+    sizes = before["genre"].value_counts()
+    counts = Counter(zip(both["genre_x"], both["genre_y"], strict=True))
+    gone = set(before["genre"]) - set(after["genre"])
+    fresh = set(after["genre"]) - set(before["genre"])
+    found = {
+        str(old): str(new)
+        for (old, new), count in counts.items()
+        if old in gone and new in fresh and 2 * count > sizes[old]
+    }
+    merged = {new for new, count in Counter(found.values()).items() if count > 1}
+    return {old: new for old, new in found.items() if new not in merged}
 
 
 def _sorted(table: pd.DataFrame, *columns: str) -> pd.DataFrame:

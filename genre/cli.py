@@ -1,8 +1,8 @@
 """The command `genre`: a registry of commands, each imported when it is asked for.
 
 A command is a click command named in `COMMANDS`; it gets the project's folder by
-`@click.pass_obj`. What it raises as `GenreError` is told in one line on stderr, with exit code 2
-where the input is to blame (`InputError`) and 1 otherwise.
+`@click.pass_obj`. An error is one line on stderr, with exit code 2 if the input is to blame
+(`InputError`) and 1 otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import click
 from genre import __version__
 from genre.errors import GenreError, InputError
 from genre.files import room_for
+from genre.hints import command
+from genre.unforeseen import one_line
 
 PARAMS = "params.yaml"  # what makes a folder the project's
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -93,7 +95,7 @@ def in_project(root: Path) -> Path:
     if not (root / PARAMS).is_file():
         raise InputError(
             f"{root.absolute()} is not the project's folder (no {PARAMS} in it); go there, or "
-            "name it: genre --root FOLDER …"
+            f"name it: {command('genre --root FOLDER …')}"
         )
     return root
 
@@ -105,19 +107,25 @@ def printable(text: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    sys.exit(run(arguments))
+
+
+@one_line
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
     try:
         with room_for():
             result = genre.main(arguments, prog_name="genre", standalone_mode=False)
     except click.ClickException as error:  # a wrong option or argument
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("ended", err=True)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except GenreError as error:
         click.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
-        sys.exit(BAD_INPUT if isinstance(error, InputError) else FAILED)
-    sys.exit(result if isinstance(result, int) else 0)
+        return BAD_INPUT if isinstance(error, InputError) else FAILED
+    return result if isinstance(result, int) else 0
 
 
 if __name__ == "__main__":

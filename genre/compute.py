@@ -2,44 +2,48 @@
 
 A worker is given a song as `Source`: its path where the file system is shared, else its bytes.
 Results come back in the order of the work and do not depend on the engine or on the number of
-workers. A song that breaks its worker (a crash, no memory, no end) costs that song and no other.
+workers. A song that breaks its worker (a crash, no memory, no end), or meets an unexpected
+exception, costs that song and no other; the same exception for most songs is an error of the step.
 Every worker keeps to one thread, so that workers and cores match.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from importlib.machinery import PathFinder
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import genre
-from genre.errors import AudioError, GenreError, InputError, ParameterError
+from genre import unforeseen
+from genre.errors import AudioError, GenreError, InputError, UnforeseenError
+from genre.files import NO_ROOM
+from genre.unforeseen import Defect
+from genre.workers import Source, Workers, dask_workers, process_workers
 
 if TYPE_CHECKING:
     from genre.params import ComputeParams
 
-Source = Path | bytes
+__all__ = [
+    "AHEAD",
+    "Failed",
+    "Song",
+    "Source",
+    "Workers",
+    "map_songs",
+    "open_workers",
+    "this_process",
+]
+
 Result = TypeVar("Result")
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-}
 AHEAD = 4  # songs in flight for each worker: enough to keep it busy, few enough to bound memory
-CONNECT_SECONDS = 8  # to reach a Dask scheduler
+UNEXPECTED = "met an unexpected"  # begins the reason of a song that the program failed on
+SAME_DEFECT = 3  # songs; as many, and most of those computed, are an error of the step
+NO_OTHER_RESULT = 20  # songs; if the first ones all meet the same defect, no more are tried
 
 
 @dataclass(frozen=True)
@@ -53,36 +57,13 @@ class Song:
 
 @dataclass(frozen=True)
 class Failed:
-    """In the place of a result: why this song could not be worked on."""
+    """In the place of a result: why this song could not be worked on.
 
-    reason: str
-
-
-class Workers:
-    """Where work is sent; made by `open_workers`.
-
-    `count` is how many there are; `submit(work, *arguments)` returns a future; `share` makes of a
-    path what a worker can read.
+    `defect` is set if the program is to blame and not the song; such a song is to be tried again.
     """
 
-    def __init__(
-        self, count: int, submit: Callable[..., Future[Any]], *, shared_files: bool
-    ) -> None:
-        self.count = count
-        self.submit = submit
-        self._shared_files = shared_files
-
-    def share(self, path: Path) -> Source:
-        """`path` itself where workers see the same files, else what is in it.
-
-        Raises `AudioError` where it cannot be read.
-        """
-        if self._shared_files:
-            return path
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise AudioError(f"cannot be opened ({error.strerror})") from error
+    reason: str
+    defect: Defect | None = None
 
 
 @contextmanager
@@ -93,11 +74,25 @@ def open_workers(settings: ComputeParams, *, preload: Sequence[str] = ()) -> Ite
     scheduler cannot be reached.
     """
     if settings.engine == "dask":
-        with _dask(settings) as workers:
+        with dask_workers(settings) as workers:
             yield workers
     else:
-        with _processes(settings, preload) as workers:
+        with process_workers(settings, preload) as workers:
             yield workers
+
+
+def this_process() -> Workers:
+    """A worker that is this process itself: for few songs, where others would start too slowly."""
+
+    def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    return Workers(1, submit, shared_files=True)
 
 
 def map_songs(
@@ -109,24 +104,33 @@ def map_songs(
     """Yield each song, in order, with `work(source, content)`, or why that failed.
 
     A song for which `known` returns a result is not worked on. `work` must be picklable. An
-    `InputError` that it raises is this song's reason; any other exception is raised here, and
-    `GenreError` where the workers cannot begin to work. At most `AHEAD` songs a worker are in
-    flight.
+    `InputError` that it raises is this song's reason, and so is an unexpected exception; the
+    first one of a kind goes to the log. At most `AHEAD` songs a worker are in flight.
+
+    Raises `UnforeseenError` if the same unexpected exception meets most songs, any other
+    `GenreError` of `work`, what says that memory or disk are full, and `GenreError` if the workers
+    cannot begin to work.
     """
     waiting: deque[tuple[Song, Future[Result | Failed] | Result | Failed]] = deque()
+    defects = _Defects()
+
+    def take() -> tuple[Song, Result | Failed]:
+        song, outcome = waiting.popleft()
+        if not isinstance(outcome, Future):
+            return song, outcome
+        result = _outcome(outcome)
+        defects.count(song, result)
+        return song, result
+
     try:
         for song in songs:
             result = known(song)
-            if result is not None:
-                waiting.append((song, result))
-            else:
-                waiting.append((song, _send(workers, work, song)))
+            waiting.append((song, _send(workers, work, song) if result is None else result))
             if len(waiting) >= AHEAD * workers.count:
-                song, outcome = waiting.popleft()
-                yield song, _outcome(outcome)
+                yield take()
         while waiting:
-            song, outcome = waiting.popleft()
-            yield song, _outcome(outcome)
+            yield take()
+        defects.check()
     finally:
         for _, outcome in waiting:
             if isinstance(outcome, Future):
@@ -149,11 +153,17 @@ def _attempt(
         return work(source, content)
     except InputError as error:
         return Failed(str(error))
+    except (GenreError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        defect = unforeseen.describe(error)
+        advice = "; this is a defect of the program, please report it" if defect.advice else ""
+        return Failed(f"{UNEXPECTED} {defect.what} (in {defect.place}{advice})", defect)
 
 
-def _outcome(future: Future[Result | Failed] | Result | Failed) -> Result | Failed:
-    if not isinstance(future, Future):
-        return future
+def _outcome(future: Future[Result | Failed]) -> Result | Failed:
     from pebble import ProcessExpired
 
     try:
@@ -173,87 +183,31 @@ def _outcome(future: Future[Result | Failed] | Result | Failed) -> Result | Fail
         raise
 
 
-@contextmanager
-def new_processes(preload: Sequence[str] = ()) -> Iterator[BaseContext]:
-    """What this package starts processes from; they have its code from where this one has it.
+class _Defects:
+    """How many songs met each unexpected exception, by its type and place."""
 
-    `preload` names modules that they will need. New processes look where `sys.path` says, and
-    MLflow puts the code of every model that it loads first there: the part of this package that
-    answering needs, in which workers would look in vain for the rest.
-    """
-    # Not fork: the threads of numpy and torch do not survive it.
-    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    if sys.platform == "linux":
-        context.set_forkserver_preload(["genre.compute", *preload])
-    own = str(Path(__file__).parents[1])
-    found = PathFinder.find_spec("genre")
-    hidden = found is not None and found.origin != genre.__file__
-    if hidden:
-        sys.path.insert(0, own)
-    try:
-        yield context
-    finally:
-        if hidden:  # what others have put on the path meanwhile stays
-            sys.path.remove(own)
+    def __init__(self) -> None:
+        self._computed = 0
+        self._songs: Counter[tuple[str, str]] = Counter()
+        self._first: dict[tuple[str, str], tuple[Path, Defect, Path | None]] = {}
 
+    def count(self, song: Song, result: object) -> None:
+        """Count one computed song. Raises `UnforeseenError` if no song so far has a result."""
+        self._computed += 1
+        if isinstance(result, Failed) and (defect := result.defect):
+            key = defect.kind, defect.place
+            self._songs[key] += 1
+            if key not in self._first:
+                self._first[key] = song.path, defect, unforeseen.log(defect)
+            if self._songs[key] == self._computed == NO_OTHER_RESULT:
+                self.check()
 
-@contextmanager
-def _processes(settings: ComputeParams, preload: Sequence[str]) -> Iterator[Workers]:
-    from pebble import ProcessPool
-
-    count = settings.workers or len(os.sched_getaffinity(0))
-    os.environ.update(ONE_THREAD)
-    with new_processes(preload) as context:
-        pool = ProcessPool(count, context=context)
-
-        def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-            future: Future[Any] = pool.schedule(
-                work, args=arguments, timeout=settings.song_timeout_seconds
-            )
-            return future
-
-        try:
-            yield Workers(count, submit, shared_files=True)
-            pool.close()
-        except BaseException:
-            pool.stop()
-            raise
-        finally:
-            pool.join()
-
-
-@contextmanager
-def _dask(settings: ComputeParams) -> Iterator[Workers]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ParameterError(
-            "compute.engine is dask, which is not installed: pip install "
-            "'music-genre-pipeline[dask]', or set compute.engine to local"
-        ) from error
-    address = settings.address
-    if not address:
-        raise ParameterError(
-            "compute.address is empty, expected the address of a running Dask scheduler, such as "
-            "tcp://127.0.0.1:8786"
-        )
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise GenreError(
-            f"compute.address {address}: no Dask scheduler answered within {CONNECT_SECONDS} s; "
-            "start one (dask scheduler), mend the address, or set compute.engine to local"
-        ) from error
-    try:
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        if not workers:
-            raise GenreError(
-                f"compute.address {address}: the scheduler has no workers; start some: "
-                f"dask worker {address}"
-            )
-        threads = sum(worker["nthreads"] for worker in workers.values())
-        # Pure: a song that another worker lost is computed again, never twice.
-        executor = client.get_executor(pure=False)
-        yield Workers(threads, partial(executor.submit), shared_files=False)
-    finally:
-        client.close()
+    def check(self) -> None:
+        """Raise `UnforeseenError` if most songs met the same one."""
+        for key, count in self._songs.most_common(1):
+            if count >= SAME_DEFECT and 2 * count > self._computed:
+                song, defect, path = self._first[key]
+                raise UnforeseenError(
+                    f"{count} of {self._computed} songs ({song} first) met the same unexpected "
+                    f"{defect.what} in {defect.place}. {unforeseen.where_to_look(defect, path)}"
+                )

@@ -26,6 +26,10 @@ class CollectionError(InputError):
     """A change of the collection is refused; nothing was written."""
 
 
+class UnforeseenError(GenreError):
+    """An unexpected exception, in one line (see `genre.unforeseen`)."""
+
+
 class NoRoomError(GenreError):
     """Disk, quota or size limit leave no room to write a file; what was there is as it was."""
 

@@ -23,3 +23,8 @@ def command(text: str, **environment: str) -> str:
         program = shlex.quote(str(path))
     settings = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
     return " ".join([*settings, f"{program}{space}{rest}"])
+
+
+def run_step(stage: str, when: str = "first") -> str:
+    """What to type for one step of `dvc.yaml`: `run the step trim first (dvc repro trim)`."""
+    return f"run the step {stage} {when} ({command(f'dvc repro {stage}')})"

@@ -4,7 +4,8 @@ Conventions: a row a file, by its content and the version that answered: `path` 
 with slashes), `sha256`, `model`, `model_version`, `answered_at` (UTC), `seconds`, `genre`,
 `probability`, `genre_2`, `probability_2`, `genre_3`, `probability_3`, and `error`, filled in where
 the file could not be answered. A table is of one folder. A file is asked about again when its
-content or the version changes, or where it could not be read. The table is replaced in one step,
+content or the version changes, or where it could not be read, or met a defect of the program (its
+`sha256` is then null, as it is for an unreadable file). The table is replaced in one step,
 batch by batch. What was heard of songs is kept beside it (see `tasks.drift`).
 """
 
@@ -128,7 +129,7 @@ def row(song: Waiting, result: Result, folder: Path, found: Found, now: datetime
     """One row of the table."""
     values: dict[str, Any] = {
         "path": relative(song.path, folder),
-        "sha256": song.sha256,
+        "sha256": None if result.defect else song.sha256,
         "model": found.name,
         "model_version": found.version,
         "answered_at": now,

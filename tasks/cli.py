@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from genre.errors import GenreError, InputError
+from genre import unforeseen
 from genre.files import room_for
 from genre.params import PARAMS_FILE, Params, load_params
 
-OK, FAILED, BAD_INPUT = 0, 1, 2
+OK, FAILED, BAD_INPUT = 0, unforeseen.FAILED, unforeseen.BAD_INPUT
 
 
 def step(run: Callable[[Params, Path], str], root: Path = Path()) -> int:
@@ -25,9 +26,9 @@ def step(run: Callable[[Params, Path], str], root: Path = Path()) -> int:
     try:
         with room_for():
             summary = run(load_params(root / PARAMS_FILE), root)
-    except GenreError as error:
-        sys.stdout.flush()  # what was said before the error comes before it
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return BAD_INPUT if isinstance(error, InputError) else FAILED
+    except Exception as error:
+        with suppress(OSError):  # what was printed before the error comes before it
+            sys.stdout.flush()
+        return unforeseen.tell(error)
     print(summary, flush=True)
     return OK

@@ -22,16 +22,21 @@ PAUSE_SECONDS = 60.0  # that files which are still arriving may keep a run waiti
 
 
 def restore(root: Path, *, say: Say) -> None:
-    """Bring back the songs that `data/raw.dvc` names where they are not here.
+    """Bring back the songs that `data/raw.dvc` names if they are not here.
 
-    Raises `InputError` where DVC's cache does not hold them.
+    If they are, the manifest follows those that a person moved by hand since the last run. Raises
+    `InputError` if DVC's cache does not hold them.
     """
+    from genre.collection.changing import follow_moves
+
     if (root / pipeline.RAW_VERSION).exists() and not (root / paths.RAW).exists():
         say(
             f"bringing back the collection that {pipeline.RAW_VERSION} names "
             "(remove that file to start a new one)"
         )
         pipeline.restore_collection(root, on_line=say)
+    else:
+        follow_moves(root, say=say)
 
 
 def add(

@@ -127,9 +127,9 @@ def write_datasets(
     ):
         for song, result in results:
             if isinstance(result, Failed):
-                print(f"set aside: {song.path.relative_to(root)} {result.reason}")
                 continue
             rows = decode(result)
             long.add(song.name, genres[song.name], rows[:1])
             short.add(song.name, genres[song.name], rows[1:])
+    tally.print_set_aside(root)
     return tally

@@ -18,6 +18,7 @@ from genre import evaluation, figures, splits
 from genre.errors import InputError
 from genre.evaluation.calibration import ROWS_PER_BIN
 from genre.files import atomic_folder, write_json, write_parquet, write_text
+from genre.hints import run_step
 from genre.models import load_model
 from genre.models.mixing import Mixture
 from genre.models.store import CURVES, read_description
@@ -116,7 +117,7 @@ def read_selection(root: Path) -> dict[str, Any]:
     """What the step select decided; `InputError` where it has not run."""
     path = root / paths.SELECTION
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run the step select first (dvc repro select)")
+        raise InputError(f"{path}: no such file; {run_step('select')}")
     content: dict[str, Any] = json.loads(path.read_bytes())
     return content
 

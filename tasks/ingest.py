@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from genre import catalogue
+from genre import catalogue, strays
 from genre.files import write_parquet
 from genre.params import Params
 from tasks import paths
@@ -16,17 +16,22 @@ from tasks.tables import as_song
 
 
 def run(params: Params, root: Path) -> str:
-    """Listen to every song, write the catalogue, and say how many are usable.
+    """Scan every song, write the catalogue, and say how many are usable.
 
-    Raises `InputError` where too few songs are left; the reasons are printed before.
+    What lies there and is no song is named. Raises `InputError` if too few songs are left; the
+    reasons are printed before.
     """
     raw = root / paths.RAW
+    manifest = catalogue.read_manifest(raw)
     songs = [as_song(path, raw / path) for path in catalogue.find_songs(raw)]
     heard = scan_songs(songs, params, root, what="ingest", tally=(tally := Tally()))
     table = catalogue.build(
         (catalogue.judge(song, result, params.ingest) for song, result in heard),
-        catalogue.read_manifest(raw),
+        manifest,
     )
+    others = strays.find(raw, manifest["path"].dropna())
+    for kind, found in others.items():
+        print(strays.line(kind, found))
     aside = table[table["status"] == catalogue.SET_ASIDE]
     for path, reason in zip(aside["path"], aside["reason"], strict=True):
         print(f"set aside: {path} {reason}")
@@ -36,6 +41,7 @@ def run(params: Params, root: Path) -> str:
     return (
         f"{kept} songs in {table['genre'].nunique()} genres, {len(aside)} set aside "
         f"({tally.computed} heard, {tally.reused} known)"
+        + "".join(f"; {kind}: {len(found)}" for kind, found in others.items())
     )
 
 

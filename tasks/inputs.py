@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from genre import log_mel
 from genre.errors import InputError
+from genre.hints import command, run_step
 from genre.models.base import Input
 from genre.models.data import Data, FeatureData, PictureData
 from genre.params import Family, MusicnnParams, Params
@@ -53,8 +54,8 @@ def read_data(root: Path, source: Input, params: Params) -> Data:
     lost = sorted(set(keys["track_id"]) - here)
     if 2 * len(lost) > keys["track_id"].nunique():
         raise InputError(
-            f"{folder}: {len(lost)} songs of {paths.SPLIT} have no picture, {lost[0]} first; run "
-            f"the step {STAGES[source]} first (dvc repro {STAGES[source]})"
+            f"{folder}: {len(lost)} songs of {paths.SPLIT} have no picture, {lost[0]} first; "
+            f"{run_step(STAGES[source])}"
         )
     _say_lost(lost, "picture")
     return PictureData(
@@ -83,7 +84,7 @@ def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) 
             tracks = joined.loc[lost, "track_id"]
             raise InputError(
                 f"{folder}: {tracks.nunique()} songs of {paths.FEATURES} are missing, "
-                f"{tracks.iloc[0]} first; run the step {family} again (dvc repro {family})"
+                f"{tracks.iloc[0]} first; {run_step(family, 'again')}"
             )
         parts.append(values)
     return pd.concat(parts, axis=1)
@@ -99,18 +100,14 @@ def _family(folder: Path, family: Family, musicnn: MusicnnParams | None) -> pd.D
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise InputError(
-            f"{folder}: not there, and features.families names {family}; run the step {family} "
-            f"first (dvc repro {family})"
+            f"{folder}: not there, and features.families names {family}; {run_step(family)}"
         )
     names = [name for name in pq.read_schema(files[0]).names if name not in NO_FEATURES]
     if musicnn:
         wanted = tuple(f"{w}_{layer}_" for w in musicnn.weights for layer in musicnn.layers)
         for one in wanted:
             if not any(name.startswith(one) for name in names):
-                raise InputError(
-                    f"{folder}: has no columns {one}…; run the step {family} again "
-                    f"(dvc repro {family})"
-                )
+                raise InputError(f"{folder}: has no columns {one}…; {run_step(family, 'again')}")
         names = [name for name in names if name.startswith(wanted)]
     table: pd.DataFrame = pq.read_table(folder, columns=[*PLACE, *names]).to_pandas()
     return table
@@ -130,13 +127,13 @@ def read_rows(root: Path, folder: Path = paths.FEATURES_3S) -> pd.DataFrame:
     if unknown:
         raise InputError(
             f"{root / paths.SPLIT}: {len(unknown)} songs of {folder} are missing, "
-            f"{unknown[0]} first; run the step split again (dvc repro split)"
+            f"{unknown[0]} first; {run_step('split', 'again')}"
         )
     lost = sorted(set(split["track_id"]) - set(features["track_id"]))
     if 2 * len(lost) > split["track_id"].nunique():
         raise InputError(
             f"{root / folder}: {len(lost)} songs of {paths.SPLIT} are missing, "
-            f"{lost[0]} first; run the step features again (dvc repro features)"
+            f"{lost[0]} first; {run_step('features', 'again')}"
         )
     _say_lost(lost, "features")
     if not by_segment:
@@ -145,8 +142,8 @@ def read_rows(root: Path, folder: Path = paths.FEATURES_3S) -> pd.DataFrame:
     rows = features.merge(split, on=keys, how="left", validate="many_to_one")
     if rows["subset"].isna().any():
         raise InputError(
-            f"{root / paths.SPLIT}: not every segment of the features has a side; run the step "
-            "split again (dvc repro split)"
+            f"{root / paths.SPLIT}: not every segment of the features has a side; "
+            f"{run_step('split', 'again')}"
         )
     used = (rows["rms_mean"] != 0) & (rows["subset"] != EXCLUDED)
     kept: pd.DataFrame = rows[used].reset_index(drop=True)
@@ -161,7 +158,8 @@ def check_genres(data: Data) -> None:
         if absent := sorted(set(data.classes) - present):
             raise InputError(
                 f"{paths.SPLIT}: no {subset} song of {', '.join(absent)}; add songs of that "
-                "genre (genre add), or draw the split afresh with another split.reseed"
+                f"genre ({command('genre add SOURCE')}), or draw the split afresh with another "
+                "split.reseed"
             )
 
 
@@ -182,5 +180,5 @@ def _table(path: Path, stage: str) -> pd.DataFrame:
     import pandas as pd
 
     if not path.exists():
-        raise InputError(f"{path}: not there; run the step {stage} first (dvc repro {stage})")
+        raise InputError(f"{path}: not there; {run_step(stage)}")
     return pd.read_parquet(path)

@@ -72,7 +72,6 @@ def run(params: Params, root: Path) -> str:
         )
         for song, result in results:
             if isinstance(result, Failed):
-                print(f"set aside: {song.path.relative_to(root)} {result.reason}")
                 continue
             patches = rows.decode_rows(result, settings)
             middles = rows.patch_middles(len(patches), settings)
@@ -82,6 +81,7 @@ def run(params: Params, root: Path) -> str:
                 song.name, genre, columns.of_segments(patches, middles, starts, SEGMENT_SECONDS)
             )
             long.add(song.name, genre, columns.of_song(patches)[np.newaxis])
+    tally.print_set_aside(root)
     return f"{len(names)} columns of {tally.kept} songs ({tally})"
 
 

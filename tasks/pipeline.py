@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre.errors import InputError
+from genre.hints import command
 from tasks import dvc_command, paths
 from tasks.dvc_command import LOCK_RETRY_SECONDS, LOCK_WAIT_SECONDS, Say
 from tasks.processes import StepTimeoutError
@@ -159,8 +160,8 @@ def restore_collection(root: Path, *, on_line: Say = print) -> None:
         on_line(str(error))
         raise InputError(
             f"{RAW_VERSION} names a collection that is not here: found neither {paths.RAW} nor its "
-            "files in DVC's cache; fetch them (dvc pull), or remove "
-            f"{RAW_VERSION} to start a new collection"
+            "files in DVC's cache; fetch them "
+            f"({command('dvc pull')}), or remove {RAW_VERSION} to start a new collection"
         ) from error
 
 

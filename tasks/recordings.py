@@ -33,11 +33,10 @@ def fingerprint_songs(
         tally=tally,
         preload=["soundfile", "soxr", "scipy.fft"],
     )
-    prints = {}
-    for song, result in heard:
-        if isinstance(result, Failed):
-            path = song.path.relative_to(root) if song.path.is_relative_to(root) else song.path
-            print(f"set aside: {path} {result.reason}")
-        else:
-            prints[song.name] = fingerprints.from_bytes(result)
+    prints = {
+        song.name: fingerprints.from_bytes(result)
+        for song, result in heard
+        if not isinstance(result, Failed)
+    }
+    tally.print_set_aside(root)
     return prints

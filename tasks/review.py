@@ -16,6 +16,7 @@ from genre import evaluation, review
 from genre.compute import Failed
 from genre.errors import InputError
 from genre.files import write_text
+from genre.hints import run_step
 from genre.params import Params
 from genre.store import fingerprint
 from tasks import paths
@@ -81,12 +82,12 @@ def find_faults(
     )
     for clip, result in results:
         if isinstance(result, Failed):
-            print(f"set aside: {clip.path.relative_to(root)} {result.reason}")
             continue
         measures = review.read_measures(result)
         fault = review.judge(measures, seconds[clip.name], params.review)
         if fault:
             faults[clip.name] = fault
+    tally.print_set_aside(root)
     return faults, tally
 
 
@@ -109,14 +110,12 @@ def read_table(root: Path, path: Path, stage: str, songs: pd.DataFrame) -> pd.Da
     import pandas as pd
 
     if not (root / path).is_file():
-        raise InputError(
-            f"{root / path}: no such file; run the step {stage} first (dvc repro {stage})"
-        )
+        raise InputError(f"{root / path}: no such file; {run_step(stage)}")
     table = pd.read_parquet(root / path)
     if unknown := sorted(set(table["track_id"]) - set(songs["track_id"])):
         raise InputError(
             f"{root / path}: {len(unknown)} songs are not in {paths.CATALOGUE}, {unknown[0]} "
-            f"first; run the step {stage} again (dvc repro {stage})"
+            f"first; {run_step(stage, 'again')}"
         )
     return table
 

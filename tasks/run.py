@@ -19,9 +19,10 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
-from genre.errors import GenreError, InputError
+from genre.errors import InputError
 from genre.files import room_for
 from genre.params import PARAMS_FILE, load_params
+from genre.unforeseen import one_line
 from tasks import collect, pipeline, preflight, summary
 from tasks.cli import BAD_INPUT, FAILED, OK
 from tasks.transcript import Event, Outcome, Said, Started
@@ -80,6 +81,7 @@ def tell(event: Event, console: Console) -> None:
             console.print(Text(f"{stage}: {summary.how_it_ended(event)}", "bold"))
 
 
+@one_line
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line in the project's folder."""
     parser = argparse.ArgumentParser(prog="python -m tasks.run", description=__doc__)
@@ -96,9 +98,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with room_for():
             return run(options.source, options.sha256, Path(), console)
-    except GenreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT if isinstance(error, InputError) else FAILED
     except (KeyboardInterrupt, Terminated) as end:
         print("ended; what was finished is kept: run the same command to go on", file=sys.stderr)
         return TERMINATED if isinstance(end, Terminated) else INTERRUPTED

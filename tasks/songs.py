@@ -1,4 +1,4 @@
-"""Work done song by song: reuse what is known, send out the rest, keep what comes back.
+"""Work done song by song: reuse cached results, compute the rest, cache what comes back.
 
 The steps ingest, trim, spectrograms and features differ only in what they make of a song.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from genre.compute import Failed, Song, Source, map_songs, open_workers
@@ -15,22 +15,40 @@ from genre.files import atomic_folder, link
 from genre.params import ComputeParams
 from genre.progress import progress
 from genre.store import Store
+from tasks.tables import song_paths
 
 LOOK_UP_TOGETHER = 256  # songs; bounds what the driver holds of the store
 
 
 @dataclass
 class Tally:
-    """How many songs were computed, reused and set aside."""
+    """How many songs were computed and reused, and which were set aside and why."""
 
     computed: int = 0
     reused: int = 0
-    set_aside: int = 0
+    reasons: dict[Path, str] = field(default_factory=dict)  # of the songs that were set aside
+
+    @property
+    def set_aside(self) -> int:
+        """How many were set aside."""
+        return len(self.reasons)
 
     @property
     def kept(self) -> int:
         """How many there are a result of."""
         return self.computed + self.reused
+
+    def print_set_aside(self, root: Path) -> None:
+        """Name each song that was set aside, with the reason.
+
+        To be called after the last song: an exception that met most songs is shown once, not here.
+        A clip is named with its song.
+        """
+        songs = song_paths(root) if self.reasons else {}
+        for path, reason in self.reasons.items():
+            shown = path.relative_to(root) if path.is_relative_to(root) else path
+            song = f" ({songs[path.stem]})" if path.stem in songs else ""
+            print(f"set aside: {shown}{song} {reason}")
 
     def __str__(self) -> str:
         aside = f", {self.set_aside} set aside" if self.set_aside else ""
@@ -74,6 +92,8 @@ def each_song(
 ) -> Iterator[tuple[Song, bytes | Failed]]:
     """Yield every song with its result, or why there is none, in order, and count in `tally`.
 
+    Only results are cached, so that a song that failed is tried again.
+
     `fingerprint` names all that the result depends on besides the song's content. `keep` makes of
     a result what the store keeps; `recall` makes of that the result again, or None where it
     cannot, and the song is then computed. `work` must live in a module of `genre`; `preload` names
@@ -97,7 +117,7 @@ def each_song(
         results = map_songs(workers, work, songs, look_up)
         for song, result in progress(results, total=len(songs), what=what):
             if isinstance(result, Failed):
-                tally.set_aside += 1
+                tally.reasons[song.path] = result.reason
             elif song.name in reused:
                 reused.remove(song.name)
                 tally.reused += 1
@@ -152,7 +172,6 @@ def make_files(
         )
         for song, result in results:
             if isinstance(result, Failed):
-                print(f"set aside: {song.path.relative_to(root)} {result.reason}")
                 continue
             target = new / f"{song.name}{suffix}"
             if song.name in same:
@@ -161,4 +180,5 @@ def make_files(
                 target.write_bytes(result)
             if and_then:
                 and_then(target, result)
+    tally.print_set_aside(root)
     return tally

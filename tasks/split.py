@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from genre import splits
 from genre.errors import InputError
 from genre.files import write_parquet
+from genre.hints import run_step
 from genre.params import Params
 from tasks import paths
 from tasks.cli import step
@@ -31,12 +32,10 @@ def run(params: Params, root: Path) -> str:
 
     catalogue = root / paths.CATALOGUE
     if not catalogue.is_file():
-        raise InputError(f"{catalogue}: no such file; run the step ingest first (dvc repro ingest)")
+        raise InputError(f"{catalogue}: no such file; {run_step('ingest')}")
     duplicates = root / paths.DUPLICATES
     if not duplicates.is_file():
-        raise InputError(
-            f"{duplicates}: no such file; run the step duplicates first (dvc repro duplicates)"
-        )
+        raise InputError(f"{duplicates}: no such file; {run_step('duplicates')}")
     settings = params.split
     found = splits.split(
         splits.with_copies(pd.read_parquet(catalogue), pd.read_parquet(duplicates)),

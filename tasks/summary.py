@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from genre.compute import UNEXPECTED
 from genre.errors import InputError
+from genre.hints import command
 from tasks import paths
 from tasks.transcript import Outcome
 
@@ -39,6 +41,7 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
         songs = read_songs(root)
         synthetic = is_synthetic(songs)
         add_songs(table, songs, synthetic=synthetic)
+    add_set_aside(table, outcomes)
     if "evaluate" in done:
         add_figures(table, _read_json(root / paths.REPORTS / "metrics.json"))
     if "register" in done:
@@ -108,11 +111,24 @@ def add_songs(table: Table, songs: Sequence[dict[str, Any]], *, synthetic: bool)
     files = "1 file" if len(aside) == 1 else f"{len(aside)} files"
     table.add_row("Songs", Text(f"{kept.total()} {kind} in {genres} ({by_genre})"))
     table.add_row("Set aside", Text(files if aside else "none"))
+    aside.sort(key=lambda song: not song["reason"].startswith(UNEXPECTED))  # defects first
     for song in aside[:SET_ASIDE_SHOWN]:
         table.add_row("", Text(f"{song['path']}: {song['reason']}"))
     if len(aside) > SET_ASIDE_SHOWN:
         more = len(aside) - SET_ASIDE_SHOWN
         table.add_row("", Text(f"… and {more} more, in {paths.CATALOGUE}"))
+
+
+def add_set_aside(table: Table, outcomes: Iterable[Outcome]) -> None:
+    """The songs that steps after ingest left out, whose own the catalogue tells."""
+    for outcome in outcomes:
+        if outcome.stage == "ingest" or not outcome.set_aside:
+            continue
+        table.add_row("Left out", Text(f"by {outcome.stage}:"))
+        for line in outcome.set_aside[:SET_ASIDE_SHOWN]:
+            table.add_row("", Text(line))
+        if len(outcome.set_aside) > SET_ASIDE_SHOWN:
+            table.add_row("", Text(f"… and {len(outcome.set_aside) - SET_ASIDE_SHOWN} more"))
 
 
 def add_figures(table: Table, metrics: dict[str, Any]) -> None:
@@ -168,13 +184,13 @@ def add_next(table: Table, *, synthetic: bool) -> None:
     table.add_row()
     rows = [
         ("make run SOURCE=…", "a folder of genre folders, an archive or its URL: train on it"),
-        (".venv/bin/genre models", "list the registered versions"),
+        (command("genre models"), "list the registered versions"),
         ("make up", "pages of Prefect and MLflow, and the nightly retraining"),
         ("edit params.yaml, make run", "change one number: only what depends on it runs again"),
     ]
     heading = "Next"
-    for command, what in rows:
-        table.add_row(heading, Text.assemble((f"{command:<28}", "bold"), what))
+    for typed, what in rows:
+        table.add_row(heading, Text.assemble((f"{typed:<28}", "bold"), what))
         heading = ""
     if synthetic:
         note = "The demo songs are made by arithmetic: their figures say nothing about real music."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from genre.compute import Song
 from genre.errors import InputError
+from genre.hints import command, run_step
 from genre.store import content_hash
 from tasks import paths
 
@@ -23,9 +24,20 @@ def read_songs(root: Path) -> pd.DataFrame:
 
     path = root / paths.CATALOGUE
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run the step ingest first (dvc repro ingest)")
+        raise InputError(f"{path}: no such file; {run_step('ingest')}")
     table = pd.read_parquet(path)
     return table[table["status"] == "ok"].sort_values("track_id", ignore_index=True)
+
+
+def song_paths(root: Path) -> dict[str, str]:
+    """The path of each song in the collection by its `track_id`; empty without a catalogue."""
+    import pandas as pd
+
+    path = root / paths.CATALOGUE
+    if not path.is_file():
+        return {}
+    table = pd.read_parquet(path, columns=["track_id", "path"])
+    return dict(zip(table["track_id"], table["path"], strict=True))
 
 
 def read_split(root: Path) -> pd.DataFrame:
@@ -34,12 +46,12 @@ def read_split(root: Path) -> pd.DataFrame:
 
     path = root / paths.SPLIT
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run the step split first (dvc repro split)")
+        raise InputError(f"{path}: no such file; {run_step('split')}")
     table = pd.read_parquet(path)
     if "settings" not in table.attrs:
         raise InputError(
             f"{path}: does not say which protocol it was made with; run the step split again "
-            "(dvc repro --force split)"
+            f"({command('dvc repro --force split')})"
         )
     return table
 
@@ -55,7 +67,7 @@ def read_held_out(root: Path, name: str) -> pd.DataFrame:
 
     path = root / paths.MODELS / name / paths.HELD_OUT.name
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run the step train first (dvc repro train)")
+        raise InputError(f"{path}: no such file; {run_step('train')}")
     return pd.read_parquet(path)
 
 
@@ -63,9 +75,7 @@ def find_clips(root: Path) -> list[Song]:
     """The clips that trim wrote, sorted by name; raises `InputError` where there are none."""
     clips = sorted((root / paths.CLIPS).glob("*.wav"))
     if not clips:
-        raise InputError(
-            f"{root / paths.CLIPS}: no clips; run the step trim first (dvc repro trim)"
-        )
+        raise InputError(f"{root / paths.CLIPS}: no clips; {run_step('trim')}")
     return [as_song(clip.stem, clip) for clip in clips]
 
 

@@ -31,6 +31,7 @@ _NOT_DONE = re.compile(
     r"(?P<stages>'[^']+'(?:(?:, | and )'[^']+')*)(?:: (?P<why>.+))?$"
 )
 _WARNING = "WARNING: "
+SET_ASIDE = "set aside: "  # begins the line of a step about a song that it leaves out
 _ERROR = re.compile(r"ERROR: (?P<message>.+)")
 _HOUSEKEEPING = re.compile(
     r"(?:Generating|Updating) lock file|'.+' didn't change, skipping|Verifying data sources in"
@@ -58,7 +59,8 @@ class Outcome:
 
     `state` is "ran"; "cached" (nothing it depends on changed); "restored" (its outputs came from
     DVC's run cache); "failed", with the `error`; or "skipped", because a step before it failed.
-    `summary` is the last line that the step printed.
+    `summary` is the last line that the step printed; `set_aside` names the songs that it left out,
+    with the reasons.
     """
 
     stage: str
@@ -66,6 +68,7 @@ class Outcome:
     seconds: float = 0.0
     summary: str = ""
     error: GenreError | None = None
+    set_aside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,8 @@ class Transcript:
             return
         seconds = time.monotonic() - self._start
         summary = self._said[-1].strip() if self._said else ""
-        self._record(Outcome(self._stage, state, seconds, summary, error))
+        aside = [line.removeprefix(SET_ASIDE) for line in self._said if line.startswith(SET_ASIDE)]
+        self._record(Outcome(self._stage, state, seconds, summary, error, tuple(aside)))
         self._stage = ""
 
     def _record(self, outcome: Outcome) -> None:

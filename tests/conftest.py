@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +26,19 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")  # of each proc
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options for the number and the seed of random kills and damaged files."""
+    group = parser.getgroup("soak")
+    group.addoption(
+        "--soak",
+        action="store_true",
+        help="run all kills, damaged files and archives instead of a few",
+    )
+    group.addoption(
+        "--seed", type=int, default=0, help="seed of the kills and the damage (default 0)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +64,39 @@ def as_it_was() -> Iterator[None]:
     """No file of tests finds what another left: MLflow puts the models it loads on `sys.path`."""
     with mock.patch.dict(os.environ), mock.patch.object(sys, "path", list(sys.path)):
         yield
+
+
+@pytest.fixture
+def in_new_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of an empty project with the usual parameters, which is the current folder."""
+    root = tmp_path / "project"
+    root.mkdir()
+    shutil.copy(PROJECT / "params.yaml", root)
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return root
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many random cases a test draws."""
+
+    soak: bool
+    seed: int
+
+    def count(self, few: int, all_of_them: int) -> int:
+        """Return `few`, or `all_of_them` with `--soak`."""
+        return all_of_them if self.soak else few
+
+    def random(self) -> random.Random:
+        """Return a new generator with the seed of `--seed`."""
+        return random.Random(self.seed)
+
+
+@pytest.fixture(scope="session")
+def draws(pytestconfig: pytest.Config) -> Draws:
+    """The options `--soak` and `--seed`."""
+    return Draws(pytestconfig.getoption("soak"), pytestconfig.getoption("seed"))
 
 
 @pytest.fixture(scope="session")

@@ -33,12 +33,14 @@ def write(path: Path, y: npt.NDArray[np.float32], *, rate: int = RATE, **setting
     return path
 
 
-def write_m4a(path: Path, y: npt.NDArray[np.float32], *, rate: int = RATE) -> Path:
-    """Write mono `y` as AAC in an MP4 container."""
+def write_m4a(path: Path, y: npt.NDArray[np.float32], *, rate: int = RATE, title: str = "") -> Path:
+    """Write mono `y` as AAC in an MP4 container, with a tag for `title` unless it is empty."""
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format="ipod") as container:
+        if title:
+            container.metadata["title"] = title
         stream = container.add_stream("aac", rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray(y.reshape(1, -1), format="fltp", layout="mono")
         frame.sample_rate = rate

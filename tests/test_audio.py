@@ -7,16 +7,19 @@ import io
 import wave
 from pathlib import Path
 
+import av
 import librosa
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 from songs import RATE, tone, write, write_m4a
 
 from genre import audio
 from genre.errors import AudioError
 
 FORMATS = ["song.wav", "song.flac", "song.mp3", "song.ogg", "song.opus", "song.au", "song.aiff"]
+OPEN = av.open
 
 
 def write_any(path: Path, y: np.ndarray) -> Path:
@@ -72,6 +75,40 @@ def test_a_file_that_is_not_audio_is_refused_with_the_reason(tmp_path: Path) -> 
         audio.decode(empty)
     with pytest.raises(AudioError, match="cannot be opened"):
         audio.decode(tmp_path / "absent.wav")
+
+
+def open_of_pyav_19(file: object, *mode: str, **options: object) -> object:
+    """`av.open` without the option that PyAV 19 dropped, decoding tags as PyAV 19 does."""
+    if "metadata_errors" in options:
+        raise TypeError("open() got an unexpected keyword argument 'metadata_errors'")
+    return OPEN(file, *mode, metadata_errors="surrogateescape", **options)
+
+
+@pytest.fixture(params=["installed", "19.0.2"])
+def pyav(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV as it is installed, then as it is from 19 on."""
+    if request.param != "installed" and av.__version__ < "19":
+        monkeypatch.setattr(av, "__version__", request.param)
+        monkeypatch.setattr(av, "open", open_of_pyav_19)
+
+
+@pytest.mark.usefixtures("pyav")
+def test_a_tag_that_is_not_utf_8_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
+    path = write_m4a(tmp_path / "song.m4a", tone(1)[:, 0], title="Title by nobody")
+    path.write_bytes(path.read_bytes().replace(b"Title by", b"Title \xff\xfe"))
+
+    heard = audio.decode(path)
+
+    assert heard.tags["title"] == "Title \ufffd\ufffd nobody"
+
+
+@pytest.mark.usefixtures("pyav")
+def test_a_picture_among_songs_is_refused_as_not_audio(tmp_path: Path) -> None:
+    picture = tmp_path / "cover.jpg"
+    Image.new("RGB", (64, 64), "red").save(picture)
+
+    with pytest.raises(AudioError, match="not audio"):
+        audio.decode(picture)
 
 
 def test_a_wav_header_without_samples_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from genre.changes import COLUMNS, between
+from genre.changes import COLUMNS, between, renamed
 
 BEFORE = [
     ("a", "jazz/a.mp3", "jazz", "ok", None),
@@ -52,3 +52,19 @@ def test_at_first_every_song_is_new():
     assert list(found.added["path"]) == ["jazz/a.mp3", "rock/b.mp3", "rock/c.mp3"]
     assert list(found.set_aside["path"]) == ["rock/x.mp3"]
     assert not len(found.removed)
+
+
+def genres(**songs):
+    rows = [(song, genre) for genre, names in songs.items() for song in names]
+    return pd.DataFrame(rows, columns=["track_id", "genre"])
+
+
+def test_a_genre_whose_songs_are_all_called_otherwise_was_renamed():
+    before = genres(hiphop="abcd", rock="ef")
+    assert renamed(before, genres(hip_hop="abcd", rock="ef")) == {"hiphop": "hip_hop"}
+    assert renamed(before, genres(hip_hop="abcx", rock="ef")) == {"hiphop": "hip_hop"}
+    assert renamed(before, genres(hip_hop="ab", rap="cd", rock="ef")) == {}
+    assert renamed(before, genres(rock="abcdef")) == {}
+    assert renamed(before, genres(everything="abcdef")) == {}
+    assert renamed(before, genres(hiphop="a", hip_hop="bcd", rock="ef")) == {}
+    assert renamed(before, before) == {}

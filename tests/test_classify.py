@@ -15,6 +15,7 @@ import pytest
 from ensembles import GENRES, ensemble, mlp, network
 from songs import tone, write
 
+from genre.classifier import Classifier
 from genre.cli import main
 
 PROJECT = Path(__file__).parent.parent
@@ -347,3 +348,48 @@ def test_tags_are_refused_where_the_model_hears_none(classify: Any, music: Path)
     assert (said.code, said.out) == (2, "")
     assert "--tags: this classifier has no words for how a song sounds" in said.err
     assert "features.families" in said.err
+
+
+def odd(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let the classifier meet a defect in the songs of these names."""
+    right = Classifier.classify
+
+    def classify(self: Classifier, source: Path, **settings: Any) -> Any:
+        if source.name in names:
+            raise ZeroDivisionError("division by zero")
+        return right(self, source, **settings)
+
+    monkeypatch.setattr(Classifier, "classify", classify)
+
+
+def test_a_song_that_meets_a_defect_is_named_and_the_others_are_answered(
+    classify: Any, music: Path, in_new_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd(monkeypatch, "b.wav")
+
+    said = classify(music)
+
+    assert said.code == 2
+    assert "a.flac" in said.out
+    error = next(line for line in said.err.splitlines() if line.startswith("error: "))
+    assert error.startswith(
+        f"error: {music / 'b.wav'}: met an unexpected ZeroDivisionError: division by zero (in "
+        "tests/test_classify.py:"
+    )
+    assert "Traceback" not in said.err
+    assert "Traceback" in (in_new_project / ".services/errors.log").read_text()
+
+
+def test_a_defect_that_most_songs_meet_is_shown_once(
+    classify: Any, music: Path, in_new_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_new_project
+    write(music / "c.wav", tone(4, seed=3))
+    odd(monkeypatch, "a.flac", "b.wav", "c.wav", "fake.mp3")
+
+    said = classify(music)
+
+    assert said.code == 1
+    assert said.out == ""
+    assert said.err.count("ZeroDivisionError") == 1
+    assert said.err.startswith("error: 4 of 5 songs (")

@@ -11,7 +11,7 @@ import click
 import pytest
 from folders import songs_in, write_tree
 
-from genre import __version__, cli
+from genre import __version__, cli, hints
 from genre.errors import GenreError
 
 
@@ -71,7 +71,7 @@ def test_songs_are_added_removed_and_moved(root: Path, capsys: pytest.CaptureFix
         "No song was added.",
         "There already: 1 song.",
         "Not added: rock/c d.mp3 is there as pop/c d.mp3; "
-        "to move it: genre relabel 'pop/c d.mp3' rock",
+        "to move it: " + hints.command("genre relabel 'pop/c d.mp3' rock"),
         "Files left aside: 1 not songs.",
     ]
     assert run("remove", hashlib.sha256(b"A").hexdigest()[:16]) == 0

@@ -18,7 +18,7 @@ import work
 from songs import write_collection
 
 from genre.compute import AHEAD, Failed, Song, map_songs, open_workers
-from genre.errors import GenreError, ParameterError
+from genre.errors import GenreError, InputError, ParameterError, UnforeseenError
 from genre.params import ComputeParams, load_params
 from tasks import duplicates, features, ingest, spectrograms, trim
 
@@ -106,9 +106,70 @@ def test_a_song_that_crashes_hangs_or_is_refused_harms_no_other(tmp_path: Path) 
     assert finished == [letter.encode() for letter in "ABCDEFG"]
 
 
-def test_a_bug_is_no_songs_fault(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError, match="a bug"):
-        results(LOCAL, work.shout, songs(tmp_path, "a", "bug", "b"))
+def test_an_unexpected_exception_sets_its_song_aside_and_the_others_are_computed(
+    tmp_path: Path, in_new_project: Path, cluster: tuple[str, list[int]]
+) -> None:
+    items = songs(tmp_path, "a", "bug", "b")
+    place = next(
+        f"tests/work.py:{number}"
+        for number, line in enumerate(Path(work.__file__).read_text().splitlines(), start=1)
+        if "ZeroDivisionError" in line
+    )
+
+    for settings in (LOCAL, on(cluster[0])):
+        found = results(settings, work.shout, items)
+
+        assert found[0] == b"A"
+        assert found[2] == b"B"
+        assert found[1].reason == (
+            f"met an unexpected ZeroDivisionError: a bug (in {place}; this is a defect of the "
+            "program, please report it)"
+        )
+    log = (in_new_project / ".services/errors.log").read_text()
+    assert log.count("Traceback (most recent call last)") == 2  # once a run
+    assert 'raise ZeroDivisionError("a bug")' in log
+
+
+def test_an_exception_that_most_songs_meet_is_one_error_of_the_step(
+    tmp_path: Path, in_new_project: Path
+) -> None:
+    items = songs(tmp_path, "a", "bug", "bug", "b", "bug")
+
+    with pytest.raises(UnforeseenError) as raised:
+        results(LOCAL, work.shout, items)
+
+    assert not isinstance(raised.value, InputError)  # exit code 1
+    message = str(raised.value)
+    assert message.startswith(f"3 of 5 songs ({items[1].path} first) met the same unexpected Zero")
+    assert message.endswith("This is a defect; the details are in .services/errors.log")
+    assert (in_new_project / ".services/errors.log").read_text().count("Traceback") == 1
+
+
+def test_two_songs_are_too_few_to_blame_the_step(tmp_path: Path, in_new_project: Path) -> None:
+    del in_new_project
+    found = results(LOCAL, work.shout, songs(tmp_path, "bug", "bug"))
+    assert [type(result) for result in found] == [Failed, Failed]
+
+
+def test_where_no_song_has_a_result_the_rest_is_not_tried(
+    tmp_path: Path, in_new_project: Path
+) -> None:
+    del in_new_project
+    asked: list[str] = []
+
+    with pytest.raises(UnforeseenError, match="20 of 20 songs"), open_workers(LOCAL) as workers:
+        items = songs(tmp_path, *["bug"] * 100)
+        for _ in map_songs(workers, work.shout, items, lambda song: asked.append(song.name)):
+            pass
+
+    assert len(asked) < 40
+
+
+def test_a_full_disk_or_memory_is_no_songs_fault(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        results(LOCAL, work.shout, songs(tmp_path, "a", "full"))
+    with pytest.raises(MemoryError):
+        results(LOCAL, work.shout, songs(tmp_path, "a", "big"))
 
 
 def test_a_file_that_goes_missing_or_changes_fails_alone(

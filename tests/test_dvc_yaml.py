@@ -15,13 +15,17 @@ from genre.params import load_params
 # What every step imports and none of its results depends on: messages, paths, plumbing.
 PLUMBING = {
     "genre",
+    "genre.addresses",
     "genre.compute",
     "genre.errors",
     "genre.files",
     "genre.held",
+    "genre.hints",
     "genre.params",
     "genre.progress",
     "genre.store",
+    "genre.unforeseen",
+    "genre.workers",
     "tasks",
     "tasks.cli",
     "tasks.paths",

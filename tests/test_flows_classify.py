@@ -12,6 +12,7 @@ from songs import tone, write
 
 from flows.alone import alone
 from flows.classify import LOCK, classify, page
+from genre.classifier import Classifier
 from genre.errors import InputError
 from tasks import classify as answers
 
@@ -155,3 +156,40 @@ def test_the_page_shows_the_newest_answers() -> None:
     row = table().loc["b.wav"]
     assert f"| b.wav | {row['genre']} | {100 * row['probability']:.0f} % | 4 |" in text
     assert "| fake.mp3 | *" in text
+
+
+@pytest.mark.usefixtures("root")
+def test_a_song_that_meets_a_defect_has_a_row_and_is_tried_again_by_the_next_run(
+    monkeypatch,
+) -> None:
+    right = Classifier.classify
+
+    def odd(self, source, **settings):
+        if source.name == "b.wav":
+            raise ZeroDivisionError("division by zero")
+        return right(self, source, **settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "classify", odd)
+        assert run().is_completed()
+    before = table()
+    assert before.loc["b.wav", "error"].startswith("met an unexpected ZeroDivisionError: division")
+    assert before.loc["deep/a.flac", "genre"] in GENRES
+
+    assert run().message == "1 files answered, in out/answers.parquet"
+    assert table().loc["b.wav", "genre"] in GENRES
+
+
+@pytest.mark.usefixtures("root")
+def test_an_unforeseen_error_is_one_failed_state_without_a_traceback(
+    monkeypatch, caplog, capfd
+) -> None:
+    monkeypatch.setattr(answers, "waiting", lambda *_: {}["x"])
+
+    state = run()
+
+    assert state.is_failed()
+    assert state.message.startswith("unexpected KeyError: 'x' in tests/test_flows_classify.py:")
+    assert state.message.endswith("This is a defect; the details are in .services/errors.log")
+    assert "Traceback" in Path(".services/errors.log").read_text()
+    assert "Traceback" not in caplog.text + "".join(capfd.readouterr())

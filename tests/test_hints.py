@@ -34,3 +34,8 @@ def test_settings_of_one_command_are_quoted() -> None:
     shown = hints.command("python -c 'import os; print(os.environ[\"STORE\"])'", STORE="a b")
     printed = subprocess.run(shown, shell=True, capture_output=True, text=True, check=True)
     assert printed.stdout == "a b\n"
+
+
+def test_a_step_is_named_with_the_command_that_runs_it() -> None:
+    expected = f"run the step trim again ({hints.command('dvc repro trim')})"
+    assert hints.run_step("trim", "again") == expected

@@ -1,13 +1,16 @@
-"""Some 2 500 broken and hostile files lie in the collection; the run takes them as they come."""
+"""Broken and hostile files lie in the collection; the run takes them as they come.
+
+Three hundred in `make test`, 2 500 in `make soak`.
+"""
 
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import memory
 import mutations
@@ -22,9 +25,12 @@ from genre.errors import InputError
 from genre.params import load_params
 from tasks import ingest, listening
 
+if TYPE_CHECKING:
+    from conftest import Draws
+
 pytestmark = [pytest.mark.slow, pytest.mark.whole_machine]
 
-FILES = 2_500
+FEW, ALL = 300, 2_500  # files, of which 168 are made by hand
 WHOLE = 12  # songs that nothing is wrong with
 MEGABYTES = 600  # of memory that no process of a step may exceed; ordinary songs need 200
 SECONDS_A_FILE = 20.0  # then a file is set aside; the slowest ordinary one needs a tenth of one
@@ -50,12 +56,12 @@ class Hostile:
         self.root.mkdir()
         (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def fill(self) -> None:
+    def fill(self, draws: Draws) -> None:
         """Write the files into three genres, a tenth of them under hostile names."""
-        draw = random.Random(0)
+        draw = draws.random()
         songs = mutations.originals(self.folder / "originals")
         made = list(mutations.built(draw, songs))
-        made += mutations.mutate(draw, songs, FILES - len(made))
+        made += mutations.mutate(draw, songs, draws.count(FEW, ALL) - len(made))
         for number, one in enumerate(made):
             genre = ("jazz", "pop", "rock")[number % 3]
             name = f"{number}.{one.suffix}"
@@ -96,9 +102,9 @@ class Hostile:
 
 
 @pytest.fixture(scope="module")
-def hostile(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
+def hostile(project: Path, tmp_path_factory: pytest.TempPathFactory, draws: Draws) -> Hostile:
     hostile = Hostile(tmp_path_factory.mktemp("hostile"), project)
-    hostile.fill()
+    hostile.fill(draws)
     hostile.before = hostile.outside()
     hostile.code, hostile.printed = hostile.run("ingest")
     return hostile
@@ -111,18 +117,19 @@ def catalogue(hostile: Hostile) -> pd.DataFrame:
     return table.assign(kind=pd.Series(hostile.kinds))
 
 
-def test_every_hostile_file_is_usable_or_set_aside_with_a_reason(hostile, catalogue, capsys):
+def test_every_hostile_file_is_usable_or_set_aside_with_a_reason(hostile, catalogue, capsys, draws):
     ended = catalogue.groupby(catalogue["kind"].str.split().str[0])["status"].value_counts()
 
     with capsys.disabled():
         print(f"\n{ended.unstack(fill_value=0).to_string()}\nMB: {hostile.megabytes}")
+    files = draws.count(FEW, ALL)
     hidden = [path for path in hostile.kinds if "/." in path]
-    assert len(catalogue) + len(hidden) == len(hostile.kinds) == FILES + WHOLE
+    assert len(catalogue) + len(hidden) == len(hostile.kinds) == files + WHOLE
     assert catalogue["kind"].notna().all()
     assert set(catalogue["status"]) == {"ok", "set_aside"}
     assert ((catalogue["status"] == "ok") == catalogue["reason"].isna()).all()
     assert (catalogue.loc[catalogue["kind"] == "whole", "status"] == "ok").all()
-    assert 100 < (catalogue["status"] == "ok").sum() < FILES - 500
+    assert 0.04 * files < (catalogue["status"] == "ok").sum() < 0.8 * files
 
 
 def test_no_hostile_file_needs_more_time_than_it_may(catalogue):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import work
 from songs import RATE, tone, write, write_collection, write_m4a
 
 from genre.catalogue import COLUMNS
-from genre.errors import InputError
+from genre.errors import InputError, UnforeseenError
 from genre.params import Params, load_params
-from tasks import ingest
+from tasks import ingest, listening
 
 
 @pytest.fixture
@@ -93,6 +95,69 @@ def test_each_unusable_file_is_set_aside_with_its_reason(
     assert "ingest.silence_dbfs" in aside["rock/silent.wav"]
     assert "ingest.max_seconds" in aside["rock/long.wav"]
     assert all(path in printed and reason in printed for path, reason in aside.items())
+
+
+def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
+    tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write_collection(tmp_path / "data/raw")
+    assert ingest.run(params, tmp_path).endswith("known)")
+    assert capsys.readouterr().out == ""
+    shutil.copy(raw / "jazz/jazz0.wav", raw / "lost.wav")
+    (raw / "readme.txt").touch()
+    (raw / "jazz/.DS_Store").touch()
+    (raw / "jazz/gone.mp3").symlink_to("nowhere")
+    gone = "".join(f"blues/{number}.mp3,A\n" for number in range(4))
+    (raw / "manifest.csv").write_text(f"path,artist\njazz/jazz1.wav,B\n{gone}")
+
+    said = ingest.run(params, tmp_path)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "files in no genre folder: 2 (lost.wav, readme.txt), left out; move songs into the folder "
+        "of their genre",
+        "hidden files: 1 (jazz/.DS_Store), left out",
+        "links to nothing or special files: 1 (jazz/gone.mp3), left out",
+        "rows of manifest.csv without a song: 4 (blues/0.mp3, blues/1.mp3, blues/2.mp3, …), their "
+        "artists and licences are not used; fix the paths or remove the rows",
+    ]
+    assert said == (
+        "8 songs in 2 genres, 0 set aside (0 heard, 8 known); files in no genre folder: 2; hidden "
+        "files: 1; links to nothing or special files: 1; rows of manifest.csv without a song: 4"
+    )
+
+
+def test_a_song_that_meets_a_defect_is_set_aside_and_tried_again_by_a_fixed_program(
+    tmp_path: Path, params: Params, in_new_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_new_project
+    raw = write_collection(tmp_path / "data/raw")
+    write(raw / "rock/odd.wav", tone(5, seed=70))
+    broken = partial(work.break_on, names=("odd.wav",))
+    with monkeypatch.context() as patched:
+        patched.setattr(listening.catalogue, "listen", broken)
+        reasons = catalogue(tmp_path, params)["reason"].dropna()
+
+    assert list(reasons.index) == ["rock/odd.wav"]
+    assert reasons.iloc[0].startswith("met an unexpected ZeroDivisionError: a bug (in tests/work.")
+    assert catalogue(tmp_path, params).loc["rock/odd.wav", "status"] == "ok"
+
+
+def test_a_defect_that_most_songs_meet_stops_the_run_and_is_shown_once(
+    tmp_path: Path,
+    params: Params,
+    in_new_project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del in_new_project
+    write_collection(tmp_path / "data/raw")
+    monkeypatch.setattr(listening.catalogue, "listen", partial(work.break_on, names=None))
+
+    with pytest.raises(UnforeseenError, match="8 of 8 songs"):
+        ingest.run(params, tmp_path)
+
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "data/catalogue.parquet").exists()
 
 
 def test_the_same_audio_in_another_container_is_an_exact_duplicate(

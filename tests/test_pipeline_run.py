@@ -86,6 +86,22 @@ def test_a_collection_that_was_deleted_comes_back_from_the_cache(root, run):
     assert (root / "data/raw/blues/one.txt").exists()
 
 
+def test_a_genre_folder_that_was_renamed_by_hand_is_said_and_keeps_its_manifest_rows(root, run):
+    raw = root / "data/raw"
+    (raw / "manifest.csv").write_text("path,artist\nblues/one.txt,A\nblues/two.txt,B\n")
+    run()
+    (raw / "blues").rename(raw / "delta-blues")
+
+    code, out, _ = run()
+
+    assert code == 0
+    assert (
+        "data/raw/delta-blues holds 2 songs that were in data/raw/blues: the genre folder was "
+        "renamed" in out
+    )
+    assert "delta-blues/one.txt,delta-blues,A" in (raw / "manifest.csv").read_text()
+
+
 @pytest.mark.parametrize(
     ("genre", "message"),
     [

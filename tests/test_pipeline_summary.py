@@ -84,6 +84,26 @@ def test_songs_are_counted_and_the_first_ten_set_aside_are_named(root):
     assert "synthetic" not in text
 
 
+def test_a_song_that_the_program_failed_on_is_named_first(root):
+    songs = pd.read_parquet(root / "data/catalogue.parquet")
+    songs.loc[23, "reason"] = "met an unexpected KeyError: 'x' (in genre/audio/song.py:1)"
+    songs.to_parquet(root / "data/catalogue.parquet", index=False)
+
+    text = shown(root, everything())
+
+    assert "blues/[23] song.wav: met an unexpected KeyError" in text
+
+
+def test_songs_that_a_later_step_left_out_are_named(root):
+    aside = ("data/clips/0a.wav (rock/[2] song.wav) met an unexpected KeyError: 'x'",) * 12
+
+    text = shown(root, everything(trim=Outcome("trim", "ran", 1.0, "11 clips", set_aside=aside)))
+
+    assert "Left out    by trim:" in text
+    assert text.count("(rock/[2] song.wav) met an unexpected KeyError: 'x'") == 10
+    assert "… and 2 more" in text
+
+
 def test_demo_songs_are_called_synthetic(root):
     songs = pd.read_parquet(root / "data/catalogue.parquet")
     songs["source"] = "synthetic demo song (seed 0)"

@@ -389,7 +389,7 @@ def test_two_registrations_at_once_leave_every_version_whole(project: Project) -
 def test_a_pipeline_that_has_not_finished_is_bad_input(project: Project) -> None:
     (project.root / "reports/metrics.json").unlink()
 
-    with pytest.raises(InputError, match=r"metrics\.json: no such file; run the pipeline first"):
+    with pytest.raises(InputError, match=r"metrics\.json: no such file; type make run"):
         run(project)
 
 

@@ -21,7 +21,7 @@ from registry_project import (
     write_songs,
 )
 
-from genre import registry
+from genre import hints, registry
 from genre.errors import InputError
 from genre.promotion import Policy
 from genre.registry import aliases, artifacts, facts, gate
@@ -130,7 +130,7 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
 
     assert receipt["reason"] == (
         "it cannot be compared with version 1: it cannot predict them (mlp was trained on features "
-        "that are not there (loudness_mean); train it again (dvc repro train))"
+        f"that are not there (loudness_mean); train it again ({hints.command('dvc repro train')}))"
     )
     assert held(project) == {"champion": "1", "challenger": "2"}
 

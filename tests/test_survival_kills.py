@@ -1,8 +1,9 @@
-"""The whole pipeline is killed at forty moments; the next run leaves what an undisturbed one does.
+"""The whole pipeline is killed at many moments; the next run leaves what an undisturbed one does.
 
 Half of the kills strike a first run, half one in which new songs meet a champion. In half of each
 everything is killed at once, as by a power cut; in the others only the job's own process group,
-whose guard then ends the steps while the next run already waits for them.
+whose guard then ends the steps while the next run already waits for them. `make test` kills six
+runs, `make soak` forty.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import concurrent.futures
 import contextlib
 import itertools
 import queue
-import random
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import soundfile
@@ -26,9 +27,12 @@ from test_whole_run import clone
 
 from genre import audio, demo
 
+if TYPE_CHECKING:
+    from conftest import Draws
+
 pytestmark = [pytest.mark.slow, pytest.mark.whole_machine, pytest.mark.timeout(3600)]
 
-KILLS = 40
+FEW, ALL = 6, 40  # kills
 LANES = 2  # projects that are worked on side by side: one a core
 GENRES = ("country", "pop", "rock")
 SONGS, MORE = 8, 2  # a genre, at first and added later
@@ -74,13 +78,14 @@ class Experiment:
             self.seconds[scene] = time.monotonic() - start
             self.undisturbed[scene] = [lane.look() for lane in self.lanes]
 
-    def kill(self) -> None:
-        """The forty rounds, shared by the lanes."""
-        draw = random.Random(0)
-        kinds = itertools.cycle(itertools.product((FIRST, GROWN), (True, False)))
+    def kill(self, draws: Draws) -> None:
+        """The rounds, shared by the lanes: a kill in each of equal parts of the undisturbed run."""
+        draw = draws.random()
+        rounds = draws.count(FEW, ALL) // len(BEFORE)
         waiting: queue.SimpleQueue[Round] = queue.SimpleQueue()
-        for scene, everything in itertools.islice(kinds, KILLS):
-            one = Round(scene, draw.uniform(0, self.seconds[scene]), everything)
+        for number, scene in itertools.product(range(rounds), BEFORE):
+            moment = self.seconds[scene] * (number + draw.random()) / rounds
+            one = Round(scene, moment, everything=number % 2 == 0)
             self.rounds.append(one)
             waiting.put(one)
 
@@ -106,10 +111,10 @@ class Experiment:
 
 
 @pytest.fixture(scope="module")
-def experiment(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+def experiment(project: Path, tmp_path_factory: pytest.TempPathFactory, draws: Draws) -> Experiment:
     experiment = Experiment(tmp_path_factory.mktemp("kills"), project)
     experiment.run_undisturbed()
-    experiment.kill()
+    experiment.kill(draws)
     return experiment
 
 
@@ -153,14 +158,15 @@ def test_two_undisturbed_runs_leave_the_same_bytes(experiment):
         assert one.temporary == one.processes == []
 
 
-def test_forty_kills_struck_most_of_the_steps(experiment, capsys):
+def test_the_kills_struck_many_steps(experiment, draws, capsys):
     struck = collections.Counter(one.step for one in experiment.rounds)
 
     with capsys.disabled():
         print(f"\nkills: {', '.join(f'{step} {count}' for step, count in struck.most_common())}")
-    assert sum(struck.values()) == KILLS
-    assert len(struck) >= 8
-    assert {"features", "register"} <= struck.keys()
+    assert sum(struck.values()) == draws.count(FEW, ALL)
+    assert len(struck) >= draws.count(3, 8)
+    if draws.soak:
+        assert {"features", "register"} <= struck.keys()
 
 
 def test_the_run_after_a_kill_succeeds(experiment):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import signal
@@ -30,6 +31,10 @@ def shout(source: Path | bytes, content: str) -> bytes:
         time.sleep(600)
     if text == "bug":
         raise ZeroDivisionError("a bug")
+    if text == "full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if text == "big":
+        raise MemoryError
     return text.upper().encode()
 
 
@@ -52,6 +57,16 @@ def listen_or_die(source: Path | bytes, content: str, **limits: float) -> bytes:
         case b"hang":
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
             time.sleep(600)
+    return catalogue.listen(source, content, **limits)
+
+
+def break_on(
+    source: Path | bytes, content: str, *, names: tuple[str, ...] | None, **limits: float
+) -> bytes:
+    """What the step ingest reads, by code with a defect that songs of these names, or all, meet."""
+    assert isinstance(source, Path)
+    if names is None or source.name in names:
+        raise ZeroDivisionError("a bug")
     return catalogue.listen(source, content, **limits)
 
 

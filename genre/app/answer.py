@@ -37,6 +37,13 @@ def refusal(name: str, reason: str) -> str:
 <p>“{_shown(name)}” {escape(printable(reason))}.</p></section>"""
 
 
+def failed(name: str, error: str) -> str:
+    """What is shown if an error of the program, or of the machine, was met; `error` is a line."""
+    return f"""
+<section class="card refusal" role="alert"><h2>No answer for this one</h2>
+<p>“{_shown(name)}” met an error: {escape(printable(error))}.</p></section>"""
+
+
 def answered(
     name: str, answer: Answer, song: Path, by: str, *, note: str = "", player: str = ""
 ) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from genre.errors import InputError
+from genre.hints import command
 
 PORT = 7860
 MAX_MEGABYTES, MAX_MINUTES = 100, 60
@@ -50,7 +51,9 @@ def app(
     if find_spec("gradio") is None:
         raise InputError(
             "the page needs Gradio, which comes with the extra app: make app installs it and opens "
-            "the page (or pip install --constraint requirements.lock --editable '.[app]')"
+            "the page (or "
+            + command("python -m pip install --constraint requirements.lock --editable '.[app]'")
+            + ")"
         )
     from genre.app import serving
     from genre.app.model import opened

@@ -16,6 +16,7 @@ from genre.app.model import Answering
 from genre.app.serving import discard
 from genre.classifier import TAGS
 from genre.errors import AudioError
+from genre.unforeseen import as_error
 
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 TITLE = "Which genre is it?"
@@ -130,7 +131,7 @@ def build(
 def _said(
     answering: Answering, song: Path, limits: Limits, name: str, *, example: bool = False
 ) -> str:
-    """The answer about a song, or why there is none."""
+    """The prediction for a song, or why there is none."""
     classifier = answering.classifier
     try:
         answer = classifier.classify(
@@ -147,6 +148,8 @@ def _said(
         return html.answered(name, answer, song, answering.title, note=MADE, player=player)
     except AudioError as error:
         return html.refusal(name, str(error))
+    except Exception as error:
+        return html.failed(name, str(as_error(error)))
 
 
 def _title(song: Path) -> str:

@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ class _Av:
         handle: Any = str(source) if isinstance(source, Path) else io.BytesIO(source)
         try:
             self._container = av.open(
-                handle, metadata_errors="replace", container_options={"format_whitelist": FORMATS}
+                handle, container_options={"format_whitelist": FORMATS}, **_tag_options(av)
             )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise AudioError("is not audio in any known format") from error
@@ -155,7 +156,7 @@ class _Av:
         self.codec = f"{self._container.format.name.split(',')[0].upper()}/{stream.name.upper()}"
         tags = {**self._container.metadata, **stream.metadata}
         self.tags = {
-            key.lower(): value.strip()
+            key.lower(): _printable(value).strip()
             for key, value in tags.items()
             if key.lower() in ("title", "artist") and value.strip()
         }
@@ -185,3 +186,18 @@ class _Av:
             raise AudioError(f"cannot be decoded to its end ({error})") from error
         if pending:
             yield np.concatenate(pending)
+
+
+def _tag_options(av: ModuleType) -> dict[str, Any]:
+    """The options of `av.open` with which tags that are not UTF-8 become surrogates.
+
+    PyAV 19 always decodes tags that way and has no such option; before, tags that are not UTF-8
+    raised `UnicodeDecodeError` by default.
+    """
+    version = int(av.__version__.partition(".")[0])
+    return {"metadata_errors": "surrogateescape"} if version < 19 else {}
+
+
+def _printable(tag: str) -> str:
+    """`tag` with U+FFFD for the bytes that are not UTF-8."""
+    return tag.encode(errors="surrogateescape").decode(errors="replace")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.classify.songs import File, find
-from genre.compute import Failed, Song, Source, map_songs, open_workers
-from genre.errors import AudioError, InputError
+from genre.compute import Failed, Song, Source, map_songs, open_workers, this_process
+from genre.errors import AudioError, GenreError, InputError
 from genre.progress import progress
 
 if TYPE_CHECKING:
@@ -32,14 +32,15 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Result:
-    """A song's answer, or why there is none."""
+    """A song's answer, or why there is none; `defect` if that is a defect of the program."""
 
     path: str
     answer: Answer | None = None
     error: str | None = None
+    defect: bool = False
 
 
-class _Broken(Exception):
+class _Broken(GenreError):
     """The classifier itself cannot be loaded: no song's fault."""
 
 
@@ -77,7 +78,8 @@ def answer(
     """The results of `paths`, in order, and how many files of folders were no audio.
 
     `settings` are those of `Classifier.classify`. A folder without a single song is an error in
-    its own name. Raises `InputError` where the classifier in `folder` cannot be loaded.
+    its own name. Raises `InputError` if the classifier in `folder` cannot be loaded, and
+    `UnforeseenError` as `map_songs`.
     """
     files = find(paths)
     outcomes = _outcomes(files, folder, settings, compute)
@@ -101,7 +103,8 @@ def answer(
 
 def _result(file: File, outcome: Answer | Foreign | Failed) -> Result:
     if isinstance(outcome, Foreign | Failed):
-        return Result(str(file.path), error=outcome.reason)
+        defect = isinstance(outcome, Failed) and outcome.defect is not None
+        return Result(str(file.path), error=outcome.reason, defect=defect)
     return Result(str(file.path), outcome)
 
 
@@ -109,15 +112,11 @@ def _outcomes(
     files: Sequence[File], folder: Path, settings: dict[str, Any], compute: ComputeParams
 ) -> Iterator[tuple[File, Answer | Foreign | Failed]]:
     work = partial(listen, folder=folder, settings=settings)
-    if len(files) < WORTH_WORKERS:
-        for file in files:
-            try:
-                yield file, work(file.path, "")
-            except InputError as error:
-                yield file, Failed(str(error))
-        return
     songs = [Song(str(number), file.path, "") for number, file in enumerate(files)]
-    with open_workers(compute, preload=preload(folder)) as workers:
+    few = len(files) < WORTH_WORKERS
+    with (
+        nullcontext(this_process()) if few else open_workers(compute, preload=preload(folder))
+    ) as workers:
         found = map_songs(workers, work, songs, lambda _: None)
         for file, (_, outcome) in zip(files, found, strict=True):
             yield file, outcome

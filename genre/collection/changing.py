@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from genre.collection import transaction
+from genre.collection import moves, transaction
 from genre.collection.contents import RAW, Contents, Names
 from genre.collection.manifest import Manifest
 from genre.collection.sources import checked_genre
@@ -65,6 +66,26 @@ def relabel(
         if moving:
             transaction.apply(raw, _change(keep, contents), staging, say)
     return Relabelled(tuple((path, keep[path]) for path in moving), len(chosen) - len(moving))
+
+
+def follow_moves(root: Path, *, say: Callable[[str], None] = print) -> None:
+    """Carry the manifest over to songs that a person moved by hand since the last run, and say so.
+
+    A collection that cannot be read is left as it is: the step ingest says why.
+    """
+    raw = root / RAW
+    with suppress(CollectionError):
+        if not raw.is_dir() or not Contents(raw).moved:
+            return
+        with transaction.exclusive(raw, say) as staging:
+            contents = Contents(raw)
+            manifest = contents.manifest
+            if contents.carried:
+                keep = {path: path for path in contents.files}
+                transaction.apply(raw, Change(keep=keep, manifest=manifest.text()), staging, say)
+        moved, before = contents.moved, contents.before
+        for line in moves.lines(moved, before, contents.songs, RAW, contents.carried):
+            say(line)
 
 
 def _change(keep: dict[str, str], contents: Contents) -> Change:

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from genre.collection import manifest
+from genre.collection import manifest, moves
 from genre.collection.manifest import Manifest
 from genre.errors import CollectionError
+from genre.hints import command
 
 RAW = Path("data") / "raw"
 VERSION = RAW.with_suffix(".dvc")  # DVC's note of the collection
@@ -32,17 +33,31 @@ class Contents:
                 if (here / name).is_symlink():
                     raise CollectionError(
                         f"{here / name}: is a link to a folder; the collection keeps songs as "
-                        "files: remove the link and add that folder's parent with genre add"
+                        "files: remove the link and add that folder's parent with "
+                        + command("genre add FOLDER")
                     )
             for name in names:
                 self.files[(here / name).relative_to(raw).as_posix()] = _size(here / name)
         self.files.pop(manifest.MANIFEST, None)
+        self.before: set[str] = set()  # the paths of songs that the last run or the manifest knows
+        self.carried = 0  # rows of the manifest that went to another path
         self._digests: dict[str, str] = {}
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The collection's manifest."""
-        return manifest.read(self.raw)
+        """The collection's manifest, with the songs that a person moved by hand where they are."""
+        found = manifest.read(self.raw)
+        if any(path not in self.files for path in found.rows):
+            self.carried = moves.carry_over(found, self.moved)
+        return found
+
+    @cached_property
+    def moved(self) -> dict[str, str]:
+        """Songs that were moved by hand since the last run: their old paths to their new ones."""
+        rows, known = manifest.read(self.raw).rows, moves.last_catalogue(self.raw)
+        self.before = {*rows, *known}
+        gone = {path for path in self.before if path not in self.files}
+        return moves.find(self.songs, gone, rows, known, self.digest) if gone else {}
 
     @cached_property
     def songs(self) -> list[str]:
@@ -92,7 +107,8 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError as error:
         raise CollectionError(
-            f"{file}: is a link to nothing; bring the song back (dvc checkout) or remove the link"
+            f"{file}: is a link to nothing; bring the song back ({command('dvc checkout')}) or "
+            "remove the link"
         ) from error
 
 
@@ -100,8 +116,9 @@ def check_version(root: Path) -> None:
     """Refuse to begin another collection where DVC's note names one that is not here."""
     if (root / VERSION).exists() and not (root / RAW).exists():
         raise CollectionError(
-            f"{VERSION} names a collection that is not here; bring it back (dvc checkout {VERSION},"
-            f" or make run), or remove {VERSION} to begin another"
+            f"{VERSION} names a collection that is not here; bring it back "
+            f"({command(f'dvc checkout {VERSION}')}, or make run), or remove {VERSION} to begin "
+            "another"
         )
 
 

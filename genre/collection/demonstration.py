@@ -12,6 +12,7 @@ from genre.collection.sources import Candidate
 from genre.collection.transaction import Change
 from genre.demo import GENRES, SONGS_PER_GENRE, source_of, write_songs
 from genre.errors import CollectionError
+from genre.hints import command
 
 FOLDER = "demo"
 Say = Callable[[str], None]
@@ -39,7 +40,8 @@ def add_demo(
         if real := len(contents.songs) - len(contents.demo):
             raise CollectionError(
                 f"{raw} holds {real} songs that are not demo songs, and the two never mix; "
-                "take them out first (genre remove) or use another copy of the project"
+                f"take them out first ({command('genre remove SONGS')}) or use another copy of the "
+                "project"
             )
         say(f"Making {expected} synthetic demo songs …")
         folder = staging / FOLDER

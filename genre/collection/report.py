@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
+from genre.hints import command
+
 MOST_SHOWN = 10  # songs named one by one
 
 
@@ -42,8 +44,8 @@ def lines(added: Added, raw: Path) -> list[str]:
     for wanted, path in added.elsewhere[:MOST_SHOWN]:
         genre = wanted.partition("/")[0]
         told.append(
-            f"Not added: {wanted} is there as {path}; to move it: genre relabel {quote(path)} "
-            f"{quote(genre)}"
+            f"Not added: {wanted} is there as {path}; to move it: "
+            + command(f"genre relabel {quote(path)} {quote(genre)}")
         )
     told += _more(len(added.elsewhere))
     told += [f"Renamed: {old} is {new} here." for old, new in added.renamed[:MOST_SHOWN]]

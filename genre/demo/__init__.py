@@ -21,8 +21,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from genre.compute import new_processes
 from genre.progress import progress
+from genre.workers import new_processes
 
 GENRES = (
     "blues",

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre.errors import InputError
 from genre.files import write_bytes, write_json
+from genre.hints import command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,6 @@ DESCRIPTION, ARRAYS = "reference.json", "reference.safetensors"
 FORMAT: Literal[1] = 1
 MOST_SONGS, MOST_COLUMNS = 2_000, 10_000  # of which values are kept
 MOST_BYTES = 8 * 2**20  # of the description, and of what surrounds the arrays' values
-NEXT = "register the model again (dvc repro --force --single-item register)"
 NO_REFERENCE = (
     "drift is not measured: {} keeps nothing of its training songs, for it was registered before "
     "that was done; the next registered version does"
@@ -128,16 +128,16 @@ def load(folder: Path) -> Reference:
     values = 8 * (found.rows * len(found.columns) + found.held_out)
     content = _read(path, values + MOST_BYTES)
     if hashlib.sha256(content).hexdigest() != found.sha256:
-        raise InputError(f"{path}: damaged, or not what {DESCRIPTION} belongs to; {NEXT}")
+        raise InputError(f"{path}: damaged, or not what {DESCRIPTION} belongs to; {_again()}")
     arrays = _decode(path, content)
     columns = _checked(path, arrays, "columns", (found.rows, len(found.columns)))
     confidence = _checked(path, arrays, "confidence", (found.held_out,))
     if arrays:
-        raise InputError(f"{path}: unknown arrays {', '.join(sorted(arrays)[:5])}; {NEXT}")
+        raise InputError(f"{path}: unknown arrays {', '.join(sorted(arrays)[:5])}; {_again()}")
     if len(set(found.columns)) < len(found.columns):
-        raise InputError(f"{folder / DESCRIPTION}: names a column twice; {NEXT}")
+        raise InputError(f"{folder / DESCRIPTION}: names a column twice; {_again()}")
     if len(confidence) and not 0 <= confidence[0] <= confidence[-1] <= 1:
-        raise InputError(f"{path}: confidence holds what is no probability; {NEXT}")
+        raise InputError(f"{path}: confidence holds what is no probability; {_again()}")
     by_name = {name: columns[:, number].copy() for number, name in enumerate(found.columns)}
     return Reference(by_name, confidence, found.genres, found.position)
 
@@ -150,7 +150,7 @@ def _describe(path: Path) -> Description:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
         raise InputError(
-            f"{path}: not the reference of a version's training songs ({words}); {NEXT}"
+            f"{path}: not the reference of a version's training songs ({words}); {_again()}"
         ) from error
 
 
@@ -159,10 +159,10 @@ def _read(path: Path, most: int) -> bytes:
     try:
         size = path.stat().st_size
         if size > most:
-            raise InputError(f"{path}: has {size} bytes, expected at most {most}; {NEXT}")
+            raise InputError(f"{path}: has {size} bytes, expected at most {most}; {_again()}")
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {NEXT}") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {_again()}") from error
 
 
 def _decode(path: Path, content: bytes) -> dict[str, npt.NDArray[Any]]:
@@ -172,7 +172,7 @@ def _decode(path: Path, content: bytes) -> dict[str, npt.NDArray[Any]]:
     try:
         return dict(decode(content))
     except (SafetensorError, KeyError) as error:
-        raise InputError(f"{path}: not a safetensors file ({error}); {NEXT}") from error
+        raise InputError(f"{path}: not a safetensors file ({error}); {_again()}") from error
 
 
 def _checked(
@@ -180,12 +180,16 @@ def _checked(
 ) -> Floats:
     """Take the array `name` out of `arrays`: float64, of this shape, finite and sorted."""
     if name not in arrays:
-        raise InputError(f"{path}: the array {name} is missing; {NEXT}")
+        raise InputError(f"{path}: the array {name} is missing; {_again()}")
     array = arrays.pop(name)
     if array.dtype != np.float64 or array.shape != shape:
         raise InputError(
-            f"{path}: {name} is {array.dtype} {array.shape}, expected float64 {shape}; {NEXT}"
+            f"{path}: {name} is {array.dtype} {array.shape}, expected float64 {shape}; {_again()}"
         )
     if not np.isfinite(array).all() or (np.diff(array, axis=0) < 0).any():
-        raise InputError(f"{path}: {name} is not sorted, or holds values not finite; {NEXT}")
+        raise InputError(f"{path}: {name} is not sorted, or holds values not finite; {_again()}")
     return array
+
+
+def _again() -> str:
+    return f"register the model again ({command('dvc repro --force --single-item register')})"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.errors import InputError
+from genre.hints import command
 from genre.models.mixing import scale
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def validate(predictions: pd.DataFrame) -> None:
     if unknown := sorted(set(predictions["genre"]) - set(classes_of(predictions))):
         raise InputError(
             f"model {model}: knows no {', '.join(unknown)}, of which there are songs; train it "
-            "again (dvc repro train)"
+            f"again ({command('dvc repro train')})"
         )
     if not np.isfinite(proba).all():
         raise InputError(f"model {model}: gives probabilities that are not numbers; train it again")

@@ -29,6 +29,7 @@ from genre.evaluation.predictions import (
     truth,
 )
 from genre.evaluation.voting import fit_mixture
+from genre.hints import command
 from genre.models.mixing import Mixture
 
 if TYPE_CHECKING:
@@ -128,13 +129,14 @@ def _in_common(held_out: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     if len({tuple(classes_of(table)) for table in held_out.values()}) != 1:
         known = "; ".join(f"{name}: {', '.join(classes_of(t))}" for name, t in held_out.items())
         raise InputError(
-            f"models know different genres ({known}); train them again (dvc repro train)"
+            f"models know different genres ({known}); train them again "
+            f"({command('dvc repro train')})"
         )
     keys = _keys_in_common(list(held_out.values()))
     if keys.empty:
         raise InputError(
             f"no song that {', '.join(held_out)} have all answered without learning from it; "
-            "train them again (dvc repro train)"
+            f"train them again ({command('dvc repro train')})"
         )
     return {
         name: keys.merge(table, on=KEYS, validate="one_to_one").sort_values(

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.errors import InputError
+from genre.hints import command
 
 if TYPE_CHECKING:
     from genre.models.store import Reader
@@ -208,7 +209,8 @@ def ask(model: Model, X: Any) -> npt.NDArray[np.float64]:
     if missing := [name for name in model.features if name not in X]:
         raise InputError(
             f"{model.name} was trained on features that are not there "
-            f"({', '.join(missing[:5])}); train it again (dvc repro train)"
+            f"({', '.join(missing[:5])}); train it again "
+            f"({command('dvc repro train')})"
         )
     columns = [np.asarray(X[name], dtype=np.float64) for name in model.features]
     return model.predict_proba(np.stack(columns, axis=1))

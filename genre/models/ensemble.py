@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre.errors import InputError
 from genre.files import atomic_folder, write_json
+from genre.hints import command
 from genre.models.base import Input, Model, ask
 from genre.models.mixing import ALONE, Mixture, scale
 from genre.models.store import Classes, PlainName, read_file
@@ -81,7 +82,7 @@ class Ensemble:
             known = "; ".join(f"{m.name}: {', '.join(m.classes)}" for m in members)
             raise InputError(
                 f"{name}: its models know different genres ({known}); train them again "
-                "(dvc repro train)"
+                f"({command('dvc repro train')})"
             )
         self.name, self.members, self.mixture = name, tuple(members), mixture
         self.temperature, self.protocol = temperature, protocol
@@ -154,7 +155,7 @@ class Ensemble:
         if list(ensemble.classes) != found.classes:
             raise InputError(
                 f"{folder / DESCRIPTION}: its genres are not those of its models; choose it again "
-                "(dvc repro select)"
+                f"({command('dvc repro select')})"
             )
         return ensemble
 
@@ -170,5 +171,6 @@ def read_description(folder: Path) -> Description:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
         raise InputError(
-            f"{path}: not a classifier's description ({words}); choose it again (dvc repro select)"
+            f"{path}: not a classifier's description ({words}); choose it again "
+            f"({command('dvc repro select')})"
         ) from error

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genre.errors import InputError
+from genre.hints import command
 from genre.musicnn.checkpoint import Weights, read_checkpoint
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ ATTRIBUTION = (
     "Pons. J. Pons, X. Serra, musicnn: pre-trained convolutional neural networks for music audio "
     "tagging, ISMIR 2019 late-breaking."
 )
-AGAIN = "fetch it again (dvc repro pretrained)"
 NORMALISATION = {  # ours, and TensorFlow's
     "weight": "gamma",
     "bias": "beta",
@@ -122,13 +122,13 @@ def load_network(folder: Path, name: str) -> MusiCNN:
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}), expected MusiCNN's weights; fetch them "
-            "(dvc repro pretrained, with musicnn in features.families)"
+            f"({command('dvc repro pretrained')}, with musicnn in features.families)"
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != SETS[name].sha256:
         raise InputError(
             f"{path}: found a file of sha256 {found}, expected {SETS[name].sha256}: damaged, or "
-            f"replaced; {AGAIN}"
+            f"replaced; {_again()}"
         )
     with torch.device("meta"):
         network = MusiCNN()
@@ -190,3 +190,7 @@ def _safetensors(arrays: dict[str, Weights], about: dict[str, str]) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + b"".join(content)
+
+
+def _again() -> str:
+    return f"fetch it again ({command('dvc repro pretrained')})"

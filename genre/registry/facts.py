@@ -112,7 +112,7 @@ class Pipeline:
         """Read every table, so that what is missing is told before the store is touched."""
         for table in (self.songs, self.subsets, self.answers):
             if table.empty:
-                raise InputError(f"{self.root}: an empty table; run the pipeline again (dvc repro)")
+                raise InputError(f"{self.root}: an empty table; type make run")
 
     def settings(self, name: str) -> dict[str, Any]:
         """What the trained model `name` was trained with; of a vote, who has which weight."""
@@ -132,7 +132,7 @@ class Pipeline:
     @staticmethod
     def _must_exist(path: Path) -> None:
         if not path.is_file():
-            raise InputError(f"{path}: no such file; run the pipeline first (dvc repro)")
+            raise InputError(f"{path}: no such file; type make run")
 
 
 def headline(pipeline: Pipeline) -> tuple[str, dict[str, Any]]:
@@ -154,7 +154,7 @@ def folder_sha256(folder: Path) -> str:
     """
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != HISTORY)
     if not files:
-        raise InputError(f"{folder}: no trained model; run the step train first (dvc repro)")
+        raise InputError(f"{folder}: no trained model; type make run")
     digest = hashlib.sha256()
     for path in files:
         content = hashlib.sha256(path.read_bytes()).hexdigest()

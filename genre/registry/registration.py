@@ -47,26 +47,28 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
     with named_errors(store.uri), locked(store.folder), quiet():
         before = aliases.promotions(store, name)
         version = None if pipeline.experiment else versions.find(store, name, tags[MODEL_HASH])
-        recorded = version is not None and version.tags.get(METRICS_HASH) == tags[METRICS_HASH]
-        if version is not None and recorded:
-            run_id, model_id = str(version.run_id), artifacts.tags_of(store, version)[MODEL_ID]
+        tagged = artifacts.tags_of(store, version) if version else {}
+        if version is not None and tagged.get(METRICS_HASH) == tags[METRICS_HASH]:
+            recorded, new = (str(version.run_id), tagged[MODEL_ID]), False
         else:
             end_killed_runs(store, experiment.experiment_id)
             found = _recorded(store, experiment.experiment_id, tags)
-            run_id, model_id = found or _record(store, experiment, pipeline, tags)
+            recorded = found or _record(store, experiment, pipeline, tags)
+            new = found is None
+        run_id, model_id = recorded
         receipt = _receipt(pipeline, tags, run_id, model_id)
         if pipeline.experiment:
-            return receipt | {"reason": _decide(store, None, pipeline).reason}, True
+            return receipt | {"reason": _decide(store, None, pipeline).reason}, new
         if version is None:
             version = versions.create(store, name, model_id=model_id, run_id=run_id, tags=tags)
-            recorded = False
+            new = True
         aliases.record_outside(store, name)
         if not versions.is_settled(version):
             _settle(store, version, pipeline)
             version = store.client.get_model_version(name, str(version.version))
-            recorded = False
+            new = True
         receipt |= _standing(store, version)
-        return receipt, not recorded or aliases.promotions(store, name) != before
+        return receipt, new or aliases.promotions(store, name) != before
 
 
 def _standing(store: Store, version: ModelVersion) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _standing(store: Store, version: ModelVersion) -> dict[str, Any]:
         "champion": held.get(CHAMPION),
         "decision": version.tags.get(versions.DECISION) or (CHAMPION if promoted else "recorded"),
         "reason": reason,
-        "comparison": json.loads(version.tags.get(versions.COMPARISON, "null")),
+        "comparison": versions.comparison(version),
         "warning": warning(store, version),
     }
 

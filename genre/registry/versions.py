@@ -103,6 +103,15 @@ def record_decision(store: Store, version: ModelVersion, decision: Decision) -> 
         store.client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
+def comparison(version: ModelVersion) -> dict[str, Any] | None:
+    """The figures behind the gate's decision; None if there are none."""
+    try:
+        found = json.loads(version.tags.get(COMPARISON, "null"))
+    except ValueError:  # edited in MLflow's pages
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def rows(store: Store, name: str) -> list[dict[str, Any]]:
     """A row for each version of `name`, newest first, for a table.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from genre.errors import InputError
+from genre.hints import command
 from genre.splits.groups import ENOUGH_ARTISTS, artist_groups
 from genre.splits.placing import EXCLUDED, SUBSETS, TEST
 
@@ -79,9 +80,9 @@ def _remedy(predefined: bool) -> str:
     if predefined:
         return (
             "every genre needs train and valid songs in the manifest's column, or none at all; "
-            "mend the column or take these genres out (genre remove)"
+            f"fix the column or take these genres out ({command('genre remove GENRE')})"
         )
     return (
         "too few songs are left, or they belong together (one artist, copies); add songs by other "
-        "artists (genre add), or change split.reseed to draw the split afresh"
+        f"artists ({command('genre add SOURCE')}), or change split.reseed to draw the split afresh"
     )

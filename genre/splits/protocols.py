@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import InputError, ParameterError
+from genre.hints import command
 from genre.splits import predefined
 from genre.splits.checks import Row, artist_leak, check_genres, keeping_artists
 from genre.splits.groups import ENOUGH_ARTISTS, artist_groups, components, links, tied, ties
@@ -86,7 +87,9 @@ def split(
         previous = None
     usable = catalogue[catalogue["status"] == "ok"]
     if usable.empty:
-        raise InputError("the catalogue has no usable songs to split; add some (genre add)")
+        raise InputError(
+            f"the catalogue has no usable songs to split; add some ({command('genre add SOURCE')})"
+        )
     songs = links(usable)
     keeping = keeping_artists(songs, previous, shares)
     by_song = sorted(set(songs["genre"]) - keeping)

@@ -1,0 +1,136 @@
+"""Run the tests that may depend on the version of Python on every other one that is installed.
+
+    python tests/other_pythons.py
+
+Finds the Pythons that `requires-python` allows, as `python3.12` on PATH and in pyenv. For each but
+the running one it makes `.venv-3.12` and so on from requirements.lock, and runs `TESTS` there.
+uv installs: it links the files from its cache, so several environments share the disk space.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+
+PROJECT = Path(__file__).resolve().parent.parent
+TESTS = ("test_audio.py", "test_features_equality.py", "test_short_run.py")
+PYTEST = ("pytest", "pytest-timeout", "hypothesis")  # what TESTS and pyproject.toml need of `dev`
+MINORS = range(11, 30)
+ASK = "import sys; print(*sys.version_info[:3], sys.prefix == sys.base_prefix)"
+SECONDS = 10  # in which a Python must respond
+
+Version = tuple[int, int, int]
+
+
+def candidates() -> Iterator[Path]:
+    """Yield the paths at which a Python may be."""
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        for minor in MINORS:
+            yield Path(folder) / f"python3.{minor}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    yield from sorted(pyenv.glob("versions/3.*/bin/python3"))
+
+
+def version_of(python: Path) -> Version | None:
+    """Return the version of `python`, `None` if it does not run or is in a virtual environment.
+
+    pyenv leaves shims on PATH that have no Python to run.
+    """
+    try:
+        done = subprocess.run(
+            [python, "-c", ASK], capture_output=True, text=True, timeout=SECONDS, check=True
+        )
+        major, minor, micro, is_base = done.stdout.split()
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return (int(major), int(minor), int(micro)) if is_base == "True" else None
+
+
+def find(allowed: SpecifierSet) -> dict[str, Path]:
+    """Return the newest Python of each allowed minor version, by "3.12" and so on."""
+    newest: dict[tuple[int, int], tuple[Version, Path]] = {}
+    for python in candidates():
+        if not os.access(python, os.X_OK) or (version := version_of(python)) is None:
+            continue
+        known = newest.get(version[:2])
+        if ".".join(map(str, version)) in allowed and (known is None or version > known[0]):
+            newest[version[:2]] = (version, python)
+    return {f"{major}.{minor}": newest[major, minor][1] for major, minor in sorted(newest)}
+
+
+def allowed() -> SpecifierSet:
+    """Return `requires-python` of pyproject.toml."""
+    content = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    return SpecifierSet(content["project"]["requires-python"])
+
+
+def environment(name: str, python: Path) -> Path:
+    """Return the Python of `.venv-<name>`, rebuilt if the lock or pyproject.toml changed."""
+    folder = PROJECT / f".venv-{name}"
+    stamp, program = folder / ".installed", folder / "bin/python"
+    made_from = hashlib.sha256(f"{folder} {python}".encode())
+    for file in ("requirements.lock", "pyproject.toml"):
+        made_from.update((PROJECT / file).read_bytes())
+    if stamp.is_file() and stamp.read_text() == made_from.hexdigest():
+        return program
+    shutil.rmtree(folder, ignore_errors=True)
+    uv = str(Path(sys.executable).parent / "uv")
+    install = [uv, "pip", "install", "--quiet", "--python", str(program)]
+    for command in (
+        [uv, "venv", "--quiet", "--python", str(python), str(folder)],
+        [*install, "--constraint", "requirements.lock", "--editable", ".", *PYTEST],
+    ):
+        subprocess.run(command, cwd=PROJECT, check=True)
+    stamp.write_text(made_from.hexdigest())
+    return program
+
+
+def test(python: Path) -> tuple[int, str]:
+    """Run `TESTS`; returns pytest's exit code and what it printed."""
+    done = subprocess.run(
+        [python, "-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in TESTS)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def main() -> int:
+    """Test every other Python; returns the exit code."""
+    pythons = find(allowed())
+    pythons.pop(f"{sys.version_info.major}.{sys.version_info.minor}", None)
+    if not pythons:
+        print(f"no other Python {allowed()} found on PATH and in pyenv: nothing to test")
+        return 0
+    programs = {}
+    for name, python in pythons.items():
+        start = time.monotonic()
+        print(f"Python {name} ({python}): making .venv-{name} …", flush=True)
+        programs[name] = environment(name, python)
+        print(f"Python {name}: ready after {time.monotonic() - start:.0f} s", flush=True)
+    failed = []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, (code, printed) in zip(programs, pool.map(test, programs.values()), strict=True):
+            print(f"\nPython {name}:\n{printed}", flush=True)
+            if code != 0:
+                failed.append(name)
+    if failed:
+        print(f"error: tests failed on Python {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The whole job once with a few short songs, on the Python that runs this test.
+
+`make test-pythons` runs it on every Python that the machine has.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+from songs import RATE, tone, write, write_collection, write_m4a
+from test_whole_run import clone, receipt, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+SETTINGS = {  # a model of each kind, and little else to wait for
+    "train": {"models": ["mlp", "lda", "boosting"], "folds": 2},
+    "evaluate": {"bootstrap_samples": 100},
+    "compute": {"workers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two genres of seven songs of 6 s, in four formats."""
+    folder = write_collection(tmp_path_factory.mktemp("songs"), songs=4)
+    for seed, genre in enumerate(("jazz", "rock"), start=50):
+        write_m4a(folder / genre / "phone.m4a", tone(6, seed=seed)[:, 0], title="By phone")
+        for suffix in ("mp3", "ogg"):
+            seed += 10
+            write(folder / genre / f"other.{suffix}", tone(6, seed=seed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
+    """A clone in which the whole job was done."""
+    root = clone(project, tmp_path_factory.mktemp("short") / "project")
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    for section, settings in SETTINGS.items():
+        params[section] |= settings
+    params["train"]["mlp"]["max_epochs"] = 3
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    run(root, "python", "-m", "tasks.run", str(songs))
+    return root
+
+
+def test_songs_in_four_formats_become_a_registered_model(root: Path) -> None:
+    import pandas as pd
+
+    catalogue = pd.read_parquet(root / "data/catalogue.parquet")
+
+    assert list(catalogue["status"]) == ["ok"] * 14
+    assert list(catalogue.loc[catalogue["path"].str.endswith(".m4a"), "title"]) == ["By phone"] * 2
+    assert receipt(root)["version"] == "1"
+
+
+def test_the_registered_model_classifies_a_folder_with_an_m4a_and_a_picture(
+    root: Path, tmp_path: Path
+) -> None:
+    song = write_m4a(tmp_path / "song.m4a", tone(6, seed=99)[:, 0], rate=RATE)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "cover.jpg")
+
+    printed = run(root, "genre", "classify", "--json", str(tmp_path))
+
+    rows = json.loads(printed[printed.index("[\n") : printed.rindex("]") + 1])
+    assert [row["path"] for row in rows] == [str(song)]
+    assert rows[0]["genre"] in ("jazz", "rock")
+    assert rows[0]["model_version"] == "1"
+    assert "Traceback" not in printed
