@@ -32,6 +32,7 @@ RUN, RETRAIN = ("make", "run"), ("make", "retrain")
 ALIASES = {"champion", "challenger", "previous"}
 WAY_OUT = re.compile(r"(?:\.venv/bin/(?:genre|dvc|mlflow|python)|make) [a-z-]+")
 RESTORED = re.compile(r"\.venv/bin/genre (?:rollback|promote (?:VERSION|\d+))")
+DEFECT = re.compile(r"Traceback|unexpected \w+")
 PRINTED = re.compile(rf"{NAME} version (\d+)[,:] ([a-z, ]+)")
 
 
@@ -102,7 +103,7 @@ def every_command_reports_what_mlflow_holds(use: Use) -> None:
     use.forget_client()
     after = use.registry()
     for reply in (*replies, ran):
-        assert "Traceback" not in reply.out + reply.err, str(reply)
+        assert not DEFECT.search(reply.out + reply.err), str(reply)
     classified, checked, listed, history = replies
     is_usable = use.is_usable(before.champion)
     for reply in (classified, checked):
