@@ -12,9 +12,9 @@ import pandas as pd
 import psutil
 import yaml
 from flows_harness import make_project, wait_until
+from prefect.client.base import PrefectHttpxSyncClient
 
 from flows.records import read_record
-from flows.serve import client
 from flows.supervision import MARK, PROJECT
 from genre.changes import COLUMNS
 from tasks.processes import is_alive
@@ -27,6 +27,11 @@ INGEST = {
     "outs": ["data/catalogue.parquet"],
 }
 LINGERING = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"
+
+
+def client(address):
+    """A client of a server's REST API that asks again if the server is busy."""
+    return PrefectHttpxSyncClient(base_url=address, timeout=30, raise_on_all_errors=False)
 
 
 def free_port():
