@@ -1,9 +1,10 @@
 """Serve the deployments `retrain` and `classify`: schedules, and runs started in the UI.
 
-Of each one run at a time. A run that is due while another works is cancelled and says so, so that
-runs never pile up. Before serving, the records of a killed predecessor are corrected: its runs are
-ended if they still work and marked as crashed, its concurrency slot is free again, and of several
-runs that were missed meanwhile only the last is made up.
+Of each one run at a time: the flows hold a lock, and a run that is due while another works is
+cancelled and says so. (Not by a concurrency limit of Prefect: while a run holds a slot of it,
+deleting the deployment or the limit makes the server refuse every later state of that run.)
+Before serving, the records of a killed predecessor are corrected: its runs are ended if they still
+work and marked as crashed, and of several runs that were missed meanwhile only the last is made up.
 
 `params.yaml` decides when a deployment runs; a person decides in Prefect whether it does. What was
 paused there stays paused, whatever its schedule was edited to.
@@ -22,23 +23,21 @@ from typing import Any
 import httpx
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import (
-    ConcurrencyLimitConfig,
-    ConcurrencyLimitStrategy,
     DeploymentSchedule,
     FlowRun,
     State,
     StateType,
 )
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging import get_logger
 from prefect.runner import Runner
@@ -60,11 +59,8 @@ from tasks.cli import BAD_INPUT, FAILED, OK
 
 FLOWS: dict[str, Flow[..., Any]] = {"retrain": retrain, "classify": classify}
 SLUG = "params-yaml"  # names the schedule of `params.yaml`, also after a person has edited it
+MOST_RUNS = 200  # the server returns no more at once
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.PAUSED]
-
-ONE_AT_A_TIME = ConcurrencyLimitConfig(
-    limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-)
 
 
 def serve(params: Params) -> None:
@@ -126,7 +122,6 @@ async def apply(runner: Runner, params: Params) -> Served:
                 name=name,
                 schedules=own,
                 paused=known is not None and known.paused,
-                concurrency_limit=ONE_AT_A_TIME,
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
             served = await runner.aadd_deployment(made)
@@ -212,33 +207,30 @@ def wait_for_server(address: str) -> None:
 
 
 def settle(client: SyncPrefectClient, name: str, now: datetime) -> None:
-    """Correct the server's record of a deployment's runs when no run of it can be working."""
-    try:
-        known = client.read_deployment_by_name(f"{name}/{name}")
-    except ObjectNotFound:
-        return
-    for run in _runs(client, known, UNFINISHED):
+    """Correct the server's record of a flow's served runs when none of them can be working.
+
+    They are found by the flow, as their deployment may have been deleted.
+    """
+    for run in _runs(client, name, UNFINISHED):
         crashed: State[Any] = Crashed(message="the process that ran it was ended")
         client.set_flow_run_state(run.id, crashed, force=True)
-    limit = known.global_concurrency_limit
-    if limit is not None and limit.active_slots:
-        free = GlobalConcurrencyLimitUpdate(active_slots=0)
-        client.update_global_concurrency_limit(limit.name, free)
-    missed = [run for run in _runs(client, known, [StateType.SCHEDULED]) if _due(run) < now]
+    missed = [run for run in _runs(client, name, [StateType.SCHEDULED]) if _due(run) < now]
     for run in sorted(missed, key=_due)[:-1]:
         skipped: State[Any] = Cancelled(message="missed while nothing ran; a later one is made up")
         client.set_flow_run_state(run.id, skipped, force=True)
 
 
-def _runs(
-    client: SyncPrefectClient, known: DeploymentResponse, states: list[StateType]
-) -> list[FlowRun]:
-    return client.read_flow_runs(
+def _runs(client: SyncPrefectClient, name: str, states: list[StateType]) -> list[FlowRun]:
+    """The runs of a flow in these states, without those that were started at a prompt."""
+    runs = client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
         ),
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[known.id])),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=MOST_RUNS,
     )
+    return [run for run in runs if run.deployment_id is not None]
 
 
 def _due(run: FlowRun) -> datetime:

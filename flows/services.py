@@ -38,7 +38,6 @@ from tasks.cli import BAD_INPUT, FAILED, OK
 
 TITLES = {RUNNER: "retrain", MLFLOW: "MLflow", SERVER: "Prefect"}
 SQLITE = "sqlite:///"
-LEASES = "prefect.server.concurrency.lease_storage.filesystem"  # below PREFECT_HOME
 Say = Callable[[str], None]
 
 
@@ -52,11 +51,6 @@ def describe(params: Params, root: Path) -> list[Service]:
             {
                 "PREFECT_SERVER_UI_API_URL": f"{server}/api",
                 "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-                # It cancels what is late while a killed run still holds the place.
-                "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
-                # In memory, it would forget with each restart who holds the place, and a run whose
-                # place is forgotten ends itself.
-                "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
             },
             server,
         ),

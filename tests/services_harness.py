@@ -168,14 +168,6 @@ class Services:
         why = f": {run['state']['message']}" if run["state_name"] == "Failed" else ""
         return run["state_name"] + why
 
-    def keeps_its_place(self, flow_run):
-        """Whether the server lets a run keep the one place of its deployment, as it asks to."""
-        details = self.run(flow_run)["state"]["state_details"]
-        lease = details["deployment_concurrency_lease_id"]
-        path = f"/v2/concurrency_limits/leases/{lease}/renew"
-        with client(f"{self.prefect}/api") as api:
-            return api.post(path, json={"lease_duration": 300}).is_success
-
     def steps(self, flow_run):
         body = {"flow_runs": {"id": {"any_": [flow_run]}}}
         return {run["name"]: run for run in self.ask("POST", "/task_runs/filter", body)}

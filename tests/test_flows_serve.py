@@ -224,15 +224,15 @@ def test_a_deleted_flow_is_created_again_with_its_deployment(up):
     assert schedules() == [(NIGHTLY, True)]
 
 
-def test_a_deleted_concurrency_limit_is_created_again(up):
+def test_the_concurrency_limit_of_an_older_release_is_removed(up):
+    deployment = known()
+    request("PATCH", f"/deployments/{deployment.id}", {"concurrency_limit": 1})
     before = known().global_concurrency_limit
-    request("DELETE", f"/v2/concurrency_limits/{before.id}")
-    missing = known().global_concurrency_limit
 
     up()
 
-    assert missing is None
-    assert known().global_concurrency_limit.limit == 1
+    assert before.limit == 1
+    assert known().global_concurrency_limit is None
 
 
 def test_a_cron_of_classify_takes_effect_when_it_is_set_and_ends_when_it_is_removed(up):
