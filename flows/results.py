@@ -43,8 +43,8 @@ def pages(
     states: Mapping[str, State[Any]], root: Path, params: Params, changes: str
 ) -> dict[str, str]:
     """The Markdown of each artifact that this run has something to say in."""
-    parts = ["## Steps", steps_table(states)]
-    found = {}
+    parts, found = warned(warning(states, root)), {}
+    parts += ["## Steps", steps_table(states)]
     metrics = receipt = None
     if passed(states, "evaluate"):
         metrics = _read_json(root / paths.REPORTS / "metrics.json")
@@ -58,6 +58,19 @@ def pages(
     if passed(states, "ingest"):
         found[DATA] = changes
     return {RESULTS: "\n\n".join(parts) + "\n", **found}
+
+
+def warning(states: Mapping[str, State[Any]], root: Path) -> str | None:
+    """What the step `register` of this run warns of, None if nothing."""
+    if not passed(states, "register"):
+        return None
+    text: str | None = _read_json(root / paths.RECEIPT).get("warning")
+    return text
+
+
+def warned(warning: str | None) -> list[str]:
+    """The paragraphs that show a warning."""
+    return ["## Warning", cell(warning)] if warning else []
 
 
 def passed(states: Mapping[str, State[Any]], step: str) -> bool:
@@ -126,16 +139,16 @@ def confusion(root: Path, metrics: dict[str, Any]) -> str:
 
 
 def decision(receipt: dict[str, Any], params: Params, champion: str, *, now: bool) -> str:
-    """Which version was registered, which aliases it got, why, where to look at it; who answers.
+    """Which version was registered, its aliases then, why, a link to it, and the champion now.
 
-    `now` where this run has registered it, and not an earlier one.
+    `now` if this run has registered it, and not an earlier one. After a warning, if there is one.
     """
     lines = [f"**{summary.version(receipt)}**", receipt["reason"]]
     if not now:
         lines.insert(0, "Nothing has changed since an earlier run, which decided:")
     if receipt["version"] is not None:
         lines += [f"[Look at it in MLflow]({version_page(receipt, params)})", champion]
-    return "\n\n".join(lines) + "\n"
+    return "\n\n".join([*warned(receipt.get("warning")), *lines]) + "\n"
 
 
 def champion(receipt: dict[str, Any], params: Params, root: Path) -> str:

@@ -24,6 +24,7 @@ from genre.params import PARAMS_FILE, RetrainParams, StepParams, load_params
 from tasks import collect as collection
 from tasks import pipeline, preflight
 from tasks.processes import EndedError, StepTimeoutError
+from tasks.summary import UNCHANGED, did_something
 
 COLLECT, PUSH = "collect", "push"  # before the stages of `dvc.yaml`, and after them
 CACHED, RESTORED, SKIPPED, TIMED_OUT = "Cached", "Restored", "Skipped", "TimedOut"
@@ -82,6 +83,8 @@ def bring_up_to_date(
         return Completed(name=CACHED, message="nothing that it depends on changed")
     if outcome.state == "restored":
         return Completed(name=RESTORED, message="its outputs came from DVC's run cache")
+    if not did_something(outcome):
+        return Completed(name=CACHED, message=outcome.summary.removeprefix(UNCHANGED))
     return Completed(message=outcome.summary)
 
 
