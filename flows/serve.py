@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
@@ -37,14 +38,15 @@ from prefect.client.schemas.objects import (
     StateType,
 )
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging import get_logger
 from prefect.runner import Runner
-from prefect.schedules import Cron, Schedule
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
 
 from flows import deployments
 from flows.classify import classify
@@ -58,7 +60,6 @@ from genre.params import Params, load_params
 from tasks.cli import BAD_INPUT, FAILED, OK
 
 FLOWS: dict[str, Flow[..., Any]] = {"retrain": retrain, "classify": classify}
-SLUG = "params-yaml"  # names the schedule of `params.yaml`, also after a person has edited it
 MOST_RUNS = 200  # the server returns no more at once
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.PAUSED]
 
@@ -104,34 +105,54 @@ async def apply_when_asked(runner: Runner) -> None:
 async def apply(runner: Runner, params: Params) -> Served:
     """Create or update both deployments and let the runner serve them.
 
-    Raises `ParameterError` if a `cron` is not a schedule.
+    A schedule that is as it should be keeps its id, which messages name. Raises `ParameterError`
+    if a `cron` is not a schedule.
     """
-    schedules, before = wanted(params), deployments.read_served().crons
+    timings, before = wanted(params), deployments.read_served().crons
     messages = []
     async with get_client() as client:
-        for name, schedule in schedules.items():
+        for name, timing in timings.items():
             known = await read(client, name)
-            if known is None and name in before:
-                messages.append(f"{name} was missing in Prefect and is created again")
-            for old in known.schedules if known else []:
-                if not is_same(old, schedule):
-                    messages.append(f"{name}: {replaced(name, old, schedule)}")
-            on = is_on(known, before.get(name, ""))
-            own = [dataclasses.replace(schedule, active=on)] if schedule else []
             made = await FLOWS[name].ato_deployment(
                 name=name,
-                schedules=own,
+                schedules=[timing] if timing and known is None else [],
                 paused=known is not None and known.paused,
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
-            served = await runner.aadd_deployment(made)
-            for other in await client.read_deployment_schedules(served):
-                if other.slug != SLUG or schedule is None:  # Prefect keeps those that have a slug
-                    await client.delete_deployment_schedule(served, other.id)
+            if known is not None:
+                on = is_on(known, before.get(name, ""))
+                messages += await replace_schedules(client, name, known, timing, on=on)
+                made.model_fields_set.discard("schedules")  # not sent: it has them
+            elif name in before:
+                messages.append(f"{name} was missing in Prefect and is created again")
+            await runner.aadd_deployment(made)
     for message in messages:
         get_logger("schedules").warning(message)
-    crons = {name: (one.cron or "") if one else "" for name, one in schedules.items()}
-    return Served(crons, messages)
+    return Served({name: one.cron if one else "" for name, one in timings.items()}, messages)
+
+
+async def replace_schedules(
+    client: PrefectClient,
+    name: str,
+    known: DeploymentResponse,
+    timing: CronSchedule | None,
+    *,
+    on: bool,
+) -> list[str]:
+    """Leave a deployment with the schedule `timing` alone; return what was changed, in words."""
+    same = [one for one in known.schedules if one.schedule == timing and not one.slug]
+    kept = [one.id for one in same if one.active is on][:1]
+    if timing is not None and not kept:  # before the others go: never without one
+        await client.create_deployment_schedules(
+            known.id, [DeploymentScheduleCreate(schedule=timing, active=on)]
+        )
+    messages = []
+    for old in known.schedules:
+        if old.id not in kept:
+            await client.delete_deployment_schedule(known.id, old.id)
+        if old.schedule != timing:
+            messages.append(f"{name}: {replaced(name, old, timing)}")
+    return messages
 
 
 async def read(client: PrefectClient, name: str) -> DeploymentResponse | None:
@@ -142,7 +163,7 @@ async def read(client: PrefectClient, name: str) -> DeploymentResponse | None:
         return None
 
 
-def wanted(params: Params) -> dict[str, Schedule | None]:
+def wanted(params: Params) -> dict[str, CronSchedule | None]:
     """The schedule of each deployment in `params.yaml`, None for one that only runs when asked."""
     crons = {"retrain": params.retrain.cron, "classify": params.classify.cron}
     timezone = params.retrain.timezone
@@ -152,48 +173,38 @@ def wanted(params: Params) -> dict[str, Schedule | None]:
     }
 
 
-def schedule(key: str, cron: str, timezone: str) -> Schedule:
+def schedule(key: str, cron: str, timezone: str) -> CronSchedule:
     """The schedule of `key` in `params.yaml`, in `retrain.timezone`."""
     try:
-        return Cron(cron, timezone=timezone, slug=SLUG)
-    except ValueError as error:
+        return CronSchedule(cron=cron, timezone=timezone)
+    except ValidationError as error:
         raise ParameterError(
             f"params.yaml: {key} is {cron!r} in the timezone {timezone!r}, "
-            f'expected for example "0 3 * * *" in Europe/Berlin: {error}'
+            f'expected for example "0 3 * * *" in Europe/Berlin: {error.errors()[0]["msg"]}'
         ) from error
 
 
-def is_on(known: DeploymentResponse | None, cron: str) -> bool:
+def is_on(known: DeploymentResponse, cron: str) -> bool:
     """Whether the schedule of `params.yaml` is to be active: as a person left it in Prefect.
 
     `cron` is the one that was applied last. A deployment that had a schedule and has none any more
-    is off; one that was deleted as a whole is created as `params.yaml` says.
+    is off.
     """
-    if known is None:
-        return True
     if not known.schedules:
         return not cron
-    own = [one for one in known.schedules if one.slug == SLUG] or known.schedules
-    return any(one.active for one in own)
+    own = [one for one in known.schedules if getattr(one.schedule, "cron", "") == cron]
+    return any(one.active for one in own or known.schedules)
 
 
-def is_same(known: DeploymentSchedule, schedule: Schedule | None) -> bool:
-    """Whether a schedule of the server means the same times as the one of `params.yaml`."""
-    if schedule is None:
-        return False
-    own = known.schedule.model_dump()
-    return (own.get("cron"), own.get("timezone")) == (schedule.cron, schedule.timezone)
-
-
-def replaced(name: str, known: DeploymentSchedule, schedule: Schedule | None) -> str:
+def replaced(name: str, known: DeploymentSchedule, timing: CronSchedule | None) -> str:
     """Which schedule of the server was given up, and for which."""
     own = known.schedule.model_dump()
     text = str(own.get("cron") or own.get("rrule") or own.get("interval"))
-    if schedule is None:
+    if timing is None:
         return f"the schedule {text!r} is removed: {name}.cron is empty"
     return (
         f"the schedule {text!r} ({own.get('timezone') or 'UTC'}) is replaced by {name}.cron, "
-        f"{schedule.cron!r} ({schedule.timezone})"
+        f"{timing.cron!r} ({timing.timezone})"
     )
 
 
