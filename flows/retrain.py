@@ -97,7 +97,10 @@ def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -
 
 
 def unchanged(stages: Mapping[str, pipeline.Stage], root: Path) -> set[str]:
-    """The steps that need not be asked one by one: DVC says so of them and of all before them."""
+    """The steps that need not be run one by one: neither they nor any before them have changed.
+
+    DVC always names a step with `always_changed` as changed, so that it runs each time.
+    """
     changed = pipeline.changed(root, on_line=get_run_logger().info)
     for name, stage in stages.items():  # parents come first
         if changed.intersection(stage.parents):

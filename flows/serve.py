@@ -3,8 +3,9 @@
 Of each one run at a time: the flows hold a lock, and a run that is due while another works is
 cancelled and says so. (Not by a concurrency limit of Prefect: while a run holds a slot of it,
 deleting the deployment or the limit makes the server refuse every later state of that run.)
-Before serving, the records of a killed predecessor are corrected: its runs are ended if they still
-work and marked as crashed, and of several runs that were missed meanwhile only the last is made up.
+Before serving, the records of a killed predecessor are corrected: its runs, whose processes
+`flows.launch` has ended, are marked as crashed, and of several runs that were missed meanwhile only
+the last is made up.
 
 `params.yaml` decides when a deployment runs; a person decides in Prefect whether it does. What was
 paused there stays paused, whatever its schedule was edited to.
@@ -17,7 +18,6 @@ import dataclasses
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -50,9 +50,8 @@ from pydantic import ValidationError
 
 from flows import deployments
 from flows.classify import classify
-from flows.daemons import end_marked
 from flows.deployments import Served
-from flows.records import POLL_SECONDS, READY_SECONDS, RUNNER
+from flows.records import POLL_SECONDS, READY_SECONDS
 from flows.retrain import retrain
 from flows.web import answers
 from genre.errors import GenreError, ParameterError
@@ -67,7 +66,6 @@ UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateT
 def serve(params: Params) -> None:
     """Serve until SIGTERM. Raises `ParameterError` if a `cron` is not a schedule."""
     wanted(params)
-    end_marked(Path(), RUNNER)
     wait_for_server(str(PREFECT_API_URL.value()))
     with get_client(sync_client=True) as client:
         for name in FLOWS:
@@ -123,6 +121,7 @@ async def apply(runner: Runner, params: Params) -> Served:
                 on = is_on(known, before.get(name, ""))
                 messages += await replace_schedules(client, name, known, timing, on=on)
                 made.model_fields_set.discard("schedules")  # not sent: it has them
+                made.work_pool_name = None  # nothing but the runner would serve it there
             elif name in before:
                 messages.append(f"{name} was missing in Prefect and is created again")
             await runner.aadd_deployment(made)
@@ -213,7 +212,7 @@ def wait_for_server(address: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not answers(f"{address}/health"):
         if time.monotonic() >= deadline:
-            raise GenreError(f"{address}: found no Prefect server there; start it with make up")
+            raise GenreError(f"{address}: found no Prefect server there; start it with `make up`")
         time.sleep(0.2)
 
 

@@ -224,6 +224,17 @@ def test_a_deleted_flow_is_created_again_with_its_deployment(up):
     assert schedules() == [(NIGHTLY, True)]
 
 
+def test_a_deployment_that_was_moved_to_a_work_pool_is_served_here_again(up):
+    request("POST", "/work_pools/", {"name": "elsewhere", "type": "process"})
+    request("PATCH", f"/deployments/{known().id}", {"work_pool_name": "elsewhere"})
+    moved = known().work_pool_name
+
+    up()
+
+    assert moved == "elsewhere"
+    assert known().work_pool_name is None
+
+
 def test_the_concurrency_limit_of_an_older_release_is_removed(up):
     deployment = known()
     request("PATCH", f"/deployments/{deployment.id}", {"concurrency_limit": 1})

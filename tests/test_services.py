@@ -105,6 +105,11 @@ def test_up_says_that_what_runs_is_not_what_params_yaml_says_now(services):
     assert "other services" not in services.call("up").stdout
 
 
+def test_the_server_puts_the_coming_nights_into_its_list_of_runs(services):
+    body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    wait_until(lambda: services.ask("POST", "/flow_runs/count", body) >= 3, 90)
+
+
 def test_the_schedule_is_that_of_params_yaml(services):
     retrain = yaml.safe_load((services.root / "params.yaml").read_text())["retrain"]
 
