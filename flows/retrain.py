@@ -23,9 +23,9 @@ from flows import SERVICES, results, songs, steps
 from flows.alone import AtWorkError, alone
 from flows.records import running_server
 from genre.addresses import hidden
-from genre.errors import GenreError, InputError
+from genre.errors import InputError
 from genre.params import PARAMS_FILE, RetrainParams, load_params
-from genre.unforeseen import one_line
+from genre.unforeseen import as_error, one_line
 from tasks import pipeline, processes
 from tasks.cli import BAD_INPUT, FAILED, OK
 
@@ -59,8 +59,9 @@ def retrain(source: str | None = None, force: bool = False) -> State[Any]:
                 songs.remember(root)
     except AtWorkError as error:
         return Cancelled(message=str(error), data=error)
-    except GenreError as error:
-        return Failed(message=str(error), data=error)
+    except Exception as error:
+        shown = as_error(error)
+        return Failed(message=str(shown), data=shown)
     return outcome(states, warning)
 
 

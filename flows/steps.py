@@ -22,6 +22,7 @@ from prefect.tasks import Task, exponential_backoff
 from genre import hints
 from genre.errors import GenreError, InputError, ParameterError
 from genre.params import PARAMS_FILE, RetrainParams, StepParams, load_params
+from genre.unforeseen import as_error
 from tasks import collect as collection
 from tasks import pipeline, preflight
 from tasks.processes import EndedError, StepTimeoutError
@@ -79,8 +80,8 @@ def bring_up_to_date(
         outcome = pipeline.bring_up_to_date(
             stage, Path(), force=force, timeout=timeout, on_line=logger.info
         )
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
     if outcome.state == "cached":
         return Completed(name=CACHED, message="nothing that it depends on changed")
     if outcome.state == "restored":
@@ -106,8 +107,8 @@ def collect(stage: str, source: str | None, inbox: str, timeout: float) -> State
             )
         preflight.check(load_params(root / PARAMS_FILE), root)
         changed = pipeline.version_collection(root, on_line=logger.info)
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
     if changed:
         return Completed(message="the collection has changed and is versioned")
     return Completed(name=CACHED, message="the collection is as it was")
@@ -118,8 +119,8 @@ def push(stage: str, timeout: float) -> State[Any]:
     logger = get_run_logger()
     try:
         said = pipeline.push(Path(), timeout=timeout, on_line=logger.info)
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
     if said is None:
         add = hints.command("dvc remote add -d NAME URL")
         return Completed(name=SKIPPED, message=f"DVC has no default remote; to add one: {add}")
