@@ -190,7 +190,7 @@ def test_the_artifacts_show_steps_figures_data_and_the_decision(twice):
     assert "| blues/one.txt |" in found[results.DATA]
     assert "**m version 3, champion**" in found[results.DECISION]
     assert "(http://127.0.0.1:5999/#/models/m/versions/3)" in found[results.DECISION]
-    assert "cannot be looked up: there is no champion of m yet" in found[results.DECISION]
+    assert "there is no MLflow store yet, and so no champion" in found[results.DECISION]
 
 
 def test_a_run_in_which_nothing_changed_says_that_an_earlier_one_decided(twice):
@@ -213,7 +213,7 @@ def test_who_is_champion_is_looked_up_and_not_remembered(tmp_path):
     without = results.champion(made.receipt, made.params, made.root)
 
     assert said == "`models:/music-genre@champion` is now version 1."
-    assert "cannot be looked up: there is no champion of music-genre yet" in without
+    assert "music-genre has versions and no champion" in without
 
 
 def test_the_step_that_looks_at_the_registry_each_time_alone_runs_and_counts_as_cached(twice):
