@@ -15,7 +15,7 @@ AT_WORK = "another retraining works here"
 
 
 class AtWorkError(GenreError):
-    """Another one is at work."""
+    """Another run holds the lock."""
 
 
 @contextmanager
@@ -32,8 +32,7 @@ def alone(path: Path, said: str = AT_WORK) -> Iterator[None]:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise AtWorkError(
-                f"{said} ({holder}); this one is not needed: songs that come meanwhile are taken "
-                "by the next"
+                f"{said} ({holder}); skipped: the next run will pick up new songs"
             ) from error
         lock.seek(0)
         lock.truncate()

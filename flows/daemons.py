@@ -17,12 +17,11 @@ import xmlrpc.client
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
-from flows import SETTINGS
+from flows import SETTINGS, deployments
 from flows.records import POLL_SECONDS, READY_SECONDS, RUNNER, SERVER, Service, read_record
 from flows.supervision import (
     CONFIGURATION,
@@ -37,7 +36,7 @@ from flows.supervision import (
     ask,
     states,
 )
-from flows.web import answers, read_json
+from flows.web import answers
 from genre.errors import GenreError, InputError
 from tasks import dvc_command, processes
 
@@ -48,7 +47,6 @@ COMMAND = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str
 # After which a program that was just beginning is asked again: its environment could be read
 # after 8 ms at the latest on an idle machine, after 24 ms on a busy one (300 starts each).
 BEGINNING_SECONDS = 0.05
-DEPLOYMENT = "/api/deployments/name/retrain/retrain"
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -131,7 +129,7 @@ def is_ready(service: Service, services: Mapping[str, Service]) -> bool:
     if service.name != RUNNER:
         return answers(f"{service.address}/health")
     record = read_record(RUNNER)
-    deployment: Any = read_json(f"{services[SERVER].address}{DEPLOYMENT}") or {}
+    deployment = deployments.read(services[SERVER].address, "retrain") or {}
     polled = deployment.get("last_polled")
     if record is None or polled is None:
         return False

@@ -1,8 +1,9 @@
 """What a retraining shows in Prefect's UI beside its logs, as Markdown artifacts.
 
 Four of them, whose versions are one retraining each: `results` (steps, accuracies, against the
-champion), `confusion-matrix`, `data-changes` and `decision`. Each is made only where the step that
-it tells of has passed, so that no figure of an earlier run is shown as this one's.
+champion), `confusion-matrix`, `data-changes` and `decision`. Each is made only if the step that it
+is about has passed, so that no figure of an earlier run is shown as this one's. A warning of the
+step `register` comes first in `results` and `decision`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tasks import paths, summary
 RESULTS, CONFUSION, DATA, DECISION = "results", "confusion-matrix", "data-changes", "decision"
 DESCRIPTIONS = {
     RESULTS: "Each step, the accuracy of each model, and the new one against the champion",
-    CONFUSION: "Which genres the chosen model takes for which",
+    CONFUSION: "Confusion matrix of the selected model",
     DATA: "Songs added, removed, moved and set aside since the last retraining",
     DECISION: "Which version was registered, which alias it holds, and why",
 }
@@ -43,8 +44,8 @@ def pages(
     states: Mapping[str, State[Any]], root: Path, params: Params, changes: str
 ) -> dict[str, str]:
     """The Markdown of each artifact that this run has something to say in."""
-    parts = ["## Steps", steps_table(states)]
-    found = {}
+    parts, found = warned(warning(states, root)), {}
+    parts += ["## Steps", steps_table(states)]
     metrics = receipt = None
     if passed(states, "evaluate"):
         metrics = _read_json(root / paths.REPORTS / "metrics.json")
@@ -60,15 +61,28 @@ def pages(
     return {RESULTS: "\n\n".join(parts) + "\n", **found}
 
 
+def warning(states: Mapping[str, State[Any]], root: Path) -> str | None:
+    """What the step `register` of this run warns of, None if nothing."""
+    if not passed(states, "register"):
+        return None
+    text: str | None = _read_json(root / paths.RECEIPT).get("warning")
+    return text
+
+
+def warned(warning: str | None) -> list[str]:
+    """The paragraphs that show a warning."""
+    return ["## Warning", cell(warning)] if warning else []
+
+
 def passed(states: Mapping[str, State[Any]], step: str) -> bool:
     """Whether a step ran and completed."""
     return step in states and states[step].is_completed()
 
 
 def steps_table(states: Mapping[str, State[Any]]) -> str:
-    """A row a step: how it ended and what it said."""
+    """A row a step: how it ended, with its message."""
     rows = [(step, state.name, state.message or "") for step, state in states.items()]
-    return table(["step", "state", "what it said"], rows)
+    return table(["step", "state", "message"], rows)
 
 
 def accuracy_table(metrics: dict[str, Any]) -> str:
@@ -89,7 +103,7 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
 def against(receipt: dict[str, Any], *, now: bool) -> str:
     """The version and the champion on the same songs, each with its interval.
 
-    `now` where this run has registered the version, and not an earlier one.
+    `now` if this run has registered the version, and not an earlier one.
     """
     found = receipt["comparison"]
     when = "this run" if now else "an earlier run"
@@ -100,7 +114,10 @@ def against(receipt: dict[str, Any], *, now: bool) -> str:
         (f"version {found['against']} (champion then)", *_scores(found["second"])),
         ("difference", *_scores((found["estimate"], found["low"], found["high"]), sign="+")),
     ]
-    songs = f"On {found['songs']} validation songs of {found['groups']} groups, heard by neither."
+    songs = (
+        f"On {found['songs']} validation songs of {found['groups']} groups, "
+        "seen in training by neither."
+    )
     return f"{songs}\n\n{table(['', 'macro-F1', '95 % interval'], rows)}"
 
 
@@ -120,26 +137,26 @@ def confusion(root: Path, metrics: dict[str, Any]) -> str:
     subset = "test" if "test" in metrics["models"][metrics["selected"]] else "validation"
     words = (
         f"`{metrics['selected']}`, {len(pairs)} {subset} songs, protocol `{metrics['protocol']}`. "
-        "Rows: what they are; columns: what was answered."
+        "Rows: actual genres; columns: predicted genres."
     )
     return f"{words}\n\n{table(['', *genres], rows)}\n"
 
 
 def decision(receipt: dict[str, Any], params: Params, champion: str, *, now: bool) -> str:
-    """Which version was registered, which aliases it got, why, where to look at it; who answers.
+    """Which version was registered, its aliases then, why, a link to it, and the champion now.
 
-    `now` where this run has registered it, and not an earlier one.
+    `now` if this run has registered it, and not an earlier one. After a warning, if there is one.
     """
     lines = [f"**{summary.version(receipt)}**", receipt["reason"]]
     if not now:
         lines.insert(0, "Nothing has changed since an earlier run, which decided:")
     if receipt["version"] is not None:
-        lines += [f"[Look at it in MLflow]({version_page(receipt, params)})", champion]
-    return "\n\n".join(lines) + "\n"
+        lines += [f"[Open it in MLflow]({version_page(receipt, params)})", champion]
+    return "\n\n".join([*warned(receipt.get("warning")), *lines]) + "\n"
 
 
 def champion(receipt: dict[str, Any], params: Params, root: Path) -> str:
-    """Which version answers now, looked up as whoever asks does, or why none can."""
+    """Which version is champion now, looked up as any program does, or why none is found."""
     uri = f"models:/{receipt['name']}@{CHAMPION}"
     try:
         with lookup.find(uri, params.tracking, root) as found:

@@ -23,14 +23,15 @@ from flows import SERVICES, results, songs, steps
 from flows.alone import AtWorkError, alone
 from flows.records import running_server
 from genre.addresses import hidden
-from genre.errors import GenreError, InputError
+from genre.errors import InputError
 from genre.params import PARAMS_FILE, RetrainParams, load_params
-from genre.unforeseen import one_line
+from genre.unforeseen import as_error, one_line
 from tasks import pipeline, processes
 from tasks.cli import BAD_INPUT, FAILED, OK
 
 Futures = dict[str, PrefectFuture[Any]]
 LOCK = SERVICES / "retrain" / "lock"
+WARNING = "Warning"  # the name of the state of a run that completed with one
 GIVEN: dict[str, str] = {}  # sources of the command line, by how Prefect may keep them
 ONE_AT_A_TIME = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
 
@@ -53,13 +54,15 @@ def retrain(source: str | None = None, force: bool = False) -> State[Any]:
             states = {name: future.state for name, future in futures.items()}
             changes = songs.changes(root) if results.passed(states, "ingest") else ""
             results.publish(states, root, params, changes)
+            warning = results.warning(states, root)
             if results.passed(states, "register"):
                 songs.remember(root)
     except AtWorkError as error:
         return Cancelled(message=str(error), data=error)
-    except GenreError as error:
-        return Failed(message=str(error), data=error)
-    return outcome(states)
+    except Exception as error:
+        shown = as_error(error)
+        return Failed(message=str(shown), data=shown)
+    return outcome(states, warning)
 
 
 def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -> Futures:
@@ -96,7 +99,10 @@ def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -
 
 
 def unchanged(stages: Mapping[str, pipeline.Stage], root: Path) -> set[str]:
-    """The steps that need not be asked one by one: DVC says so of them and of all before them."""
+    """The steps that need not be run one by one: neither they nor any before them have changed.
+
+    DVC always names a step with `always_changed` as changed, so that it runs each time.
+    """
     changed = pipeline.changed(root, on_line=get_run_logger().info)
     for name, stage in stages.items():  # parents come first
         if changed.intersection(stage.parents):
@@ -104,10 +110,18 @@ def unchanged(stages: Mapping[str, pipeline.Stage], root: Path) -> set[str]:
     return stages.keys() - changed
 
 
-def outcome(states: dict[str, State[Any]]) -> State[Any]:
-    """How the whole run ended: failed where a step failed, with the messages of those that did."""
+def outcome(states: dict[str, State[Any]], warning: str | None = None) -> State[Any]:
+    """How the whole run ended: failed if a step failed, with the messages of those that did.
+
+    A `warning` names the state of a run that completed, so that it is seen in the list of runs.
+    """
+    log = get_run_logger()
+    if warning:
+        log.warning(warning)
     ended = {name: state for name, state in states.items() if not state.is_completed()}
     if not ended:
+        if warning:
+            return Completed(name=WARNING, message=warning)
         idle = (steps.CACHED, steps.SKIPPED)
         changed = [state for name, state in states.items() if state.name not in idle]
         if not changed:
@@ -119,7 +133,7 @@ def outcome(states: dict[str, State[Any]]) -> State[Any]:
     message = "; ".join(state.message or state.name or "" for state in failed)
     if waiting:
         message += f" (not run: {', '.join(waiting)})"
-    get_run_logger().error("Failed: %s", message)
+    log.error("Failed: %s", message)
     bad_input = next((e for e in map(error_of, failed) if isinstance(e, InputError)), None)
     return Failed(message=message, data=bad_input)
 
@@ -143,6 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
     with temporary_settings(updates=address):
         state: State[Any] = retrain(source, options.force, return_state=True)
+    if state.name == WARNING:
+        print(f"warning: {state.message}", file=sys.stderr)
     if state.is_completed():
         return OK
     return BAD_INPUT if isinstance(error_of(state), InputError) else FAILED

@@ -1,35 +1,57 @@
 """Serve the deployments `retrain` and `classify`: schedules, and runs started in the UI.
 
-Of each one run at a time.
+Of each one run at a time: the flows hold a lock, and a run that is due while another works is
+cancelled and says so. (Not by a concurrency limit of Prefect: while a run holds a slot of it,
+deleting the deployment or the limit makes the server refuse every later state of that run.)
+Before serving, the records of a killed predecessor are corrected: its runs, whose processes
+`flows.launch` has ended, are marked as crashed, and of several runs that were missed meanwhile only
+the last is made up.
 
-A run that is due while another works is cancelled and says so, so that runs never pile up. Before
-serving, what a killed predecessor left is settled: its runs are ended where they still work and
-marked as crashed, the place that they held is free again, and of several runs that were missed
-meanwhile only the last is made up. What a person has paused stays paused.
+`params.yaml` decides when a deployment runs; a person decides in Prefect whether it does. What was
+paused there stays paused, whatever its schedule was edited to.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 from prefect import Flow
-from prefect import serve as prefect_serve
-from prefect.client.base import PrefectHttpxSyncClient
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.deployments.runner import RunnerDeployment
-from prefect.schedules import Cron, Schedule
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import (
+    DeploymentSchedule,
+    FlowRun,
+    State,
+    StateType,
+)
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.logging import get_logger
+from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
 
+from flows import deployments
 from flows.classify import classify
-from flows.daemons import end_marked
-from flows.records import READY_SECONDS, RUNNER
+from flows.deployments import Served
+from flows.records import POLL_SECONDS, READY_SECONDS
 from flows.retrain import retrain
 from flows.web import answers
 from genre.errors import GenreError, ParameterError
@@ -37,126 +59,195 @@ from genre.params import Params, load_params
 from genre.unforeseen import one_line
 from tasks.cli import OK
 
-NAME, CLASSIFY = "retrain", "classify"  # of the deployments; the flows have the same
-UNFINISHED = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
-TIMEOUT_SECONDS = 30
-
-Known = dict[str, Any] | None  # a deployment, as the server tells it
-ONE_AT_A_TIME = ConcurrencyLimitConfig(
-    limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-)
+FLOWS: dict[str, Flow[..., Any]] = {"retrain": retrain, "classify": classify}
+MOST_RUNS = 200  # the server returns no more at once
+UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.PAUSED]
 
 
 def serve(params: Params) -> None:
-    """Serve until SIGTERM. Raises `ParameterError` where a `cron` is not a schedule."""
-    timezone = params.retrain.timezone
-    retraining = [schedule("retrain.cron", params.retrain.cron, timezone)]
-    answering = []
-    if params.classify.cron:
-        answering = [schedule("classify.cron", params.classify.cron, timezone)]
-    end_marked(Path(), RUNNER)
+    """Serve until SIGTERM. Raises `ParameterError` if a `cron` is not a schedule."""
+    wanted(params)
     wait_for_server(str(PREFECT_API_URL.value()))
-    with client(str(PREFECT_API_URL.value())) as api:
-        before = {name: settle(api, name, datetime.now(UTC)) for name in (NAME, CLASSIFY)}
-    deployments = [
-        deployment(one, name, as_left(schedules, before[name]), paused=is_paused(before[name]))
-        for one, name, schedules in ((retrain, NAME, retraining), (classify, CLASSIFY, answering))
-    ]
-    prefect_serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
+    with get_client(sync_client=True) as client:
+        for name in FLOWS:
+            settle(client, name, datetime.now(UTC))
+    asyncio.run(run(params))
 
 
-def client(address: str) -> httpx.Client:
-    """A client of the server's REST API that asks again where the server is busy."""
-    return PrefectHttpxSyncClient(
-        base_url=address, timeout=TIMEOUT_SECONDS, raise_on_all_errors=False
-    )
+async def run(params: Params) -> None:
+    """Apply the schedules now, and again whenever `make up` asks for it; run what is due."""
+    runner = Runner(pause_on_shutdown=False)
+    deployments.write_served(await apply(runner, params))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(apply_when_asked(runner))
+        await runner.start()
 
 
-def deployment(
-    one: Flow[..., Any], name: str, schedules: list[Schedule], *, paused: bool
-) -> RunnerDeployment:
-    """The deployment of a flow, one run at a time."""
-    made = one.to_deployment(
-        name=name,
-        schedules=schedules,
-        paused=paused,
-        concurrency_limit=ONE_AT_A_TIME,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
-    assert isinstance(made, RunnerDeployment)  # a coroutine inside an event loop alone
-    return made
+async def apply_when_asked(runner: Runner) -> None:
+    """Apply `params.yaml` as it is now each time `make up` asks for it, for ever."""
+    log = get_logger("schedules")
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        if not deployments.ASKED.exists():
+            continue
+        try:
+            served = await apply(runner, load_params())
+        except GenreError as error:
+            served = dataclasses.replace(deployments.read_served(), messages=[], error=str(error))
+            log.error("%s", error)
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            log.warning("the server cannot be asked (%s); trying again", error)
+            continue
+        deployments.write_served(served)
 
 
-def wait_for_server(address: str) -> None:
-    """Wait until the server answers. Raises `GenreError` where it does not in time."""
-    deadline = time.monotonic() + READY_SECONDS
-    while not answers(f"{address}/health"):
-        if time.monotonic() >= deadline:
-            raise GenreError(f"{address}: found no Prefect server there; start it with make up")
-        time.sleep(0.2)
+async def apply(runner: Runner, params: Params) -> Served:
+    """Create or update both deployments and let the runner serve them.
+
+    A schedule that is as it should be keeps its id, which messages name. Raises `ParameterError`
+    if a `cron` is not a schedule.
+    """
+    timings, before = wanted(params), deployments.read_served().crons
+    messages = []
+    async with get_client() as client:
+        for name, timing in timings.items():
+            known = await read(client, name)
+            made = await FLOWS[name].ato_deployment(
+                name=name,
+                schedules=[timing] if timing and known is None else [],
+                paused=known is not None and known.paused,
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+            if known is not None:
+                on = is_on(known, before.get(name, ""))
+                messages += await replace_schedules(client, name, known, timing, on=on)
+                made.model_fields_set.discard("schedules")  # not sent: it has them
+                made.work_pool_name = None  # nothing but the runner would serve it there
+            elif name in before:
+                messages.append(f"{name} was missing in Prefect and is created again")
+            await runner.aadd_deployment(made)
+    for message in messages:
+        get_logger("schedules").warning(message)
+    return Served({name: one.cron if one else "" for name, one in timings.items()}, messages)
 
 
-def schedule(key: str, cron: str, timezone: str) -> Schedule:
+async def replace_schedules(
+    client: PrefectClient,
+    name: str,
+    known: DeploymentResponse,
+    timing: CronSchedule | None,
+    *,
+    on: bool,
+) -> list[str]:
+    """Leave a deployment with the schedule `timing` alone; return what was changed, in words."""
+    same = [one for one in known.schedules if one.schedule == timing and not one.slug]
+    kept = [one.id for one in same if one.active is on][:1]
+    if timing is not None and not kept:  # before the others go: never without one
+        await client.create_deployment_schedules(
+            known.id, [DeploymentScheduleCreate(schedule=timing, active=on)]
+        )
+    messages = []
+    for old in known.schedules:
+        if old.id not in kept:
+            await client.delete_deployment_schedule(known.id, old.id)
+        if old.schedule != timing:
+            messages.append(f"{name}: {replaced(name, old, timing)}")
+    return messages
+
+
+async def read(client: PrefectClient, name: str) -> DeploymentResponse | None:
+    """A deployment as the server has it, or None."""
+    try:
+        return await client.read_deployment_by_name(f"{name}/{name}")
+    except ObjectNotFound:
+        return None
+
+
+def wanted(params: Params) -> dict[str, CronSchedule | None]:
+    """The schedule of each deployment in `params.yaml`, None for one that only runs when asked."""
+    crons = {"retrain": params.retrain.cron, "classify": params.classify.cron}
+    timezone = params.retrain.timezone
+    return {
+        name: schedule(f"{name}.cron", cron, timezone) if cron or name == "retrain" else None
+        for name, cron in crons.items()
+    }
+
+
+def schedule(key: str, cron: str, timezone: str) -> CronSchedule:
     """The schedule of `key` in `params.yaml`, in `retrain.timezone`."""
     try:
-        return Cron(cron, timezone=timezone)
-    except ValueError as error:
+        return CronSchedule(cron=cron, timezone=timezone)
+    except ValidationError as error:
         raise ParameterError(
             f"params.yaml: {key} is {cron!r} in the timezone {timezone!r}, "
-            f'expected for example "0 3 * * *" in Europe/Berlin: {error}'
+            f'expected for example "0 3 * * *" in Europe/Berlin: {error.errors()[0]["msg"]}'
         ) from error
 
 
-def as_left(schedules: list[Schedule], before: Known) -> list[Schedule]:
-    """`schedules`, switched off where a person has switched the same one off in Prefect's page."""
-    known = before["schedules"] if before else []
-    off = {one["schedule"].get("cron") for one in known if not one["active"]}
-    return [dataclasses.replace(one, active=one.cron not in off) for one in schedules]
+def is_on(known: DeploymentResponse, cron: str) -> bool:
+    """Whether the schedule of `params.yaml` is to be active: as a person left it in Prefect.
 
-
-def is_paused(before: Known) -> bool:
-    """Whether a person has paused the deployment in Prefect's page."""
-    return bool(before and before["paused"])
-
-
-def settle(api: httpx.Client, name: str, now: datetime) -> Known:
-    """Bring the server's record of the deployment's runs into line: nothing of it runs now.
-
-    Returns what the server knows of the deployment; null where it does not know it yet.
+    `cron` is the one that was applied last. A deployment that had a schedule and has none any more
+    is off.
     """
-    answer = api.get(f"/deployments/name/{name}/{name}")
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return None
-    deployment: dict[str, Any] = answer.raise_for_status().json()
-    for run in _runs(api, deployment["id"], {"type": {"any_": UNFINISHED}}):
-        _set_state(api, run, "CRASHED", "the process that ran it was ended")
-    limit = deployment.get("global_concurrency_limit")
-    if limit is not None and limit["active_slots"]:
-        _ask(api, "PATCH", f"/v2/concurrency_limits/{limit['id']}", {"active_slots": 0})
-    scheduled = _runs(api, deployment["id"], {"type": {"any_": ["SCHEDULED"]}})
-    missed = [run for run in scheduled if _due(run) < now]
+    if not known.schedules:
+        return not cron
+    own = [one for one in known.schedules if getattr(one.schedule, "cron", "") == cron]
+    return any(one.active for one in own or known.schedules)
+
+
+def replaced(name: str, known: DeploymentSchedule, timing: CronSchedule | None) -> str:
+    """Which schedule of the server was given up, and for which."""
+    own = known.schedule.model_dump()
+    text = str(own.get("cron") or own.get("rrule") or own.get("interval"))
+    if timing is None:
+        return f"the schedule {text!r} is removed: {name}.cron is empty"
+    return (
+        f"the schedule {text!r} ({own.get('timezone') or 'UTC'}) is replaced by {name}.cron, "
+        f"{timing.cron!r} ({timing.timezone})"
+    )
+
+
+def wait_for_server(address: str) -> None:
+    """Wait until the server responds. Raises `GenreError` if it does not in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not answers(f"{address}/health"):
+        if time.monotonic() >= deadline:
+            raise GenreError(f"{address}: found no Prefect server there; start it with `make up`")
+        time.sleep(0.2)
+
+
+def settle(client: SyncPrefectClient, name: str, now: datetime) -> None:
+    """Correct the server's record of a flow's served runs when none of them can be working.
+
+    They are found by the flow, as their deployment may have been deleted.
+    """
+    for run in _runs(client, name, UNFINISHED):
+        crashed: State[Any] = Crashed(message="the process that ran it was ended")
+        client.set_flow_run_state(run.id, crashed, force=True)
+    missed = [run for run in _runs(client, name, [StateType.SCHEDULED]) if _due(run) < now]
     for run in sorted(missed, key=_due)[:-1]:
-        _set_state(api, run, "CANCELLED", "missed while nothing served it; a later one is made up")
-    return deployment
+        skipped: State[Any] = Cancelled(message="missed while nothing ran; a later one is made up")
+        client.set_flow_run_state(run.id, skipped, force=True)
 
 
-def _runs(api: httpx.Client, deployment: str, state: dict[str, Any]) -> list[dict[str, Any]]:
-    body = {"flow_runs": {"state": state}, "deployments": {"id": {"any_": [deployment]}}}
-    runs: list[dict[str, Any]] = _ask(api, "POST", "/flow_runs/filter", body).json()
-    return runs
+def _runs(client: SyncPrefectClient, name: str, states: list[StateType]) -> list[FlowRun]:
+    """The runs of a flow in these states, without those that were started at a prompt."""
+    runs = client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
+        ),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=MOST_RUNS,
+    )
+    return [run for run in runs if run.deployment_id is not None]
 
 
-def _set_state(api: httpx.Client, run: dict[str, Any], kind: str, message: str) -> None:
-    state = {"type": kind, "name": kind.capitalize(), "message": message}
-    _ask(api, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
-
-
-def _ask(api: httpx.Client, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
-    return api.request(method, path, json=body).raise_for_status()
-
-
-def _due(run: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(run["next_scheduled_start_time"] or run["expected_start_time"])
+def _due(run: FlowRun) -> datetime:
+    due = run.next_scheduled_start_time or run.expected_start_time
+    assert due is not None  # each run has one
+    return due
 
 
 @one_line

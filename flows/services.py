@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flows import SERVICES, daemons, supervision
+from flows import SERVICES, daemons, deployments, supervision
 from flows.boot import unit
 from flows.daemons import HOST
 from flows.records import (
@@ -39,7 +39,6 @@ from tasks.cli import BAD_INPUT, FAILED, OK
 
 TITLES = {RUNNER: "retrain", MLFLOW: "MLflow", SERVER: "Prefect"}
 SQLITE = "sqlite:///"
-LEASES = "prefect.server.concurrency.lease_storage.filesystem"  # below PREFECT_HOME
 Say = Callable[[str], None]
 
 
@@ -53,11 +52,6 @@ def describe(params: Params, root: Path) -> list[Service]:
             {
                 "PREFECT_SERVER_UI_API_URL": f"{server}/api",
                 "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-                # It cancels what is late while a killed run still holds the place.
-                "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
-                # In memory, it would forget with each restart who holds the place, and a run whose
-                # place is forgotten ends itself.
-                "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
             },
             server,
         ),
@@ -79,7 +73,7 @@ def mlflow_pages(store: str, port: int) -> Service:
     where = ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
     return Service(
         MLFLOW,
-        [*listening("genre.registry.pages", port=port), "--workers", "1", *where],
+        [*listening("mlflow", "server", port=port), "--workers", "1", *where],
         # Its job runners are eight processes for what this project does not use.
         {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         f"http://{HOST}:{port}",
@@ -92,16 +86,17 @@ def listening(*command: str, port: int) -> list[str]:
 
 
 def up(root: Path, say: Say) -> None:
-    """Start what is not running yet, wait until all answer, and say where.
+    """Start what is not running yet, wait until all respond, apply the schedules, and say where.
 
-    Raises `InputError` where a port is taken, and `GenreError` where a service does not start;
-    what was all started here is then ended again.
+    Raises `InputError` if a port is taken or a schedule is wrong, and `GenreError` if a service
+    does not start; if everything was started here, it is then ended again.
     """
     params = load_params()
     wanted = describe(params, root)
     with only_one(say):
         supervised = daemons.is_supervised(root)
         try:
+            deployments.ASKED.touch()
             if supervised:
                 services = read_plan()
                 started = daemons.start_missing(services)
@@ -113,6 +108,7 @@ def up(root: Path, say: Say) -> None:
             by_name = {service.name: service for service in services}
             for service in services:
                 daemons.wait_until_ready(service, by_name, fresh=service.name in started)
+            served = deployments.wait_until_applied()
         except BaseException:
             if not supervised:
                 daemons.end(root)
@@ -124,9 +120,11 @@ def up(root: Path, say: Say) -> None:
     if MLFLOW not in by_name:
         say(f"  {TITLES[MLFLOW]:<8} {params.tracking.uri}")
     say(f"  {RUNNER:<8} at {params.retrain.cron!r} ({params.retrain.timezone}), or from Prefect")
+    for line in served.messages + deployments.warnings(by_name[SERVER].address, served.crons):
+        say(line)
     if services != wanted:
         say("params.yaml has other services now; `make down`, then `make up` to have them")
-    say(f"logs are in {supervision.LOGS}; `make down` ends all (so that params.yaml is read again)")
+    say(f"logs are in {supervision.LOGS}; `make down` ends all")
 
 
 def prepare(root: Path, params: Params, services: list[Service], *, kept: bool) -> None:

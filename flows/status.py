@@ -10,9 +10,11 @@ from pathlib import Path
 
 import psutil
 
+from flows import deployments
 from flows.daemons import is_ready, marked
-from flows.records import read_plan
+from flows.records import SERVER, read_plan
 from flows.supervision import RUNS, SUPERVISOR, Process, log, states
+from flows.web import answers
 from genre.errors import GenreError
 
 WORDS = {"BACKOFF": "tried again", "FATAL": "given up", "EXITED": "tried again"}
@@ -51,6 +53,10 @@ def status(root: Path, say: Callable[[str], None]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    server = services[SERVER].address if SERVER in services else ""
+    if server and answers(f"{server}/api/health"):
+        for line in deployments.warnings(server, deployments.read_served().crons):
+            say(line)
     if silent:
         raise GenreError(f"not ready: {', '.join(silent)}")
 

@@ -19,11 +19,14 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
+from genre import hints
 from genre.errors import GenreError, InputError, ParameterError
 from genre.params import PARAMS_FILE, RetrainParams, StepParams, load_params
+from genre.unforeseen import as_error
 from tasks import collect as collection
 from tasks import pipeline, preflight
 from tasks.processes import EndedError, StepTimeoutError
+from tasks.summary import UNCHANGED, did_something
 
 COLLECT, PUSH = "collect", "push"  # before the stages of `dvc.yaml`, and after them
 CACHED, RESTORED, SKIPPED, TIMED_OUT = "Cached", "Restored", "Skipped", "TimedOut"
@@ -65,9 +68,10 @@ def run_name() -> str:
 def bring_up_to_date(
     stage: str, force: bool, timeout: float, unchanged: bool = False
 ) -> State[Any]:
-    """Bring one DVC stage up to date, at most `timeout` seconds long, and say how it ended.
+    """Bring one DVC stage up to date, at most `timeout` seconds long; return how it ended.
 
-    `unchanged` where DVC has said already that neither it nor anything before it has changed.
+    `unchanged` if DVC has reported already that neither it nor anything before it has changed. A
+    step that ran and found nothing to do counts as cached, too.
     """
     logger = get_run_logger()
     if unchanged and not force:
@@ -76,12 +80,14 @@ def bring_up_to_date(
         outcome = pipeline.bring_up_to_date(
             stage, Path(), force=force, timeout=timeout, on_line=logger.info
         )
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
     if outcome.state == "cached":
         return Completed(name=CACHED, message="nothing that it depends on changed")
     if outcome.state == "restored":
         return Completed(name=RESTORED, message="its outputs came from DVC's run cache")
+    if not did_something(outcome):
+        return Completed(name=CACHED, message=outcome.summary.removeprefix(UNCHANGED))
     return Completed(message=outcome.summary)
 
 
@@ -97,12 +103,12 @@ def collect(stage: str, source: str | None, inbox: str, timeout: float) -> State
         if not collection.has_songs(root):
             raise InputError(
                 f"{stage}: the collection is empty; put songs into {inbox} in folders named as "
-                "their genres, give a source, or add songs: genre add SOURCE"
+                f"their genres, give a source, or add songs: {hints.command('genre add SOURCE')}"
             )
         preflight.check(load_params(root / PARAMS_FILE), root)
         changed = pipeline.version_collection(root, on_line=logger.info)
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
     if changed:
         return Completed(message="the collection has changed and is versioned")
     return Completed(name=CACHED, message="the collection is as it was")
@@ -113,10 +119,11 @@ def push(stage: str, timeout: float) -> State[Any]:
     logger = get_run_logger()
     try:
         said = pipeline.push(Path(), timeout=timeout, on_line=logger.info)
-    except GenreError as error:
-        return failure(error)
+    except Exception as error:
+        return failure(as_error(error))
     if said is None:
-        return Completed(name=SKIPPED, message="DVC has no default remote (dvc remote add -d …)")
+        add = hints.command("dvc remote add -d NAME URL")
+        return Completed(name=SKIPPED, message=f"DVC has no default remote; to add one: {add}")
     logger.info(f"{stage}: {said}")
     return Completed(name=CACHED if said.startswith(UP_TO_DATE) else None, message=said)
 

@@ -26,6 +26,7 @@ from tasks.transcript import Outcome
 SET_ASIDE_SHOWN = 10
 SYNTHETIC = "synthetic"  # begins the `source` of every demo song
 SUBSETS = ("validation", "test")
+UNCHANGED = "unchanged: "  # begins the last line of a step that ran and found nothing to do
 
 
 def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
@@ -45,8 +46,8 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
     if "evaluate" in done:
         add_figures(table, _read_json(root / paths.REPORTS / "metrics.json"))
     if "register" in done:
-        ran = any(outcome.stage == "register" and outcome.state == "ran" for outcome in outcomes)
-        add_version(table, _read_json(root / paths.RECEIPT), now=ran)
+        now = any(outcome.stage == "register" and did_something(outcome) for outcome in outcomes)
+        add_version(table, _read_json(root / paths.RECEIPT), now=now)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
         add_failures(table, outcomes)
@@ -72,6 +73,11 @@ def how_it_ended(outcome: Outcome) -> str:
     if outcome.state == "ran":
         return duration(outcome.seconds)
     return {"cached": "up to date"}.get(outcome.state, outcome.state)
+
+
+def did_something(outcome: Outcome) -> bool:
+    """Whether a step ran and did not find everything as it should be."""
+    return outcome.state == "ran" and not outcome.summary.startswith(UNCHANGED)
 
 
 def duration(seconds: float) -> str:
@@ -164,10 +170,12 @@ def accuracy(level: dict[str, Any]) -> str:
 def add_version(table: Table, receipt: dict[str, Any], *, now: bool) -> None:
     """Which version of the model was registered, under which alias, and why.
 
-    `now` where this run has registered it, and not an earlier one: aliases may have moved since.
+    `now` if this run has registered it, and not an earlier one: aliases may have moved since.
     """
     table.add_row()
     table.add_row("Registered", Text(version(receipt) + ("" if now else ", by an earlier run")))
+    if warning := receipt.get("warning"):
+        table.add_row("", Text(warning, "bold yellow"))
     table.add_row("", Text(receipt["reason"], "dim"))
 
 

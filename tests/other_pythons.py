@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -23,10 +24,20 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 
 PROJECT = Path(__file__).resolve().parent.parent
-TESTS = ("test_audio.py", "test_features_equality.py", "test_short_run.py")
+TESTS = (
+    "test_audio.py",
+    "test_same_values.py",
+    "test_features_equality.py",
+    "test_short_run.py",
+)
 PYTEST = ("pytest", "pytest-timeout", "hypothesis")  # what TESTS and pyproject.toml need of `dev`
 MINORS = range(11, 30)
 ASK = "import sys; print(*sys.version_info[:3], sys.prefix == sys.base_prefix)"
+# BLAS and FFT on one thread, as in the steps of the pipeline.
+ENVIRONMENT = {
+    **os.environ,
+    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")},
+}
 SECONDS = 10  # in which a Python must respond
 
 Version = tuple[int, int, int]
@@ -95,11 +106,19 @@ def environment(name: str, python: Path) -> Path:
     return program
 
 
-def test(python: Path) -> tuple[int, str]:
+def expected_features() -> str:
+    """Return the digest of decoded songs and features on the running Python."""
+    command = [sys.executable, "tests/test_same_values.py"]
+    done = subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode().strip()
+
+
+def test(python: Path, expected: str) -> tuple[int, str]:
     """Run `TESTS`; returns pytest's exit code and what it printed."""
     done = subprocess.run(
         [python, "-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in TESTS)],
         cwd=PROJECT,
+        env={**ENVIRONMENT, "EXPECTED_FEATURES": expected},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -121,9 +140,11 @@ def main() -> int:
         print(f"Python {name} ({python}): making .venv-{name} …", flush=True)
         programs[name] = environment(name, python)
         print(f"Python {name}: ready after {time.monotonic() - start:.0f} s", flush=True)
+    expected = itertools.repeat(expected_features())
     failed = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, (code, printed) in zip(programs, pool.map(test, programs.values()), strict=True):
+        results = pool.map(test, programs.values(), expected)
+        for name, (code, printed) in zip(programs, results, strict=True):
             print(f"\nPython {name}:\n{printed}", flush=True)
             if code != 0:
                 failed.append(name)
@@ -133,4 +154,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:  # its program has printed why
+        sys.exit(f"error: {error}")

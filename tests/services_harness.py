@@ -12,9 +12,9 @@ import pandas as pd
 import psutil
 import yaml
 from flows_harness import make_project, wait_until
+from prefect.client.base import PrefectHttpxSyncClient
 
 from flows.records import read_record
-from flows.serve import client
 from flows.supervision import MARK, PROJECT
 from genre.changes import COLUMNS
 from tasks.processes import is_alive
@@ -27,6 +27,11 @@ INGEST = {
     "outs": ["data/catalogue.parquet"],
 }
 LINGERING = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"
+
+
+def client(address):
+    """A client of a server's REST API that asks again if the server is busy."""
+    return PrefectHttpxSyncClient(base_url=address, timeout=30, raise_on_all_errors=False)
 
 
 def free_port():
@@ -162,14 +167,6 @@ class Services:
         run = self.wait_for(flow_run, "Completed", "Failed", "Cancelled", "Crashed")
         why = f": {run['state']['message']}" if run["state_name"] == "Failed" else ""
         return run["state_name"] + why
-
-    def keeps_its_place(self, flow_run):
-        """Whether the server lets a run keep the one place of its deployment, as it asks to."""
-        details = self.run(flow_run)["state"]["state_details"]
-        lease = details["deployment_concurrency_lease_id"]
-        path = f"/v2/concurrency_limits/leases/{lease}/renew"
-        with client(f"{self.prefect}/api") as api:
-            return api.post(path, json={"lease_duration": 300}).is_success
 
     def steps(self, flow_run):
         body = {"flow_runs": {"id": {"any_": [flow_run]}}}

@@ -15,9 +15,10 @@ import registry_project
 import yaml
 from flows_harness import CHAIN, add_song, alive, make_project, wait_until, write_stages
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed
 
 from flows import results, steps
-from flows.retrain import retrain
+from flows.retrain import WARNING, main, retrain
 from genre import registry
 from genre.errors import InputError
 from genre.params import StepParams, load_params
@@ -60,9 +61,11 @@ WHOLE = {
         "outs": ["reports/metrics.json"],
     },
     "register": {
-        "cmd": f"echo '{json.dumps(RECEIPT)}' > mlruns/registered.json; echo 'm version 3'",
+        "cmd": "if [ -e mlruns/registered.json ]; then echo 'unchanged: m version 3'; exit; fi; "
+        f"echo '{json.dumps(RECEIPT)}' > mlruns/registered.json; echo 'm version 3'",
         "deps": ["reports/metrics.json"],
-        "outs": ["mlruns/registered.json"],
+        "outs": [{"mlruns/registered.json": {"cache": False, "persist": True}}],
+        "always_changed": True,  # it looks at the registry each time, which DVC does not see
     },
 }
 
@@ -187,7 +190,7 @@ def test_the_artifacts_show_steps_figures_data_and_the_decision(twice):
     assert "| blues/one.txt |" in found[results.DATA]
     assert "**m version 3, champion**" in found[results.DECISION]
     assert "(http://127.0.0.1:5999/#/models/m/versions/3)" in found[results.DECISION]
-    assert "cannot be looked up: there is no champion of m yet" in found[results.DECISION]
+    assert "there is no MLflow store yet, and so no champion" in found[results.DECISION]
 
 
 def test_a_run_in_which_nothing_changed_says_that_an_earlier_one_decided(twice):
@@ -210,7 +213,69 @@ def test_who_is_champion_is_looked_up_and_not_remembered(tmp_path):
     without = results.champion(made.receipt, made.params, made.root)
 
     assert said == "`models:/music-genre@champion` is now version 1."
-    assert "cannot be looked up: there is no champion of music-genre yet" in without
+    assert "music-genre has versions and no champion" in without
+
+
+def test_the_step_that_looks_at_the_registry_each_time_alone_runs_and_counts_as_cached(twice):
+    root, _, second = twice
+    runs = task_runs(second)
+
+    assert pipeline.changed(root) == {"register"}
+    assert runs["register"]["state"]["message"] == "m version 3"
+    asked = {name for name, run in runs.items() if run["total_run_time"] > 0.5}
+    assert asked <= {"collect", "register", "push"}
+
+
+@pytest.fixture
+def warned(tmp_path, project, monkeypatch):
+    """A project whose registration warns of something."""
+    receipt = {**RECEIPT, "warning": "version 2 is damaged: model.safetensors is not as it was"}
+    register_step = {
+        "cmd": f"echo '{json.dumps(receipt)}' > mlruns/registered.json; echo 'm version 3'",
+        "outs": [{"mlruns/registered.json": {"cache": False}}],
+        "deps": ["data/catalogue.parquet"],
+    }
+    ingest = {**INGEST, "outs": ["data/catalogue.parquet"]}
+    make_flow_project(tmp_path, project, {"ingest": ingest, "register": register_step})
+    monkeypatch.chdir(tmp_path)
+    return receipt["warning"]
+
+
+def test_a_warning_of_the_registration_is_seen_in_the_list_of_runs_and_comes_first(warned):
+    state = retrain(return_state=True)
+
+    (run,) = ask("flow_runs", state.state_details.flow_run_id)
+    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Warning")
+    assert run["state"]["message"] == warned
+    found = artifacts(state)
+    for key in (results.RESULTS, results.DECISION):
+        assert found[key].startswith(f"## Warning\n\n{warned}\n\n")
+    logs = httpx.post(
+        f"{PREFECT_API_URL.value()}/logs/filter",
+        json={"logs": {"flow_run_id": {"any_": [run["id"]]}, "level": {"ge_": 30, "le_": 30}}},
+    ).json()
+    assert [log["message"] for log in logs if log["task_run_id"] is None] == [warned]
+
+
+@pytest.mark.usefixtures("root")
+def test_make_retrain_prints_the_warning_on_stderr_and_ends_with_0(monkeypatch, capsys):
+    warning = Completed(name=WARNING, message="version 2 is damaged")
+    monkeypatch.setattr("flows.retrain.retrain", lambda *_, **__: warning)
+
+    assert main([]) == 0
+    assert capsys.readouterr().err == "warning: version 2 is damaged\n"
+
+
+def test_bad_input_is_not_tried_again_in_the_step_that_registers_either(root):
+    bad = "echo x >> tries; echo 'error: the store is missing' >&2; exit 2"
+    stages = {"ingest": INGEST, "register": {"cmd": bad, "deps": ["data/catalogue"]}}
+    write_stages(root, stages)
+
+    state = retrain(return_state=True)
+
+    assert (root / "tries").read_text().count("x") == 1
+    assert state.message == "register: the store is missing"
+    assert isinstance(state.result(raise_on_failure=False), InputError)
 
 
 def test_a_forced_run_runs_steps_that_are_up_to_date(root):

@@ -138,8 +138,21 @@ def test_a_version_that_an_earlier_run_registered_is_told_as_one(root):
     earlier = shown(root, everything())
     now = shown(root, everything(register=Outcome("register", "ran", 2.0, "version 3")))
 
+    idle = Outcome("register", "ran", 2.0, "unchanged: music-genre version 3")
     assert "music-genre version 3, champion, by an earlier run" in earlier
     assert "by an earlier run" not in now
+    assert "by an earlier run" in shown(root, everything(register=idle))
+
+
+def test_a_warning_stands_right_under_what_was_registered(root):
+    receipt = {**RECEIPT, "warning": "the champion, version 2, is damaged"}
+    (root / "mlruns/registered.json").write_text(json.dumps(receipt))
+
+    lines = shown(root, everything()).splitlines()
+
+    (where,) = (number for number, line in enumerate(lines) if line.startswith("Registered"))
+    assert lines[where + 1].strip() == "the champion, version 2, is damaged"
+    assert lines[where + 2].strip() == RECEIPT["reason"]
 
 
 def test_a_model_that_got_no_version_is_told(root):

@@ -271,6 +271,22 @@ def test_an_experiment_is_recorded_and_moves_nothing(
     assert project.store.client.get_logged_model(receipt["model_id"]).status == "READY"
 
 
+def test_an_experiment_that_was_applied_is_judged_as_any_model(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.retrain(confused=GENRES)
+    run(project)
+    project.retrain()
+    monkeypatch.setenv("DVC_EXP_NAME", "loud-cat")
+    assert run(project)["version"] is None
+    monkeypatch.delenv("DVC_EXP_NAME")
+
+    receipt = run(project)
+
+    assert (receipt["version"], receipt["aliases"]) == ("2", ["champion"])
+    assert receipt["reason"].startswith("better: ")
+
+
 def test_an_experiment_records_in_the_main_checkout_and_leaves_its_receipt_where_it_runs(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

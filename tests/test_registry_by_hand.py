@@ -367,6 +367,24 @@ def test_a_file_that_is_no_store_is_named_and_left_as_it_is(
 
 
 @pytest.mark.slow
+def test_a_database_that_another_program_locks_may_pass(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored(project, 1)
+    other = sqlite3.connect(project.root / "mlruns/mlflow.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        code, out, err = genre(capsys, project.root, "models")
+    finally:
+        other.close()
+
+    assert (code, out) == (1, "")
+    assert "Another program is writing to it" in err
+    assert len(err.splitlines()) == 1
+    assert genre(capsys, project.root, "models")[0] == 0
+
+
+@pytest.mark.slow
 def test_a_damaged_page_deep_in_the_database_is_named(project: Project) -> None:
     stored(project, 1)
     path = project.root / "mlruns/mlflow.db"

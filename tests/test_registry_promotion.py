@@ -119,7 +119,7 @@ def test_a_champion_that_knows_more_genres_than_today_is_compared() -> None:
 def test_a_champion_whose_files_are_gone_stays() -> None:
     gone = Champion("3", (), obstacle="its files are gone", usable=False)
 
-    decision = judge(gone)
+    decision = decide(protocol="song", genres=GENRES, champion=gone)
 
     reason = "it cannot be compared with version 3: its files are gone"
     assert decision == Decision(CHALLENGER, reason, blocked_by="3")

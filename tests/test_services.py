@@ -18,6 +18,7 @@ from services_harness import (
     LINGERING,
     NAMES,
     Services,
+    client,
     listening,
     make_services_project,
     ours,
@@ -50,7 +51,6 @@ def services(tmp_path_factory, project):
 def test_both_pages_answer_on_this_machine_alone(services):
     assert httpx.get(f"{services.prefect}/api/health").json() is True
     assert "<title>MLflow" in httpx.get(services.mlflow).text
-    assert len(ours(services.root, "mlflow")) == 1  # not a second one that waits for the first
     socket_file = services.root / ".services/supervisor.sock"
     assert stat.S_IMODE(socket_file.stat().st_mode) == 0o700
     settings = httpx.get(f"{services.prefect}/ui-settings").json()
@@ -105,6 +105,11 @@ def test_up_says_that_what_runs_is_not_what_params_yaml_says_now(services):
     assert "other services" not in services.call("up").stdout
 
 
+def test_the_server_puts_the_coming_nights_into_its_list_of_runs(services):
+    body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    wait_until(lambda: services.ask("POST", "/flow_runs/count", body) >= 3, 90)
+
+
 def test_the_schedule_is_that_of_params_yaml(services):
     retrain = yaml.safe_load((services.root / "params.yaml").read_text())["retrain"]
 
@@ -124,7 +129,7 @@ def test_a_quick_run_works_and_a_second_one_meanwhile_says_that_it_is_cancelled(
     second = services.order()
 
     cancelled = services.wait_for(second, "Cancelled")
-    assert cancelled["state"]["message"] == "Deployment concurrency limit reached."
+    assert cancelled["state"]["message"].startswith("another retraining works here (process ")
     assert services.wait_for(first, "Completed", "Failed")["state_name"] == "Completed"
     wait_until(lambda: services.steps(first)["ingest"]["state_name"] == "Completed")
 
@@ -138,6 +143,71 @@ def test_make_retrain_uses_the_running_server(services):
     assert done.returncode == 0, done.stderr
     assert "temporary server" not in done.stderr
     assert services.ask("POST", "/flow_runs/count", {}) == before + 1
+
+
+def test_a_deployment_that_was_deleted_comes_back_with_up_while_a_run_goes_on(services):
+    slow = {**INGEST, "cmd": f"sleep 15; {INGEST['cmd']}"}
+    write_stages(services.root, {"ingest": slow})
+    working = services.order()
+    services.wait_for(working, "Running")
+    before = [services.pid(name) for name in NAMES]
+    with client(f"{services.prefect}/api") as api:
+        api.delete(f"/deployments/{services.deployment()['id']}").raise_for_status()
+    missing = services.call("status")
+
+    done = services.up()
+
+    assert missing.returncode == 1
+    assert "retrain is missing in Prefect and does not run; `make up` creates" in missing.stdout
+    assert "retrain was missing in Prefect and is created again" in done.stdout
+    assert [services.pid(name) for name in NAMES] == before
+    assert services.deployment()["schedules"][0]["active"]
+    assert services.wait_until_ended(working) == "Completed"
+    write_stages(services.root, {"ingest": INGEST})
+    assert services.wait_until_ended(services.order()) == "Completed"
+    assert services.call("status").returncode == 0
+
+
+def test_a_schedule_that_was_edited_and_paused_stays_paused_after_down_and_up(services):
+    deployment = services.deployment()
+    path = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
+    edit = {"active": False, "schedule": {"cron": "0 5 * * *", "timezone": "UTC"}}
+    with client(f"{services.prefect}/api") as api:
+        api.patch(path, json=edit).raise_for_status()
+    services.call("down")
+
+    done = services.up()
+
+    (schedule,) = services.deployment()["schedules"]
+    assert not schedule["active"]
+    assert "retrain: the schedule '0 5 * * *' (UTC) is replaced by retrain.cron" in done.stdout
+    assert "retrain is paused in Prefect; to resume it: PREFECT_API_URL=" in done.stdout
+    assert "retrain is paused in Prefect; to resume it: " in services.call("status").stdout
+
+
+def test_a_bad_cron_is_refused_by_up_and_what_runs_goes_on(services):
+    before = [services.pid(name) for name in NAMES]
+    text = (services.root / "params.yaml").read_text()
+    cron = yaml.safe_load(text)["retrain"]["cron"]
+    (services.root / "params.yaml").write_text(text.replace(f"cron: {cron}", "cron: nightly"))
+
+    done = services.call("up")
+
+    (services.root / "params.yaml").write_text(text)
+    assert done.returncode == 2
+    assert "retrain.cron is 'nightly'" in done.stderr
+    assert services.up().stdout.startswith("already running")
+    assert [services.pid(name) for name in NAMES] == before
+
+
+def test_killed_mlflow_pages_come_back_alone_on_their_port(services):
+    group = {process.pid for process in ours(services.root, "mlflow")}
+
+    killed = services.kill("mlflow")
+
+    services.wait_until_ready(but=[killed])
+    assert not group & {process.pid for process in ours(services.root, "mlflow")}
+    assert "<title>MLflow" in httpx.get(services.mlflow).text
 
 
 def test_cancelling_a_run_in_the_page_leaves_no_process_of_it(services):

@@ -91,7 +91,6 @@ def test_a_run_goes_on_while_server_and_pages_are_killed_and_come_back(services)
 
     services.wait_until_ready(but=killed)
     assert services.pid("retrain") == runner
-    assert services.keeps_its_place(run)  # else a run of more than four minutes would end itself
     (services.root / "go").touch()
     assert services.wait_until_ended(run) == "Completed"
     write_stages(services.root, QUICK)

@@ -1,0 +1,47 @@
+"""Decoded songs and their features have the same bytes on every Python: `make test-pythons`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from songs import tone, write, write_m4a
+
+from genre import audio
+from genre.features import extract_clip
+
+EXPECTED = "EXPECTED_FEATURES"  # what `digest` returned on the Python of `.venv`
+
+
+def digest() -> str:
+    """Return the sha256 of the clips and the features of a song in each of five formats."""
+    content = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        for seed, suffix in enumerate(("wav", "flac", "mp3", "ogg", "m4a")):
+            path = Path(folder) / f"song.{suffix}"
+            y = tone(31, seed=seed, rate=44_100)
+            if suffix == "m4a":
+                write_m4a(path, y[:, 0], rate=44_100)
+            else:
+                write(path, y, rate=44_100)
+            clip = audio.cut(path, "middle").raw_data
+            content.update(clip)
+            samples = np.frombuffer(clip, np.int16).astype(np.float32) / 32_768
+            features, segments = extract_clip(samples, audio.SAMPLE_RATE)
+            for row in (features, *segments):
+                content.update(struct.pack(f"{len(row)}d", *row.values()))
+    return content.hexdigest()
+
+
+@pytest.mark.skipif(EXPECTED not in os.environ, reason="only make test-pythons compares Pythons")
+def test_clips_and_features_have_the_bytes_of_the_other_python() -> None:
+    assert digest() == os.environ[EXPECTED]
+
+
+if __name__ == "__main__":
+    print(digest())
