@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -250,11 +251,19 @@ def test_a_warning_of_the_registration_is_seen_in_the_list_of_runs_and_comes_fir
     found = artifacts(state)
     for key in (results.RESULTS, results.DECISION):
         assert found[key].startswith(f"## Warning\n\n{warned}\n\n")
+    deadline = time.monotonic() + 60
+    while (messages := warnings_of(run["id"])) != [warned]:  # Prefect sends logs in batches
+        assert time.monotonic() < deadline, messages
+        time.sleep(0.5)
+
+
+def warnings_of(flow_run):
+    """What a flow run, not its tasks, logged as a warning."""
     logs = httpx.post(
         f"{PREFECT_API_URL.value()}/logs/filter",
-        json={"logs": {"flow_run_id": {"any_": [run["id"]]}, "level": {"ge_": 30, "le_": 30}}},
+        json={"logs": {"flow_run_id": {"any_": [flow_run]}, "level": {"ge_": 30, "le_": 30}}},
     ).json()
-    assert [log["message"] for log in logs if log["task_run_id"] is None] == [warned]
+    return [log["message"] for log in logs if log["task_run_id"] is None]
 
 
 @pytest.mark.usefixtures("root")

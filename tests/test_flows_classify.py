@@ -100,7 +100,7 @@ def test_answers_are_kept_batch_by_batch(root, monkeypatch) -> None:
     [
         ("nowhere", "classifier", "nowhere: no such folder"),
         ("songs", "songs", "no classifier here"),
-        ("songs", "models:/music-genre@champion", "there is no champion of music-genre yet"),
+        ("songs", "models:/music-genre@champion", "no MLflow store yet, and so no champion"),
     ],
 )
 @pytest.mark.usefixtures("root")
