@@ -184,7 +184,10 @@ def version(receipt: dict[str, Any]) -> str:
     if receipt["version"] is None:
         return f"{receipt['name']}: recorded, not registered"
     aliases = ", ".join(receipt["aliases"]) or "no alias"
-    return f"{receipt['name']} version {receipt['version']}, {aliases}"
+    champion = receipt.get("champion")
+    line = f"{receipt['name']} version {receipt['version']}, {aliases}"
+    other = champion not in (None, receipt["version"])
+    return f"{line}; version {champion} is champion" if other else line
 
 
 def add_next(table: Table, *, synthetic: bool) -> None:

@@ -177,7 +177,9 @@ def dvc_hashes(root: Path) -> dict[str, str]:
     path = root / LOCK_FILE
     if not path.is_file():
         return {}
-    stages = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("stages", {})
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+    content = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
+    stages = content.get("stages", {})
     return {
         entry["path"]: str(entry["md5"])
         for stage in stages.values()
