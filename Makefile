@@ -51,7 +51,8 @@ test-pythons: $(VENV)/.installed-dev  ## Test decoding, features and a short run
 	@$(BIN)/python tests/other_pythons.py
 
 soak: $(VENV)/.installed-dev  ## All kills, damaged files and archives, of which make test draws a few: make soak SEED=7
-	@$(BIN)/python -m pytest --soak --seed $(SEED) tests/test_survival_kills.py tests/test_hostile_audio.py tests/test_hostile_archives.py
+	@$(BIN)/python -m pytest --soak --seed $(SEED) tests/test_survival_kills.py tests/test_hostile_audio.py tests/test_hostile_archives.py \
+		tests/test_ordinary_use.py
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and the arrows between the packages
 	@$(BIN)/ruff check .

@@ -1,15 +1,13 @@
 """Ordinary use in a random order: after each step every command reports what MLflow holds.
 
-`GENRE_WALK_SEED=7 pytest tests/test_ordinary_use.py` takes another order. The expected values come
-from MLflow's own client.
+Three ways of use and ten changes made by other means, drawn with `--seed`; all of them in
+`make soak`. The expected values come from MLflow's own client.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import random
 import re
 import subprocess
 import urllib.error
@@ -18,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Draws
 from flows_harness import wait_until
 from ordinary_use import CHANGES, NAME, WAYS, Registry, Step, Use, parameter_changed
 from services_harness import free_port
@@ -26,8 +25,7 @@ from trained_project import Reply, TrainedProject
 pytestmark = [pytest.mark.slow, pytest.mark.whole_machine, pytest.mark.timeout(1800)]
 
 CHECKOUT = Path(__file__).parent.parent
-SEED = int(os.environ.get("GENRE_WALK_SEED", "0"))
-ORDER = random.Random(SEED).sample([*WAYS, *CHANGES], len(WAYS) + len(CHANGES))
+FEW_CHANGES = 10
 RUN, RETRAIN = ("make", "run"), ("make", "retrain")
 ALIASES = {"champion", "challenger", "previous"}
 WAY_OUT = re.compile(r"(?:\.venv/bin/(?:genre|dvc|mlflow|python)|make) [a-z-]+")
@@ -36,11 +34,20 @@ DEFECT = re.compile(r"Traceback|unexpected \w+")
 PRINTED = re.compile(rf"{NAME} version (\d+)[,:] ([a-z, ]+)")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Draw the steps and their order."""
+    draws = Draws(metafunc.config.getoption("soak"), metafunc.config.getoption("seed"))
+    random = draws.random()
+    changes = random.sample(CHANGES, draws.count(FEW_CHANGES, len(CHANGES)))
+    steps = random.sample([*WAYS, *changes], len(WAYS) + len(changes))
+    metafunc.parametrize("step", steps, ids=lambda step: step.__name__)
+
+
 @pytest.fixture(scope="module")
-def use(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Use]:
+def use(tmp_path_factory: pytest.TempPathFactory, draws: Draws) -> Iterator[Use]:
     """A project with two versions, and a Prefect server that its flows use."""
     project = TrainedProject(CHECKOUT, tmp_path_factory.mktemp("ordinary"))
-    found = Use(project, random.Random(SEED))
+    found = Use(project, draws.random())
     parameter_changed(found)
     project.shell("make run")
     with prefect_server(project):
@@ -78,9 +85,7 @@ def responds(address: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("step", ORDER, ids=lambda step: step.__name__)
 def test_after_each_step_every_command_reports_what_mlflow_holds(step: Step, use: Use) -> None:
-    print(f"GENRE_WALK_SEED={SEED}: {', '.join(each.__name__ for each in ORDER)}")
     undo = step(use)
     try:
         every_command_reports_what_mlflow_holds(use)
