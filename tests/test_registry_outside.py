@@ -228,6 +228,19 @@ def test_a_champion_chosen_in_mlflow_is_respected(
     assert genre(capsys, project, "rollback").startswith("music-genre: version 2 is champion")
 
 
+def test_a_version_that_was_champion_is_not_promoted_again_for_want_of_its_tags(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delete_our_tags(project)
+    register.run(project.params, project.root)
+    project.store.client.set_registered_model_alias(NAME, "champion", "1")
+
+    register.run(project.params, project.root)
+
+    assert aliases.held(project.store, NAME) == {"champion": "1", "previous": "2"}
+    assert capsys.readouterr().err == ""
+
+
 def test_a_champion_that_was_deleted_in_mlflow_is_registered_again(
     project: Project, song: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

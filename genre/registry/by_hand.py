@@ -85,8 +85,9 @@ def _make_champion(
             f"{what}: {wrong}. Restore them from a backup, or let make run register the model again"
         )
     text = " ".join((reason or "").split()) or NO_REASON
+    settled = versions.is_settled(store, version)
     before = aliases.make_champion(store, version.name, number, by=by, reason=text)
-    if not versions.is_settled(version):  # its registration was killed before the gate decided
+    if not settled:  # its registration was killed before the gate decided
         versions.record_decision(store, version, Decision(CHAMPION, f"promoted manually: {text}"))
     return before
 

@@ -63,7 +63,7 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
             version = versions.create(store, name, model_id=model_id, run_id=run_id, tags=tags)
             new = True
         aliases.record_outside(store, name)
-        if not versions.is_settled(version):
+        if not versions.is_settled(store, version):
             _settle(store, version, pipeline)
             version = store.client.get_model_version(name, str(version.version))
             new = True

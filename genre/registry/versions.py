@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, Decision
+from genre.promotion import CHALLENGER, CHAMPION, Decision
 from genre.registry import aliases, artifacts
 from genre.registry.artifacts import FILES, MODEL_ID
 from genre.registry.store import Store
@@ -71,13 +71,17 @@ def create(
     )
 
 
-def is_settled(version: ModelVersion) -> bool:
+def is_settled(store: Store, version: ModelVersion) -> bool:
     """Whether the gate has decided about the version, or a person has.
 
-    A person may delete the tag that says so; the aliases tell as well.
+    A person may delete the tags that say so; then one that is or was champion is settled.
     """
-    promoted = {CHAMPION, PREVIOUS} & set(version.aliases)
-    return bool(promoted or {SETTLED, DECISION} & version.tags.keys())
+    number = str(version.version)
+    was_champion = any(
+        number in (promotion.version, promotion.replaced)
+        for promotion in aliases.promotions(store, version.name)
+    )
+    return was_champion or bool({SETTLED, DECISION} & version.tags.keys())
 
 
 def settle(store: Store, version: ModelVersion, decision: Decision) -> None:
