@@ -68,7 +68,6 @@ def terminal(project: TrainedProject) -> Iterator[Terminal]:
 
 
 @pytest.mark.slow
-@pytest.mark.whole_machine
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("block", TYPED, ids=str)
 def test_a_block_runs_as_it_is_written_and_the_project_works_afterwards(

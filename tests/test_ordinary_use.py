@@ -22,7 +22,7 @@ from ordinary_use import CHANGES, NAME, WAYS, Registry, Step, Use, parameter_cha
 from services_harness import free_port
 from trained_project import Reply, TrainedProject
 
-pytestmark = [pytest.mark.slow, pytest.mark.whole_machine, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CHECKOUT = Path(__file__).parent.parent
 FEW_CHANGES = 10
