@@ -181,6 +181,36 @@ def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
     assert "genre rollback" in receipt["warning"]
 
 
+def test_once_the_champion_is_restored_the_blocked_version_is_compared(project: Project) -> None:
+    project.retrain(confused=PAIR)
+    place = project.root / "mlruns/artifacts/models" / run(project)["model_id"]
+    aside = place.rename(project.root / "aside")
+    project.retrain()
+    assert run(project)["aliases"] == ["challenger"]
+    aside.rename(place)
+
+    receipt = run(project)
+
+    assert receipt["reason"].startswith("better: ")
+    assert receipt["warning"] is None
+    assert held(project) == {"champion": "2", "previous": "1"}
+
+
+def test_a_champion_damaged_after_the_comparison_is_not_said_to_be_uncompared(
+    project: Project,
+) -> None:
+    place = project.root / "mlruns/artifacts/models" / run(project)["model_id"]
+    project.retrain(confused=PAIR)
+    assert run(project)["reason"].startswith("worse: ")
+    shutil.rmtree(place)
+
+    receipt = run(project)
+
+    assert "version 1 of music-genre is champion and cannot be used" in receipt["warning"]
+    assert "was not compared" not in receipt["warning"]
+    assert held(project) == {"champion": "1", "challenger": "2"}
+
+
 def test_a_genre_that_was_renamed_is_no_new_genre(project: Project) -> None:
     run(project)
     genres = ("bebop" if genre == "jazz" else genre for genre in GENRES)

@@ -272,6 +272,7 @@ def test_without_a_champion_the_step_says_so_and_leaves_the_choice(
 
     warning = capsys.readouterr().err
     assert "music-genre has versions and no champion" in warning
+    assert "genre rollback makes version 2 champion again" in warning
     assert "genre promote 2" in warning
     assert "champion" not in aliases.held(project.store, NAME)
     assert project.receipt["warning"] in warning

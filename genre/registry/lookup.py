@@ -87,13 +87,15 @@ def find(
 
 def ways_out(source: str, *, foreign: bool, version: str = "VERSION") -> str:
     """What a person can do about a champion that cannot be used; `version` is another one."""
-    promote = f"make another version champion: {command(f'genre promote {version}')}"
-    back = f"go back to the champion before it: {command('genre rollback')}"
+    others = (
+        f"o back to the champion before it: {command('genre rollback')}; or make another version "
+        f"champion: {command(f'genre promote {version}')} ({command('genre models')} lists them"
+    )
     if foreign:
-        return f"{back}; or {promote} ({command('genre models')} lists the versions)"
+        return f"G{others})"
     return (
-        f"Restore its files in {source} from a backup; or {back}; or {promote} "
-        f"({command('genre models')} lists the versions, and make run registers one anew)"
+        f"Restore its files in {source} from a backup; or g{others}, and make run registers one "
+        "anew)"
     )
 
 

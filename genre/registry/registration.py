@@ -98,9 +98,12 @@ def warning(store: Store, version: ModelVersion) -> str | None:
     if champion is None and artifacts.tags_of(store, version).get("protocol") in LEAKY:
         return None  # it is never promoted, and its reason tells so
     if champion is None:
+        before = aliases.standing(store, name).previous
+        back = f"{command('genre rollback')} makes version {before} champion again, "
         return (
-            f"{name} has versions and no champion: {command(f'genre promote {number}')} makes "
-            f"version {number} champion ({command('genre models')} lists all)"
+            f"{name} has versions and no champion: {back if before else ''}"
+            f"{command(f'genre promote {number}')} version {number} ({command('genre models')} "
+            "lists all)"
         )
     other = str(champion.version)
     source = artifacts.source_of(store, champion)
@@ -109,7 +112,8 @@ def warning(store: Store, version: ModelVersion) -> str | None:
         wrong = version.tags.get(versions.REASON, "it cannot be used")
     if wrong:
         foreign = wrong == artifacts.FOREIGN
-        kept = "" if other == number else f"; version {number} was not compared with it"
+        compared = (versions.comparison(version) or {}).get("against") == other
+        kept = "" if compared else f"; version {number} was not compared with it"
         ways = lookup.ways_out(source, foreign=foreign, version=number)
         return f"version {other} of {name} is champion and cannot be used: {wrong}{kept}. {ways}"
     location = source.rpartition("/models/")[0]  # of the experiment that it belongs to

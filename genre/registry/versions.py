@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from genre.promotion import CHALLENGER, CHAMPION, Decision
 from genre.registry import aliases, artifacts
 from genre.registry.artifacts import FILES, MODEL_ID
+from genre.registry.layout import PACKED
 from genre.registry.store import Store
 
 if TYPE_CHECKING:
@@ -74,14 +75,16 @@ def create(
 def is_settled(store: Store, version: ModelVersion) -> bool:
     """Whether the gate has decided about the version, or a person has.
 
-    A person may delete the tags that say so; then one that is or was champion is settled.
+    A person may delete the tags that say so; then one that is or was champion is settled. One that
+    a champion blocked that could not be used is not, once there is a champion that can be.
     """
     number = str(version.version)
-    was_champion = any(
-        number in (promotion.version, promotion.replaced)
-        for promotion in aliases.promotions(store, version.name)
-    )
-    return was_champion or bool({SETTLED, DECISION} & version.tags.keys())
+    if any(number in (p.version, p.replaced) for p in aliases.promotions(store, version.name)):
+        return True
+    if BLOCKED_BY in version.tags:
+        now = champion(store, version.name)
+        return now is None or artifacts.damage(store, now, [f"{PACKED}/"]) is not None
+    return bool({SETTLED, DECISION} & version.tags.keys())
 
 
 def settle(store: Store, version: ModelVersion, decision: Decision) -> None:
@@ -99,6 +102,8 @@ def record_decision(store: Store, version: ModelVersion, decision: Decision) -> 
     tags = {DECISION: decision.alias or "", REASON: decision.reason}
     if decision.blocked_by:
         tags[BLOCKED_BY] = decision.blocked_by
+    elif BLOCKED_BY in version.tags:
+        store.client.delete_model_version_tag(version.name, str(version.version), BLOCKED_BY)
     if decision.comparison is not None:
         figures = {"against": decision.against, **asdict(decision.comparison)}
         tags[COMPARISON] = json.dumps(figures, sort_keys=True)
