@@ -31,6 +31,7 @@ _NOT_DONE = re.compile(
     r"(?P<stages>'[^']+'(?:(?:, | and )'[^']+')*)(?:: (?P<why>.+))?$"
 )
 _WARNING = "WARNING: "
+_EMPTY = re.compile(r"WARNING: '.+' is empty\.")  # the folder of a family that is not chosen
 SET_ASIDE = "set aside: "  # begins the line of a step about a song that it leaves out
 _ERROR = re.compile(r"ERROR: (?P<message>.+)")
 _HOUSEKEEPING = re.compile(
@@ -162,7 +163,7 @@ class Transcript:
         self._on_event(Started(stage))
 
     def _say(self, line: str) -> None:
-        if not line.strip():
+        if not line.strip() or _EMPTY.fullmatch(line):
             return
         if line.startswith(_WARNING) and self._stage:
             self._warnings[self._stage] = line.removeprefix(_WARNING)
