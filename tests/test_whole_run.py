@@ -150,13 +150,14 @@ def test_git_shows_only_what_belongs_to_the_collection(root: Path) -> None:
     ]
 
 
-def test_a_second_run_with_nothing_changed_runs_no_step(root: Path) -> None:
+def test_a_second_run_with_nothing_changed_only_asks_the_registry(root: Path) -> None:
     before = digests(root)
 
     summary = run(root, "python", "-m", "tasks.run")
 
-    assert summary.count("up to date") == len(STEPS)
-    assert steps_run(run(root, "dvc", "repro")) == []
+    assert summary.count("up to date") == len(STEPS) - 1
+    assert "unchanged: music-genre version 1: champion" in summary
+    assert steps_run(run(root, "dvc", "repro")) == ["register"]
     assert digests(root) == before
 
 
@@ -178,8 +179,8 @@ def test_one_changed_number_runs_only_what_depends_on_it(root: Path) -> None:
     before = params.read_text()
     params.write_text(before.replace("dynamic_range_db: 80.0", "dynamic_range_db: 60.0"))
     try:
-        # The models come out the same, so that nothing after them runs.
-        assert steps_run(run(root, "dvc", "repro")) == ["spectrograms", *TRAINED]
+        # The models come out the same, so that nothing after them runs; the registry is asked.
+        assert steps_run(run(root, "dvc", "repro")) == ["spectrograms", *TRAINED, "register"]
         params.write_text(before)
         run(root, "dvc", "repro")
         params.write_text(before.replace("bootstrap_samples: 1000", "bootstrap_samples: 500"))
