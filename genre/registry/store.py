@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import sqlite3
@@ -152,7 +153,7 @@ def open_existing(tracking: TrackingParams, root: Path) -> Store:
             "and registers a model"
         )
     configure()
-    with named_errors(uri):
+    with _paused_collection(), named_errors(uri):
         from mlflow import MlflowClient
 
         with quiet():
@@ -217,6 +218,18 @@ def moved(store: Store, location: str) -> str | None:
         f"and MLflow keeps absolute paths. Let the old path lead to the new one: {link}; or start "
         f"a new store: {afresh}"
     )
+
+
+@contextmanager
+def _paused_collection() -> Iterator[None]:
+    """Pause garbage collection, without which importing MLflow takes a quarter less time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager
