@@ -25,8 +25,9 @@ from genre.params import PARAMS_FILE, RetrainParams, StepParams, load_params
 from genre.unforeseen import as_error
 from tasks import collect as collection
 from tasks import pipeline, preflight
+from tasks.cli import UNCHANGED
 from tasks.processes import EndedError, StepTimeoutError
-from tasks.summary import UNCHANGED, did_something
+from tasks.summary import did_something
 
 COLLECT, PUSH = "collect", "push"  # before the stages of `dvc.yaml`, and after them
 CACHED, RESTORED, SKIPPED, TIMED_OUT = "Cached", "Restored", "Skipped", "TimedOut"

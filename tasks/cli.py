@@ -15,6 +15,7 @@ from genre import unforeseen
 from genre.files import room_for
 from genre.params import PARAMS_FILE, Params, load_params
 
+UNCHANGED = "unchanged: "  # begins the last line of a step that found nothing to do
 OK, FAILED, BAD_INPUT = 0, unforeseen.FAILED, unforeseen.BAD_INPUT
 
 

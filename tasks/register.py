@@ -19,9 +19,7 @@ from genre.files import write_json
 from genre.params import Params
 from genre.registry import Pipeline, register
 from tasks import inputs, paths
-from tasks.cli import step
-
-UNCHANGED = "unchanged: "  # how the last line begins if nothing was registered
+from tasks.cli import UNCHANGED, step
 
 
 def run(params: Params, root: Path) -> str:

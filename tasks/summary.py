@@ -21,12 +21,12 @@ from genre.compute import UNEXPECTED
 from genre.errors import InputError
 from genre.hints import command
 from tasks import paths
+from tasks.cli import UNCHANGED
 from tasks.transcript import Outcome
 
 SET_ASIDE_SHOWN = 10
 SYNTHETIC = "synthetic"  # begins the `source` of every demo song
 SUBSETS = ("validation", "test")
-UNCHANGED = "unchanged: "  # begins the last line of a step that ran and found nothing to do
 
 
 def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:

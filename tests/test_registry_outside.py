@@ -241,26 +241,28 @@ def test_a_version_that_was_champion_is_not_promoted_again_for_want_of_its_tags(
     assert capsys.readouterr().err == ""
 
 
-def test_a_champion_that_was_deleted_in_mlflow_is_registered_again(
-    project: Project, song: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def delete_champion(project: Project) -> None:
     project.store.client.delete_model_version(NAME, "2")
 
-    summary = register.run(project.params, project.root)
 
-    assert summary == "music-genre version 3: champion (there was no champion)"
-    all_is_well(capsys, project, song, champion="3")
-
-
-def test_after_the_registered_model_was_renamed_the_model_is_registered_again(
-    project: Project, song: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def rename_model(project: Project) -> None:
     project.store.client.rename_registered_model(NAME, "old-name")
 
+
+@pytest.mark.parametrize(("change", "version"), [(delete_champion, "3"), (rename_model, "1")])
+def test_a_champion_that_mlflow_no_longer_has_under_this_name_is_registered_again(
+    project: Project,
+    song: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Project], None],
+    version: str,
+) -> None:
+    change(project)
+
     summary = register.run(project.params, project.root)
 
-    assert summary == "music-genre version 1: champion (there was no champion)"
-    all_is_well(capsys, project, song, champion="1")
+    assert summary == f"music-genre version {version}: champion (there was no champion)"
+    all_is_well(capsys, project, song, champion=version)
 
 
 def test_without_a_champion_the_step_says_so_and_leaves_the_choice(

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,14 +55,13 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Standing:
-    """Who holds which alias; `previous` is the champion before, whoever moved the alias.
+    """Who is champion; `previous` is the champion before, whoever moved the alias.
 
     `outside` is a change of champion by another tool that is not recorded yet.
     """
 
     champion: str | None = None
     previous: str | None = None
-    challenger: str | None = None
     outside: Promotion | None = None
 
 
@@ -72,7 +71,7 @@ def held(store: Store, name: str) -> Aliases:
 
 
 def standing(store: Store, name: str) -> Standing:
-    """Who is champion, previous and challenger."""
+    """Who is champion, and who was before."""
     aliases, tags = _model(store, name)
     there = {str(version.version) for version in all_versions(store, name)}
     return derive(aliases, promotions_in(tags), there)
@@ -82,17 +81,13 @@ def derive(aliases: Aliases, promotions: Collection[Promotion], there: Collectio
     """The standing, from MLflow's aliases, the recorded promotions and the versions there are."""
     made = list(promotions)
     champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
-    outside = None
-    if made and champion != made[-1].version:
-        reason = MOVED if champion else REMOVED
-        outside = Promotion(None, champion, made[-1].version, "outside", "", reason)
-        previous = made[-1].version
-    elif champion and not made:
-        outside = Promotion(None, champion, None, "outside", "", UNRECORDED)
+    outside = _outside(champion, made)
+    if outside and made:
+        previous = outside.replaced
     if previous is None or previous == champion or previous not in there:
         before = [p.version for p in made if p.version in there and p.version != champion]
         previous = before[-1] if before else None
-    return Standing(champion, previous, aliases.get(CHALLENGER), outside)
+    return Standing(champion, previous, outside)
 
 
 def record_outside(store: Store, name: str) -> Standing:
@@ -104,7 +99,7 @@ def record_outside(store: Store, name: str) -> Standing:
     if now.outside:
         _set(store, name, PREVIOUS, now.previous)
         _record(store, name, now.outside)
-    return replace(now, outside=None)
+    return now
 
 
 def make_champion(store: Store, name: str, number: str, *, by: By, reason: str) -> Standing | None:
@@ -131,9 +126,10 @@ def make_challenger(store: Store, name: str, number: str) -> None:
 
 def promotions(store: Store, name: str) -> list[Promotion]:
     """Every change of champion, oldest first, one by another tool that is not recorded included."""
-    tags = _model(store, name)[1]
-    now = standing(store, name).outside
-    return [*promotions_in(tags), *([now] if now else [])]
+    aliases, tags = _model(store, name)
+    made = promotions_in(tags)
+    outside = _outside(aliases.get(CHAMPION), made)
+    return [*made, outside] if outside else made
 
 
 def promotions_in(tags: dict[str, str]) -> list[Promotion]:
@@ -162,6 +158,15 @@ def all_versions(store: Store, name: str) -> list[ModelVersion]:
         token = page.token
         if not token:
             return sorted(found, key=lambda version: -int(version.version))
+
+
+def _outside(champion: str | None, made: Sequence[Promotion]) -> Promotion | None:
+    """The change of champion that another tool made since the last recorded one, if any."""
+    last = made[-1].version if made else None
+    if champion == last:
+        return None
+    reason = (MOVED if champion else REMOVED) if made else UNRECORDED
+    return Promotion(None, champion, last, "outside", "", reason)
 
 
 def _record(store: Store, name: str, promotion: Promotion) -> None:

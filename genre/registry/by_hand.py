@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genre.errors import InputError, RegistryError
 from genre.hints import command
 from genre.params import Params
-from genre.promotion import CHAMPION, Decision, leak
+from genre.promotion import CHAMPION, PREVIOUS, Decision, leak
 from genre.registry import aliases, artifacts, versions
 from genre.registry.aliases import By, Standing
 from genre.registry.faults import named_errors, quiet
@@ -97,7 +97,7 @@ def _find(store: Store, name: str, version: str) -> ModelVersion:
     if not found:
         raise InputError(f"no version of {name} is registered yet. Next: make run")
     number = aliases.held(store, name).get(version, version)
-    if version == "previous" and number not in found:
+    if version == PREVIOUS and number not in found:
         number = aliases.standing(store, name).previous or version
     if number not in found:
         raise InputError(
