@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AUDIO  ?= ../shared/data/gtzan_dev
 SEED   ?= 0
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 # The scripts in .venv/bin hold its absolute path, and .path in it says which: after a move it is rebuilt.
 MOVED  := $(shell test ! -e $(VENV)/.path || test "$$(cat $(VENV)/.path)" -ef $(VENV) || echo moved)
 
@@ -15,7 +17,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run app retrain up down status boot test test-pythons soak lint bench lock moved
+.PHONY: help setup run app retrain up down status boot test test-slow test-all test-pythons soak lint bench lock moved
 
 help:  ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,15 +45,20 @@ status: setup  ## Say what `make up` keeps running, and how much memory it holds
 boot: setup  ## Write a systemd unit that starts the services at boot, and say how to enable it
 	@$(BIN)/python -m flows.services unit
 
-test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types and tests
-	@$(BIN)/python -m pytest -m "not whole_machine" --numprocesses logical --maxprocesses 4 --dist loadfile
-	@$(BIN)/python -m pytest -m whole_machine
+test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types and the tests that take minutes
+	@$(PYTEST) -m "not slow" $(PARALLEL)
+
+test-slow: $(VENV)/.installed-dev  ## The slow tests: kills, full disks, hostile files, services, documents, page
+	@$(PYTEST) -m "slow and not whole_machine" --seed $(SEED) $(PARALLEL)
+	@$(PYTEST) -m whole_machine --seed $(SEED)
+
+test-all: test test-slow  ## Both
 
 test-pythons: $(VENV)/.installed-dev  ## Test decoding, features and a short run on every other Python found here
 	@$(BIN)/python tests/other_pythons.py
 
-soak: $(VENV)/.installed-dev  ## All kills, damaged files and archives, of which make test draws a few: make soak SEED=7
-	@$(BIN)/python -m pytest --soak --seed $(SEED) tests/test_survival_kills.py tests/test_hostile_audio.py tests/test_hostile_archives.py \
+soak: $(VENV)/.installed-dev  ## All kills, damaged files and archives, of which test-all draws a few: make soak SEED=7
+	@$(PYTEST) --soak --seed $(SEED) tests/test_survival_kills.py tests/test_hostile_audio.py tests/test_hostile_archives.py \
 		tests/test_ordinary_use.py
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and the arrows between the packages

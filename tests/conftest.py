@@ -48,8 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     (numba issue 10128), and whoever loads them crashes, from then on.
     """
     if getattr(config.option, "numprocesses", None):
-        environment = {**os.environ, "EAGER_IMPORT": "1"}
-        subprocess.run([sys.executable, "-c", "import librosa"], env=environment, check=True)
+        # Not with EAGER_IMPORT: its order is random, and some orders are circular (lazy_loader 0.5).
+        compile_all = "import librosa\nfor name in dir(librosa): getattr(librosa, name)"
+        subprocess.run([sys.executable, "-c", compile_all], check=True)
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +104,13 @@ def draws(pytestconfig: pytest.Config) -> Draws:
 def project() -> Path:
     """The root of the checkout."""
     return PROJECT
+
+
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of these tests share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from genre.drift.reference import ARRAYS
 from genre.registry.artifacts import FILES
 from tasks import register
 
+pytestmark = pytest.mark.slow
+
 SONGS = 24
 
 

@@ -20,6 +20,8 @@ from genre.drift.reference import load
 from genre.features import NAMES
 from tasks import register
 
+pytestmark = pytest.mark.slow
+
 SONGS = 24
 
 

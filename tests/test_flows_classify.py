@@ -16,7 +16,7 @@ from genre.classifier import Classifier
 from genre.errors import InputError
 from tasks import classify as answers
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture

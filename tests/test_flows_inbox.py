@@ -16,7 +16,7 @@ from flows.alone import alone
 from flows.retrain import LOCK, retrain
 from genre.collection import inbox
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL
 from flows import deployments, serve
 from genre.params import load_params
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 NIGHTLY, EARLY, HOURLY = "0 3 * * *", "0 5 * * *", "0 * * * *"
 

@@ -18,6 +18,8 @@ from benchmarks.gtzan_table.rows import Rows, drawn, predefined, read
 from genre.features import NAMES
 from genre.params import Params, load_params
 
+pytestmark = pytest.mark.slow
+
 GENRES = ("blues", "jazz", "rock")
 SONGS = 24
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}

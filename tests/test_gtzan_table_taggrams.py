@@ -21,6 +21,8 @@ from benchmarks.gtzan_table.taggrams import COLUMNS, join, log_odds, read_taggra
 from genre.features import NAMES
 from genre.params import Params, load_params
 
+pytestmark = pytest.mark.slow
+
 GENRES = ("blues", "jazz", "rock")
 SONGS = 24
 SIDES = ["train"] * 12 + ["valid"] * 6 + ["test"] * 6

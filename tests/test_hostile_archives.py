@@ -31,6 +31,8 @@ from genre.archives import Limits
 from genre.collection import add
 from genre.errors import GenreError
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from conftest import Draws
 

@@ -44,9 +44,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def use(tmp_path_factory: pytest.TempPathFactory, draws: Draws) -> Iterator[Use]:
+def use(
+    tmp_path_factory: pytest.TempPathFactory, session_folder: Path, draws: Draws
+) -> Iterator[Use]:
     """A project with two versions, and a Prefect server that its flows use."""
-    project = TrainedProject(CHECKOUT, tmp_path_factory.mktemp("ordinary"))
+    project = TrainedProject(CHECKOUT, tmp_path_factory.mktemp("ordinary"), session_folder)
     found = Use(project, draws.random())
     parameter_changed(found)
     project.shell("make run")

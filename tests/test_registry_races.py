@@ -41,6 +41,8 @@ for number in sys.argv[1:]:
 # Nothing keeps machines apart at a server, so that a rollback may find nothing to go back to.
 PROMOTE_AT_SERVER = f"""
 from genre.errors import GenreError
+
+pytestmark = pytest.mark.slow
 try:
 {indent(PROMOTE.strip(), "    ")}
 except GenreError as error:

@@ -30,6 +30,8 @@ from flows.boot import unit_text
 from flows.records import Service, read_plan, read_record, write_plan
 from flows.supervision import KEEPER, SUPERVISOR
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory, project):

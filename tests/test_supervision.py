@@ -20,6 +20,8 @@ from flows.records import Service, read_record, write_plan
 from flows.status import status
 from genre.errors import GenreError
 
+pytestmark = pytest.mark.slow
+
 CHATTY = "import time\nwhile True: print('talk ' * 20, flush=True); time.sleep(0.001)"
 HOSTILE = 'it\'s "100% #1; %(here)s" '
 

@@ -16,6 +16,8 @@ from little_room import write_project as write_song_project
 from registry_project import make_project
 from songs import write_collection
 
+pytestmark = pytest.mark.slow
+
 LIMIT, DISK = "size limit", "small disk"
 WAYS = [LIMIT, *([DISK] if may_mount() else [])]
 REASONS = {LIMIT: "a limit on the size of files is reached", DISK: "the disk is full"}

@@ -25,6 +25,8 @@ import pathlib
 from genre.registry import package
 from tasks import register
 
+pytestmark = pytest.mark.slow
+
 save = package.save
 
 def strike(*arguments):

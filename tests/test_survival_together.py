@@ -19,6 +19,8 @@ from test_flows import make_flow_project, states
 from flows.retrain import retrain
 from tasks import dvc_command
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parent.parent
 # Lists the songs, then works until it may end.
 SLOW = "ls data/raw/*/* > data/catalogue; touch started; while [ ! -e go ]; do sleep 0.1; done"

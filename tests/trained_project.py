@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -14,7 +16,7 @@ from typing import Any
 
 import yaml
 from songs import tone, write
-from test_whole_run import clone
+from test_whole_run import clone, run
 
 from genre import demo
 
@@ -69,18 +71,20 @@ class Reply:
 
 
 class TrainedProject:
-    """The project in `folder/project`, and the home folder of the person who uses it."""
+    """The project in `folder/project`, and the home folder of the person who uses it.
 
-    def __init__(self, checkout: Path, folder: Path, **services: int) -> None:
+    `session` is a folder that all processes of these tests share.
+    """
+
+    def __init__(self, checkout: Path, folder: Path, session: Path, **services: int) -> None:
         self.root, self.home = folder / "project", folder / "home"
         self.home.mkdir(parents=True)
-        clone(checkout, self.root)
         self.variables: dict[str, str] = {}
+        shutil.copytree(all_but_registered(checkout, session), self.root, symlinks=True)
         make_small(self.root / "params.yaml", services)
         make_environment(self.root)
-        demo.write_songs(folder / "songs", songs_per_genre=4, genres=GENRES)
         write(self.song, tone(8, seed=1))
-        self.shell(f"make run SOURCE={folder / 'songs'}")
+        self.shell("make run")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -123,6 +127,27 @@ class TrainedProject:
         assert done.returncode == 0, done.stdout + done.stderr
         replies: list[Any] = json.loads(done.stdout.splitlines()[-1])
         return [Reply(tuple(words), code, out, err) for words, code, out, err in replies]
+
+
+def all_but_registered(checkout: Path, session: Path) -> Path:
+    """A project whose steps were run, except `register`: the registry holds absolute paths.
+
+    The first process of the tests that asks makes it; copy it, and run what is left.
+    """
+    root = session / "trained" / "project"
+    with (session / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.exists():
+            making = session / "making" / "project"
+            shutil.rmtree(making, ignore_errors=True)
+            clone(checkout, making)
+            make_small(making / "params.yaml", {})
+            songs = session / "songs"
+            demo.write_songs(songs, songs_per_genre=4, genres=GENRES)
+            run(making, "python", "-m", "genre.cli", "add", str(songs))
+            run(making, "dvc", "repro", "evaluate", "new_songs", "review")
+            making.parent.rename(root.parent)
+    return root
 
 
 def make_small(params: Path, services: dict[str, int]) -> None:
