@@ -160,6 +160,7 @@ def pipeline(
     return root
 
 
+@pytest.mark.slow
 def test_a_whole_run_keeps_no_secret_in_what_it_says_and_writes(
     pipeline: Path, said: list[str]
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_whole_run_keeps_no_secret_in_what_it_says_and_writes(
     assert ".dvc/config.local" not in run(pipeline, "git", "ls-files")
 
 
+@pytest.mark.slow
 def test_the_page_listens_on_this_machine_alone(pipeline: Path, tmp_path: Path) -> None:
     with running(pipeline, tmp_path, tmp_path / "errors") as server:
         page = psutil.Process(server.process.pid)
@@ -182,6 +184,7 @@ def test_the_page_listens_on_this_machine_alone(pipeline: Path, tmp_path: Path) 
     assert betrayed(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_services_listen_on_this_machine_alone_and_keep_no_secret(
     tmp_path_factory: pytest.TempPathFactory, project: Path, address: str
 ) -> None:

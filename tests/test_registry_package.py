@@ -97,6 +97,7 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr
 """
 
 
+@pytest.mark.slow
 def test_the_model_answers_without_the_project_like_the_classifier(
     project: Project, song: Path
 ) -> None:
