@@ -120,7 +120,8 @@ def _results(pipeline: Pipeline) -> Iterable[str]:
             rows.append([subset, level, str(values["n"]), *cells])
     yield _table(["subset", "level", "n", *METRICS.values()], rows)
     yield (
-        "In brackets: 95 % interval by bootstrap over groups of songs that belong together. The "
+        "In brackets: 95 % interval by bootstrap over groups of songs that belong together (if all "
+        "groups score the same, Wilson's interval for that many groups). The "
         "model was chosen by songs of train and validation, each answered by models that had not "
         "heard it; validation songs also stop the training of some models; test songs decided "
         "nothing."
