@@ -16,12 +16,13 @@ from genre.promotion import CHALLENGER, CHAMPION, Decision
 from genre.registry import aliases, artifacts
 from genre.registry.artifacts import FILES, MODEL_ID
 from genre.registry.layout import PACKED
+from genre.registry.runs import MODEL_HASH
 from genre.registry.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-MODEL_HASH, METRICS_HASH = "model_sha256", "metrics_sha256"
+METRICS_HASH = "metrics_sha256"
 DECISION, REASON, SETTLED = "decision", "reason", "settled"
 BLOCKED_BY = "blocked_by"  # the champion that could not be used when the gate decided
 COMPARISON = "comparison"  # the figures behind the decision, as JSON
