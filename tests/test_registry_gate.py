@@ -234,7 +234,7 @@ def test_a_version_has_the_checksums_of_its_files(project: Project) -> None:
     receipt = run(project)
 
     tags = project.store.client.get_model_version(NAME, "1").tags
-    noted = artifacts.from_tag(tags[artifacts.FILES])
+    noted = artifacts.checksums(tags)
     place = project.root / "mlruns/artifacts/models" / receipt["model_id"] / "artifacts"
     there = {
         path.relative_to(place).as_posix(): (

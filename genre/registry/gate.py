@@ -47,7 +47,7 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
 
     number = str(version.version)
     source = artifacts.source_of(store, version)
-    files = artifacts.from_tag(artifacts.tags_of(store, version).get(artifacts.FILES))
+    files = artifacts.checksums(artifacts.tags_of(store, version))
     with TemporaryDirectory() as name:
         if wrong := artifacts.bring(store, source, files, [f"{PACKED}/"], Path(name)):
             return Champion(number, (), obstacle=wrong, usable=False)

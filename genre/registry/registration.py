@@ -60,7 +60,15 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
         if pipeline.experiment:
             return receipt | {"reason": _decide(store, None, pipeline).reason}, new
         if version is None:
-            version = versions.create(store, name, model_id=model_id, run_id=run_id, tags=tags)
+            where = f"#/experiments/{experiment.experiment_id}/runs/{run_id}/artifacts"
+            version = versions.create(
+                store,
+                name,
+                model_id=model_id,
+                run_id=run_id,
+                tags=tags,
+                description=card.describe(pipeline, f"{where}/{package.MODEL_CARD}"),
+            )
             new = True
         aliases.record_outside(store, name)
         if not versions.is_settled(store, version):
@@ -131,13 +139,13 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
         METRICS_HASH: pipeline.metrics_sha256,
         "data_sha256": facts.data_sha256(pipeline.songs),
         "protocol": pipeline.protocol,
-        "artist_leak": json.dumps(report["artist_leak"]),
-        "genres": json.dumps(pipeline.genres),
+        "artist_leak": ", ".join(report["artist_leak"]) or "none",
+        "genres": ", ".join(pipeline.genres),
         "subset": subset,
         "accuracy": json.dumps(values["accuracy"]),
         "accuracy_low": json.dumps(low),
         "accuracy_high": json.dumps(high),
-        EXPERIMENT: pipeline.experiment or "",
+        **({EXPERIMENT: pipeline.experiment} if pipeline.experiment else {}),
         **{f"dvc/{path}": md5 for path, md5 in facts.dvc_hashes(pipeline.root).items()},
         **facts.git_state(pipeline.root),
     }
@@ -145,14 +153,14 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
 
 def _recorded(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str, str] | None:
     """Run and logged model of an earlier registration of the same that got no version."""
-    wanted = {key: tags[key] for key in (MODEL_HASH, METRICS_HASH, EXPERIMENT)}
+    wanted = {key: tags.get(key, "") for key in (MODEL_HASH, METRICS_HASH, EXPERIMENT)}
     text = f"tags.{MODEL_HASH} = '{tags[MODEL_HASH]}' AND attributes.status = 'FINISHED'"
     for run in store.client.search_runs([experiment], text):
         found = run.data.tags
-        if MODEL_ID not in found or not wanted.items() <= found.items():
+        if MODEL_ID not in found or any(found.get(key, "") != wanted[key] for key in wanted):
             continue
         logged = store.client.get_logged_model(found[MODEL_ID])
-        files = artifacts.from_tag(logged.tags.get(FILES))
+        files = artifacts.checksums(logged.tags)
         if not artifacts.damage_at(store, logged.artifact_location, files):
             return run.info.run_id, found[MODEL_ID]
     return None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from genre.registry import facts
+from genre.registry import datasets, facts
 from genre.registry.database import SQLITE
 from genre.registry.facts import Pipeline
 from genre.registry.locks import nobody_trains
@@ -32,13 +32,14 @@ FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 
 
 def start(store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str]) -> Run:
-    """Begin the pipeline's run: parameters, catalogue, figures, files."""
+    """Begin the pipeline's run: parameters, datasets, catalogue, figures, files."""
     name = pipeline.experiment or f"{pipeline.selected} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     run = store.client.create_run(experiment, tags={**tags, **_git_tags(tags)}, run_name=name)
     run_id = run.info.run_id
     log(store, run_id, params=facts.flatten(pipeline.params.model_dump(mode="json", by_alias=True)))
     summary = facts.summarise(pipeline.songs)
     store.client.log_dict(run_id, summary, "catalogue.json")
+    store.client.log_inputs(run_id, datasets=datasets.inputs(pipeline))
     counts = {f"catalogue/{key}": summary[key] for key in ("songs", "set_aside", "hours")}
     log(store, run_id, metrics=_metrics(counts))
     if pipeline.figures.is_dir():
