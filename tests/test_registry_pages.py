@@ -32,11 +32,9 @@ def test_a_version_is_described_by_the_start_of_its_card(project: Project) -> No
     what, trained, accuracy, limits, link = version.description.split("\n\n")
 
     assert what.startswith("Predicts the genre of a song, one of blues, jazz, rock")
-    assert trained == (
-        "**Trained on** 9 of 18 songs (0.2 hours, 9 named artists) with the model `mlp`."
-    )
+    assert trained == ("**Trained on** 9 of 18 songs, by 9 named artists, with the model `mlp`.")
     assert accuracy == (
-        "**Accuracy** 33.3% of 3 test songs (95 % interval 0.0% to 100.0%), macro-F1 0.333; split "
+        "**Accuracy** 33.3 % of 3 test songs (95 % interval 0.0 to 100.0), macro-F1 0.333; split "
         "protocol `song`."
     )
     assert limits.startswith("**Limits** It always predicts one of its genres")
@@ -74,6 +72,18 @@ def test_the_songs_of_each_subset_are_datasets_of_the_run(project: Project) -> N
         assert facts.data_sha256(rows).startswith(dataset.digest)
         assert f'"num_rows": {len(rows)}' in dataset.profile
         assert "catalogue.parquet" in dataset.source
+
+
+def test_the_figures_of_the_logged_model_name_the_songs_that_they_are_of(project: Project) -> None:
+    logged = project.store.client.get_logged_model(project.receipt["model_id"])
+    test = project.songs("test")
+    songs = pd.read_parquet(project.root / "data/catalogue.parquet")
+
+    (accuracy,) = [found for found in logged.metrics if found.key == "test_song/accuracy"]
+
+    assert accuracy.dataset_name == "songs"
+    of_test = facts.data_sha256(songs[songs["track_id"].isin(test)])
+    assert of_test.startswith(accuracy.dataset_digest)
 
 
 def test_the_page_of_the_logged_model_finds_its_version(project: Project) -> None:

@@ -85,16 +85,18 @@ def _summary(pipeline: Pipeline) -> Iterable[str]:
     )
     songs = facts.summarise(pipeline.songs)
     train = pipeline.subsets.loc[pipeline.subsets["subset"] == TRAIN, "track_id"].nunique()
+    length = "" if songs["hours"] < 1 else f", {songs['hours']:.0f} hours"
+    artists = f", by {songs['artists']} named artists" if songs["artists"] else ""
     yield (
-        f"**Trained on** {train} of {songs['songs']} songs ({songs['hours']:.1f} hours, "
-        f"{songs['artists']} named artists) with the model `{pipeline.selected}`."
+        f"**Trained on** {train} of {songs['songs']} songs{length}{artists}, with the model "
+        f"`{pipeline.selected}`."
     )
     subset, values = facts.headline(pipeline)
     low, high = values["ci95"]
     yield (
-        f"**Accuracy** {values['accuracy']:.1%} of {values['n']} {subset} songs (95 % interval "
-        f"{low:.1%} to {high:.1%}), macro-F1 {values['f1_macro']:.3f}; split protocol "
-        f"`{pipeline.protocol}`."
+        f"**Accuracy** {100 * values['accuracy']:.1f} % of {values['n']} {subset} songs (95 % "
+        f"interval {100 * low:.1f} to {100 * high:.1f}), macro-F1 {values['f1_macro']:.3f}; split "
+        f"protocol `{pipeline.protocol}`."
     )
     yield f"**Limits** {' '.join(_limits(pipeline)[:2])}"
 

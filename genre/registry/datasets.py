@@ -13,6 +13,7 @@ from genre.registry.facts import Pipeline
 from genre.splits import SUBSETS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.entities import DatasetInput
 
 NAME = "songs"
@@ -21,23 +22,34 @@ CONTEXT = "mlflow.data.context"  # the tag in which MLflow's pages expect the su
 DIGEST_LENGTH = 16  # hex digits; MLflow takes up to 36 characters
 
 
+def digests(pipeline: Pipeline) -> dict[str, str]:
+    """The digest of the dataset of each subset that has songs."""
+    tables = {subset: _songs(pipeline, subset) for subset in SUBSETS}
+    return {
+        subset: facts.data_sha256(songs)[:DIGEST_LENGTH]
+        for subset, songs in tables.items()
+        if len(songs)
+    }
+
+
 def inputs(pipeline: Pipeline) -> list[DatasetInput]:
-    """The songs of each subset, with the subset as context; subsets without songs are left out."""
+    """The datasets of the subsets that have songs, with the subset as context."""
     from mlflow.data.pandas_dataset import from_pandas
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     found = []
-    for subset in SUBSETS:
-        placed = pipeline.subsets.loc[pipeline.subsets["subset"] == subset, "track_id"]
-        songs = pipeline.songs[pipeline.songs["track_id"].isin(placed)]
-        if songs.empty:
-            continue
+    for subset, digest in digests(pipeline).items():
         dataset = from_pandas(
-            songs[COLUMNS].sort_values("track_id", ignore_index=True),
+            _songs(pipeline, subset)[COLUMNS].sort_values("track_id", ignore_index=True),
             source=str(pipeline.catalogue.absolute()),
             targets="genre",
             name=NAME,
-            digest=facts.data_sha256(songs)[:DIGEST_LENGTH],
+            digest=digest,
         )
         found.append(DatasetInput(Dataset(**dataset.to_dict()), [InputTag(CONTEXT, subset)]))
     return found
+
+
+def _songs(pipeline: Pipeline, subset: str) -> pd.DataFrame:
+    placed = pipeline.subsets.loc[pipeline.subsets["subset"] == subset, "track_id"]
+    return pipeline.songs[pipeline.songs["track_id"].isin(placed)]

@@ -146,7 +146,6 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
         "accuracy_low": json.dumps(low),
         "accuracy_high": json.dumps(high),
         **({EXPERIMENT: pipeline.experiment} if pipeline.experiment else {}),
-        **{f"dvc/{path}": md5 for path, md5 in facts.dvc_hashes(pipeline.root).items()},
         **facts.git_state(pipeline.root),
     }
 

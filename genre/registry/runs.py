@@ -34,7 +34,9 @@ FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 def start(store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str]) -> Run:
     """Begin the pipeline's run: parameters, datasets, catalogue, figures, files."""
     name = pipeline.experiment or f"{pipeline.selected} {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    run = store.client.create_run(experiment, tags={**tags, **_git_tags(tags)}, run_name=name)
+    hashes = {f"dvc/{path}": md5 for path, md5 in facts.dvc_hashes(pipeline.root).items()}
+    tags = {**tags, **hashes, **_git_tags(tags)}
+    run = store.client.create_run(experiment, tags=tags, run_name=name)
     run_id = run.info.run_id
     log(store, run_id, params=facts.flatten(pipeline.params.model_dump(mode="json", by_alias=True)))
     summary = facts.summarise(pipeline.songs)
@@ -52,8 +54,14 @@ def start(store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str
 
 def log_results(store: Store, run_id: str, pipeline: Pipeline, model_id: str) -> None:
     """Log the selected model's figures with the run and with the logged model."""
-    values = dict(flatten_metrics(pipeline.report["models"][pipeline.selected]))
-    log(store, run_id, metrics=_metrics(values, model_id=model_id))
+    report = pipeline.report["models"][pipeline.selected]
+    metrics: list[Metric] = []
+    for subset, digest in datasets.digests(pipeline).items():
+        values = dict(flatten_metrics({subset: report.get(subset, {})}))
+        metrics += _metrics(
+            values, model_id=model_id, dataset_name=datasets.NAME, dataset_digest=digest
+        )
+    log(store, run_id, metrics=metrics)
 
 
 def log_trained(store: Store, experiment: str, pipeline: Pipeline, parent: str) -> None:
@@ -140,11 +148,12 @@ def _curves(pipeline: Pipeline, name: str) -> list[Metric]:
     return metrics
 
 
-def _metrics(values: dict[str, Any], *, step: int = 0, model_id: str | None = None) -> list[Metric]:
+def _metrics(values: dict[str, Any], *, step: int = 0, **about: str) -> list[Metric]:
+    """Metrics of now; `about` names the model and dataset that they are of."""
     from mlflow.entities import Metric
 
     now = time.time_ns() // 1_000_000
-    return [Metric(key, float(v), now, step, model_id=model_id) for key, v in values.items()]
+    return [Metric(key, float(v), now, step, **about) for key, v in values.items()]
 
 
 def log(
