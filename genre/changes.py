@@ -55,11 +55,11 @@ def renamed(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, str]:
     """The genres whose folder was renamed: old name to new name.
 
     Both tables have the columns `track_id` and `genre`. A genre was renamed if none of its name is
-    left, and most of its songs are now of one genre that was not there before. If several became
-    one, they were merged, and none was renamed.
+    left, and most of its songs that are still there are now of one genre that was not there before.
+    If several became one, they were merged, and none was renamed.
     """
     both = before[["track_id", "genre"]].merge(after[["track_id", "genre"]], on="track_id")
-    sizes = before["genre"].value_counts()
+    sizes = both["genre_x"].value_counts()
     counts = Counter(zip(both["genre_x"], both["genre_y"], strict=True))
     gone = set(before["genre"]) - set(after["genre"])
     fresh = set(after["genre"]) - set(before["genre"])

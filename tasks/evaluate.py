@@ -3,6 +3,9 @@
 Every trained model, and the vote where there is one, answers every segment of the split; the
 figures are of the selected one, on test songs (on validation songs where there are no test songs).
 Test scores are reported and decide nothing: what is selected stands in `reports/selection.json`.
+
+`reports/metrics.json` holds everything, for programs; `reports/summary.json` the selected model's
+song-level figures alone, for `dvc metrics show` and `dvc metrics diff`.
 """
 
 from __future__ import annotations
@@ -14,18 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genre import evaluation, figures, splits
+from genre import evaluation, splits
 from genre.errors import InputError
 from genre.evaluation.calibration import ROWS_PER_BIN
-from genre.files import atomic_folder, write_json, write_parquet, write_text
+from genre.files import write_json, write_parquet
 from genre.hints import run_step
 from genre.models import load_model
 from genre.models.mixing import Mixture
-from genre.models.store import CURVES, read_description
 from genre.params import EvaluateParams, Params
-from tasks import inputs, paths
+from tasks import inputs, paths, plots
 from tasks.cli import step
-from tasks.tables import read_held_out, read_songs, read_split
+from tasks.tables import read_held_out, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +36,9 @@ if TYPE_CHECKING:
     from genre.models.data import Data
 
 METRICS = paths.REPORTS / "metrics.json"
+SUMMARY = paths.REPORTS / "summary.json"
 PREDICTIONS = paths.REPORTS / "predictions.parquet"
-PLOTS = paths.REPORTS / "plots"
-FIGURES = paths.REPORTS / "figures"
-DEMO = "synthetic demo song"  # how the catalogue's `source` begins for demo songs
+CALIBRATED = "at its temperatures"
 
 
 def run(params: Params, root: Path) -> str:
@@ -66,7 +67,7 @@ def run(params: Params, root: Path) -> str:
         name: calibrate(
             {
                 "as trained": common(selected, as_trained(candidates[selected]), tables),
-                "at its temperatures": common(selected, candidates[selected], tables),
+                CALIBRATED: common(selected, candidates[selected], tables),
             },
             settings,
         )
@@ -77,10 +78,9 @@ def run(params: Params, root: Path) -> str:
     }
     segments = of_subset(predictions[selected], subset)
     songs = evaluation.by_song(segments)
-    histories = {str(name): read_curves(root / paths.MODELS / name) for name in params.train.models}
-    curves = {name: table for name, table in histories.items() if table is not None}
-    write_plots(root / PLOTS, songs, curves)
-    draw(
+    curves = plots.read_curves(root, params.train.models)
+    plots.write_tables(root, songs, curves)
+    plots.draw(
         root,
         songs,
         curves,
@@ -88,20 +88,41 @@ def run(params: Params, root: Path) -> str:
         protocol=protocol,
         what=f"{selected}, {len(songs)} {subset} songs",
     )
-    write_json(
-        root / METRICS,
-        {
-            "protocol": protocol,
-            "artist_leak": split.attrs["artist_leak"],
-            "models": models,
-            "selected": selected,
-            "calibration": {
-                name: {words: figures_of(found) for words, found in panels.items()}
-                for name, panels in calibration.items()
-            },
+    report = {
+        "protocol": protocol,
+        "artist_leak": split.attrs["artist_leak"],
+        "models": models,
+        "selected": selected,
+        "calibration": {
+            name: {words: figures_of(found) for words, found in panels.items()}
+            for name, panels in calibration.items()
         },
-    )
+    }
+    write_json(root / METRICS, report)
+    write_json(root / SUMMARY, headline(report, subset))
     return summary(selected, subset, models[selected][subset]["song"])
+
+
+def headline(report: dict[str, Any], subset: str) -> dict[str, Any]:
+    """The selected model's figures for the songs of `subset`, from `metrics.json`.
+
+    `accuracy_low` and `accuracy_high` are the ends of its 95 % interval. `calibration_error` (the
+    expected calibration error) is missing if there are too few songs to estimate it.
+    """
+    scores = report["models"][report["selected"]][subset]["song"]
+    low, high = scores["ci95"]
+    reliability = report["calibration"][subset].get(CALIBRATED)
+    return {
+        "model": report["selected"],
+        "protocol": report["protocol"],
+        "subset": subset,
+        "songs": scores["n"],
+        "accuracy": scores["accuracy"],
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "f1_macro": scores["f1_macro"],
+        **({"calibration_error": reliability["ece"]} if reliability else {}),
+    }
 
 
 def summary(model: str, subset: str, scores: dict[str, Any]) -> str:
@@ -188,72 +209,6 @@ def figures_of(found: evaluation.Reliability) -> dict[str, Any]:
         "consistent": bool(found.consistent),
         "n": int(found.bins["n"].sum()),
     }
-
-
-def write_plots(folder: Path, songs: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> None:
-    """Write what DVC draws: the confusion of songs, scores by genre, a table of curves a network.
-
-    Tables of curves are wide (`loss_train`, …), as DVC draws a line a column.
-    """
-    import pandas as pd
-
-    pairs = {"actual": songs["genre"], "predicted": evaluation.predicted(songs)}
-    counts = evaluation.confusion(songs)
-    with atomic_folder(folder) as plots:
-        tables = {
-            "confusion": pd.DataFrame(pairs),
-            "genres": evaluation.per_genre(songs),
-            "most_confused": evaluation.most_confused(counts),
-        }
-        for name, history in curves.items():
-            wide = history.pivot(index="epoch", columns="subset", values=["loss", "accuracy"])
-            wide.columns = pd.Index(["_".join(names) for names in wide.columns])
-            tables[f"curves_{name}"] = wide.reset_index()
-        for name, table in tables.items():
-            write_text(plots / f"{name}.csv", table.to_csv(index=False))
-
-
-def draw(
-    root: Path,
-    songs: pd.DataFrame,
-    curves: dict[str, pd.DataFrame],
-    calibration: dict[str, dict[str, evaluation.Reliability]],
-    *,
-    protocol: str,
-    what: str,
-) -> None:
-    """Draw the selected model's confusion, genres and calibration, and every network's curves."""
-    sources = read_songs(root)["source"]
-    demo = bool(sources.str.startswith(DEMO).fillna(False).any())
-
-    def title(words: str) -> str:
-        return figures.heading(words, protocol, demo=demo)
-
-    with atomic_folder(root / FIGURES) as folder:
-        counts = evaluation.confusion(songs)
-        figure = figures.confusion_figure(counts, title(f"Confusion of genres: {what}"))
-        figures.save(figure, folder / "confusion.png")
-        table = evaluation.per_genre(songs)
-        figure = figures.genres_figure(table, title(f"Scores by genre: {what}"))
-        figures.save(figure, folder / "genres.png")
-        for name, panels in calibration.items():
-            if panels:
-                words = f"Are the probabilities true? {name.replace('_', '-')} songs"
-                figure = figures.reliability_figure(panels, title(words))
-                figures.save(figure, folder / f"calibration_{name}.png")
-        for name, history in curves.items():
-            best = read_description(root / paths.MODELS / name).best_epoch
-            words = title(f"Training of {name}, by segment")
-            figure = figures.curves_figure(history, words, best_epoch=best)
-            figures.save(figure, folder / f"curves_{name}.png")
-
-
-def read_curves(folder: Path) -> pd.DataFrame | None:
-    """The curves of a network's training, null for a model without any."""
-    import pandas as pd
-
-    path = folder / CURVES
-    return pd.read_csv(path) if path.is_file() else None
 
 
 def main() -> None:

@@ -4,6 +4,9 @@ Rows of `train` are learned from, rows of `validation` stop a training early whe
 the model lies `held_out.parquet`: what models of its kind, each trained without one fold of the
 songs of train and validation, say about that fold (see `genre.models.folds`). Rows of test are
 handed to no model here.
+
+The training is a run in MLflow, with its curves. No file of the model depends on that run, so DVC
+does not know of it.
 """
 
 from __future__ import annotations
@@ -11,22 +14,42 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from genre import evaluation
 from genre.files import write_parquet
 from genre.models import family, make_model
+from genre.models.base import Epoch
 from genre.models.folds import predict_out_of_fold
 from genre.models.progress import training_progress
 from genre.params import Params
+from genre.registry.training import training_run
 from genre.splits import TRAIN, VALIDATION
 from tasks import inputs, paths
 from tasks.cli import step
 
 
-def run(params: Params, root: Path, name: str) -> str:
+def recorded(params: Params, root: Path, name: str) -> str:
+    """As `run`, with the training as a run in MLflow (see `genre.registry.training`)."""
+    settings = make_model(name, params.train).settings.model_dump(mode="json")
+    experiment = os.environ.get("DVC_EXP_NAME") or None
+    with training_run(params, root, name, settings, experiment=experiment) as record:
+        summary = run(params, root, name, record.log_epoch)
+        record.finish(root / paths.MODELS / name)
+    return summary
+
+
+def run(
+    params: Params,
+    root: Path,
+    name: str,
+    log_epoch: Callable[[Sequence[Epoch]], None] | None = None,
+) -> str:
     """Train the model `name` and say how it does on songs that it has not learned from.
+
+    `log_epoch` gets the points of the curves of a network, epoch by epoch.
 
     Raises `ParameterError` for an unknown name, `InputError` where features and split are absent,
     do not belong together, hold values that are not finite, or leave a genre without a song to
@@ -37,11 +60,17 @@ def run(params: Params, root: Path, name: str) -> str:
     inputs.check_genres(data)
     settings = params.train
     with training_progress(f"train {name}") as progress:
+
+        def report(done: int, total: int, words: str, rows: Sequence[Epoch] = ()) -> None:
+            progress(done, total, words)
+            if log_epoch:
+                log_epoch(rows)
+
         history = model.fit(
             data.learn(data.mask(TRAIN)),
             data.learn(data.mask(VALIDATION)),
             seed=settings.seed,
-            progress=progress,
+            progress=report,
         )
     with training_progress(f"hold out {name}") as progress:
         held_out = predict_out_of_fold(
@@ -78,7 +107,7 @@ def main() -> None:
     """Run the step as `python -m tasks.train <name>`."""
     parser = argparse.ArgumentParser(prog="python -m tasks.train", description=__doc__)
     parser.add_argument("model", help="a name of train.models in params.yaml")
-    sys.exit(step(partial(run, name=parser.parse_args().model)))
+    sys.exit(step(partial(recorded, name=parser.parse_args().model)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import yaml
 from trained_project import TrainedProject
 
+from genre.registry.artifacts import FILES
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -155,7 +157,7 @@ def tags_edited(use: Use) -> None:
     use.client.update_model_version(NAME, version, "sounds good")
     use.client.set_model_version_tag(NAME, version, "mood", "calm")
     tags = use.client.get_model_version(NAME, version).tags
-    for tag in ("files", "settled", "decision", "reason", "model_sha256"):
+    for tag in (FILES, "settled", "decision", "reason", "model_sha256"):
         if tag in tags:
             use.client.delete_model_version_tag(NAME, version, tag)
     use.client.set_model_version_tag(NAME, version, "reason", "because")

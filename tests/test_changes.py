@@ -68,3 +68,13 @@ def test_a_genre_whose_songs_are_all_called_otherwise_was_renamed():
     assert renamed(before, genres(everything="abcdef")) == {}
     assert renamed(before, genres(hiphop="a", hip_hop="bcd", rock="ef")) == {}
     assert renamed(before, before) == {}
+
+
+def test_songs_that_were_removed_do_not_count_in_a_rename():
+    before = genres(hiphop="abcd", rock="ef")
+    assert renamed(before, genres(hip_hop="a", rock="ef")) == {"hiphop": "hip_hop"}
+
+
+def test_a_genre_made_of_songs_of_one_that_is_still_there_was_not_renamed():
+    before = genres(jazz="abc", rock="ef")
+    assert renamed(before, genres(jazz="bc", bebop="a", rock="ef")) == {}

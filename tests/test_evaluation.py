@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import metrics as reference
 
 from genre import evaluation
@@ -183,7 +184,36 @@ def test_a_model_that_is_always_right_is_mistaken_for_nothing() -> None:
     rows = evaluation.by_song(predictions(40, skill=50))
     assert evaluation.per_genre(rows)["mistaken_for"].isna().all()
     assert evaluation.most_confused(evaluation.confusion(rows)).empty
-    assert evaluation.measure(rows, **DRAWN)["ci95"] == [1, 1]
+
+
+@pytest.mark.parametrize(("skill", "hits"), [(50, 20), (-50, 0)])
+def test_all_right_or_all_wrong_has_wilsons_interval_for_the_number_of_groups(
+    skill: float, hits: int
+) -> None:
+    rows = predictions(40, skill=skill)
+    assert rows["group"].nunique() == 20
+
+    found = evaluation.measure(rows, **DRAWN)
+
+    wilson = stats.binomtest(hits, 20).proportion_ci(method="wilson")
+    assert found["ci95"] == pytest.approx([wilson.low, wilson.high], abs=1e-6)
+    assert found["f1_macro_ci95"] == found["ci95"]
+    assert found["ci95"][1] - found["ci95"][0] > 0.15
+
+
+def test_one_group_alone_is_known_hardly_at_all() -> None:
+    rows = evaluation.by_song(predictions(4, skill=0)).assign(group="one")
+
+    low, high = evaluation.measure(rows, **DRAWN)["ci95"]
+
+    assert high - low > 0.7
+
+
+def test_a_perfect_models_own_interval_in_a_comparison_has_a_width() -> None:
+    perfect = predictions(40, skill=50)
+    value, low, high = evaluation.compare(perfect, predictions(40, skill=0), **DRAWN).first
+    assert (value, high) == (1, 1)
+    assert 0.8 < low < 0.9
 
 
 def test_a_better_model_is_told_from_a_worse_one_and_from_itself() -> None:

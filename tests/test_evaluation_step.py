@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,8 +66,8 @@ def train_all(params: Params, root: Path) -> None:
     select.run(params, root)
 
 
-def metrics(root: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((root / "reports" / "metrics.json").read_text())
+def metrics(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / "reports" / "metrics.json").read_text())
     return found
 
 
@@ -88,6 +89,42 @@ def test_it_writes_metrics_as_the_contract_says(params: Params, root: Path) -> N
         f"{name}: {100 * scores['accuracy']:.1f} % of 6 test songs right "
         f"(95 % interval {100 * low:.1f}–{100 * high:.1f})"
     )
+
+
+def test_the_file_that_dvc_shows_is_flat_and_of_the_selected_model(
+    params: Params, root: Path
+) -> None:
+    evaluate.run(params, root)
+
+    report, shown = metrics(root), json.loads((root / evaluate.SUMMARY).read_text())
+    scores = report["models"][report["selected"]]["test"]["song"]
+    low, high = scores["ci95"]
+    assert shown == {
+        "model": report["selected"],
+        "protocol": "song",
+        "subset": "test",
+        "songs": 6,
+        "accuracy": scores["accuracy"],
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "f1_macro": scores["f1_macro"],
+        "calibration_error": report["calibration"]["test"]["at its temperatures"]["ece"],
+    }
+
+
+def test_of_too_few_songs_no_calibration_error_is_shown() -> None:
+    scores = {"n": 3, "accuracy": 0.8, "ci95": [0.6, 0.9], "f1_macro": 0.7}
+    report = {
+        "protocol": "song",
+        "selected": "lda",
+        "models": {"lda": {"validation": {"song": scores}}},
+        "calibration": {"held_out": {}, "validation": {}},
+    }
+
+    shown = evaluate.headline(report, "validation")
+
+    assert shown["subset"] == "validation"
+    assert "calibration_error" not in shown
 
 
 def test_it_writes_a_prediction_for_every_segment_that_is_not_excluded(
@@ -183,7 +220,7 @@ def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:
         files = (path for path in (root / "reports").rglob("*") if path.is_file())
         runs.append({path.relative_to(root): path.read_bytes() for path in files})
     assert runs[0] == runs[1]
-    assert len(runs[0]) == 13
+    assert len(runs[0]) == 14
 
 
 def test_a_model_that_was_not_trained_is_named(params: Params, root: Path) -> None:

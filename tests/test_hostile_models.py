@@ -40,6 +40,7 @@ from genre.errors import InputError
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
 from genre.registry import artifacts, lookup
+from genre.registry.artifacts import FILES
 from tasks import register
 
 CHAMPION = "models:/music-genre@champion"
@@ -178,25 +179,25 @@ def test_what_is_loaded_is_what_was_checked(registered: Project, place: Path) ->
 def test_checksums_deleted_in_mlflow_are_read_from_the_logged_model(registered: Project) -> None:
     client = registered.store.client
     tags = client.get_model_version("music-genre", "1").tags
-    files = tags["files"]
+    files = tags[FILES]
     sizes = json.dumps({path: size for path, (size, _) in json.loads(files).items()})
     try:
         for text in (None, sizes, "rubbish"):
             if text is None:
-                client.delete_model_version_tag("music-genre", "1", "files")
+                client.delete_model_version_tag("music-genre", "1", FILES)
             else:
-                client.set_model_version_tag("music-genre", "1", "files", text)
+                client.set_model_version_tag("music-genre", "1", FILES, text)
             with found_classifier(registered.root, CHAMPION) as found:
                 assert found.version == "1"
-        client.set_logged_model_tags(tags["model_id"], {"files": "rubbish"})
+        client.set_logged_model_tags(tags["model_id"], {FILES: "rubbish"})
         with (
             pytest.raises(InputError, match=r"was not registered by this pipeline"),
             found_classifier(registered.root, CHAMPION),
         ):
             pytest.fail("it was handed out")
     finally:
-        client.set_model_version_tag("music-genre", "1", "files", files)
-        client.set_logged_model_tags(tags["model_id"], {"files": files})
+        client.set_model_version_tag("music-genre", "1", FILES, files)
+        client.set_logged_model_tags(tags["model_id"], {FILES: files})
 
 
 def test_registering_again_makes_a_sound_version_beside_a_damaged_champion(

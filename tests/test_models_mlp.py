@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,12 +167,13 @@ def test_the_curves_have_both_subsets_of_every_epoch(trained: Mlp) -> None:
 
 
 def test_progress_is_told_after_every_epoch(train: Examples, validation: Examples) -> None:
-    told: list[tuple[int, int, str]] = []
+    told: list[tuple[Any, ...]] = []
     history = Mlp(SETTINGS).fit(train, validation, seed=0, progress=lambda *step: told.append(step))
     assert history is not None
-    assert [done for done, _, _ in told] == list(range(1, history.rows[-1].epoch + 1))
-    assert {total for _, total, _ in told} == {12}
+    assert [step[0] for step in told] == list(range(1, history.rows[-1].epoch + 1))
+    assert {step[1] for step in told} == {12}
     assert "validation loss" in told[0][2]
+    assert [row for step in told for row in step[3]] == list(history.rows)
 
 
 def test_a_loaded_model_answers_as_the_saved_one(

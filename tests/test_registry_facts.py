@@ -143,7 +143,7 @@ def test_the_model_card_tells_data_figures_and_weak_genres(project: Project) -> 
     text = card.write(pipeline(project))
 
     assert text.startswith("# music-genre: mlp\n")
-    assert "knows these genres: blues, jazz, rock." in text
+    assert "Predicts the genre of a song, one of blues, jazz, rock" in text
     assert "| blues | 3 | 2 | 1 |" in text
     assert "| CC BY 4.0 | 9 |" in text
     assert "| test | song | 3 | 0.333 [0.000, 1.000] | 0.333 [" in text

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +13,6 @@ from registry_project import (
     GENRES,
     Project,
     make_project,
-    track_id,
     write_clips,
     write_model,
     write_reports,
@@ -24,8 +22,7 @@ from registry_project import (
 from genre import hints, registry
 from genre.errors import InputError
 from genre.promotion import Policy
-from genre.registry import aliases, artifacts, facts, gate
-from genre.registry.facts import Pipeline
+from genre.registry import aliases, artifacts
 from tasks import register
 
 NAME = "music-genre"
@@ -225,20 +222,6 @@ def test_a_genre_that_was_renamed_is_no_new_genre(project: Project) -> None:
     assert held(project) == {"champion": "1", "challenger": "2"}
 
 
-def test_a_genre_made_of_songs_of_one_that_is_still_there_is_new(project: Project) -> None:
-    run(project)
-    songs = pd.read_parquet(project.root / "data/catalogue.parquet")
-    songs.loc[songs["track_id"] == track_id("jazz", 0), "genre"] = "bebop"
-    songs.to_parquet(project.root / "data/catalogue.parquet", index=False)
-    trained = facts.training_songs(songs, pd.read_parquet(project.root / "data/split.parquet"))
-
-    pipeline = cast("Pipeline", SimpleNamespace(songs=songs))
-
-    assert trained["genres"][track_id("jazz", 0)] == "bebop"
-    before = {track_id("jazz", number): "jazz" for number in range(3)}
-    assert gate.renamed_genres(pipeline, GENRES, before) == {}
-
-
 def rename(project: Project, old: str, new: str) -> None:
     """Give the songs of a genre another genre, as in a folder that was renamed."""
     for name in ("data/catalogue.parquet", "data/features/3s/part-0.parquet"):
@@ -251,7 +234,7 @@ def test_a_version_has_the_checksums_of_its_files(project: Project) -> None:
     receipt = run(project)
 
     tags = project.store.client.get_model_version(NAME, "1").tags
-    noted = artifacts.from_tag(tags[artifacts.FILES])
+    noted = artifacts.checksums(tags)
     place = project.root / "mlruns/artifacts/models" / receipt["model_id"] / "artifacts"
     there = {
         path.relative_to(place).as_posix(): (

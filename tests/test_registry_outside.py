@@ -19,11 +19,13 @@ from songs import tone, write
 from genre import registry
 from genre.cli import main
 from genre.registry import aliases
+from genre.registry.artifacts import FILES
+from genre.registry.versions import COMPARISON
 from tasks import register
 
 NAME = "music-genre"
 CHAMPION = f"models:/{NAME}@champion"
-OURS = ("files", "model_id", "model_sha256", "metrics_sha256", "protocol", "decision", "reason")
+OURS = (FILES, "model_id", "model_sha256", "metrics_sha256", "protocol", "decision", "reason")
 
 
 @pytest.fixture(scope="module")
@@ -168,14 +170,14 @@ def edit_texts(project: Project) -> None:
 
 def delete_our_tags(project: Project) -> None:
     client = project.store.client
-    for key in (*OURS, "settled", "comparison"):
+    for key in (*OURS, "settled", COMPARISON):
         client.delete_model_version_tag(NAME, "2", key)
     for key in client.get_registered_model(NAME).tags:
         client.delete_registered_model_tag(NAME, key)
 
 
 def overwrite_our_tags(project: Project) -> None:
-    for key in ("accuracy", "comparison", "decision", "files", "genres", "reason", "settled"):
+    for key in ("accuracy", COMPARISON, "decision", FILES, "genres", "reason", "settled"):
         project.store.client.set_model_version_tag(NAME, "2", key, "rubbish")
 
 

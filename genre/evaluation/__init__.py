@@ -11,7 +11,8 @@ the likeliest.
 Scores lie between 0 and 1 and are scikit-learn's, with `zero_division=0`. Macro means average the
 genres that occur in the rows, as the true genre or as a prediction. Intervals are 95 % percentile
 intervals of a bootstrap over groups: pieces of one song or artist are drawn together, or not at
-all, as they are not independent of each other.
+all, as they are not independent of each other. If all groups score the same (all correct, all
+wrong), they are Wilson's intervals with the number of groups as n.
 """
 
 from genre.evaluation.bootstrap import Comparison, compare

@@ -3,12 +3,18 @@
 A draw takes as many groups as there are, with replacement; all rows of a group come along. Scores
 of a draw are computed from the counts of its groups alone, so that a thousand draws are a few
 matrix products.
+
+If all groups score the same, as when every song is classified correctly, so do all draws, and the
+bootstrap gives an interval without any width. The interval is then Wilson's (1927) for that score
+with the number of groups as n: close to its nominal coverage also for few groups (Brown, Cai and
+DasGupta 2001). Ten songs of ten correct: 72 to 100 %.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 TOGETHER = 100  # draws held in memory at once
+SAME = 1e-9  # equal scores, summed in another order, differ by less
 
 Counts = npt.NDArray[np.float64]
 
@@ -82,13 +89,28 @@ def draws(groups: int, *, samples: int, seed: int) -> Iterator[Counts]:
 
 def intervals(counts: Tally, *, samples: int, seed: int) -> tuple[list[float], list[float]]:
     """The 95 % intervals of accuracy and of macro-F1, each `[low, high]`."""
-    taken = [
-        counts.draw(weights) for weights in draws(len(counts.hits), samples=samples, seed=seed)
-    ]
+    groups = len(counts.hits)
+    taken = [counts.draw(weights) for weights in draws(groups, samples=samples, seed=seed)]
     return (
-        interval(np.concatenate([draw.accuracy() for draw in taken])),
-        interval(np.concatenate([draw.f1_macro() for draw in taken])),
+        score_interval(np.concatenate([draw.accuracy() for draw in taken]), groups),
+        score_interval(np.concatenate([draw.f1_macro() for draw in taken]), groups),
     )
+
+
+def score_interval(drawn: npt.NDArray[np.float64], groups: int) -> list[float]:
+    """The 95 % interval of a score, from its value in each draw of `groups` groups."""
+    if np.ptp(drawn) > SAME:
+        return interval(drawn)
+    return wilson(float(drawn[0]), groups)
+
+
+def wilson(share: float, n: int) -> list[float]:
+    """Wilson's 95 % score interval `[low, high]` of a share (0 to 1) of `n`."""
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    centre = share + z**2 / (2 * n)
+    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    low, high = ((centre + side * half) / (1 + z**2 / n) for side in (-1, 1))
+    return [max(low, 0.0), min(high, 1.0)]
 
 
 def interval(values: npt.NDArray[np.float64]) -> list[float]:
@@ -144,7 +166,7 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, *, samples: int, seed: int) 
 
 
 def _score(counts: Tally, drawn: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    low, high = interval(drawn)
+    low, high = score_interval(drawn, len(counts.hits))
     return _whole(counts).f1_macro().item(), low, high
 
 

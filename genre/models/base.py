@@ -14,10 +14,10 @@ is learned from the training rows alone and saved with it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,19 @@ if TYPE_CHECKING:
     from genre.params import Section, TrainParams
 
 Input = Literal["features_3s", "features_30s", "spectrogram", "log_mel"]
-Progress = Callable[[int, int, str], None]  # steps done, steps at most, a few words
 
 
-def silent(done: int, total: int, words: str) -> None:
+class Progress(Protocol):
+    """What a training calls with steps done, steps at most and a few words.
+
+    A network also hands over the points of its curves that belong to the step, an epoch.
+    """
+
+    def __call__(self, done: int, total: int, words: str, rows: Sequence[Epoch] = (), /) -> None:
+        """Show it, or record it."""
+
+
+def silent(done: int, total: int, words: str, rows: Sequence[Epoch] = ()) -> None:
     """Progress that nobody watches."""
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from genre.models.base import Progress
+from genre.models.base import Epoch, Progress
 
 LINE_SECONDS = 5.0  # between lines in a log
 
@@ -28,7 +28,7 @@ def training_progress(what: str) -> Iterator[Progress]:
         with Progress(*columns, console=Console(stderr=True)) as bars:
             bar = bars.add_task(what, total=None, words="")
 
-            def draw(done: int, total: int, words: str) -> None:
+            def draw(done: int, total: int, words: str, _: Sequence[Epoch] = ()) -> None:
                 bars.update(bar, completed=done, total=total, words=words)
 
             yield draw
@@ -36,7 +36,7 @@ def training_progress(what: str) -> Iterator[Progress]:
 
     last = time.monotonic()
 
-    def write(done: int, total: int, words: str) -> None:
+    def write(done: int, total: int, words: str, _: Sequence[Epoch] = ()) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= LINE_SECONDS:

@@ -98,11 +98,13 @@ def train_network(
         steps = settings.max_epochs * batches
         cycle = torch.optim.lr_scheduler.OneCycleLR
         schedule = cycle(optimiser, settings.learning_rate, steps) if patience is None else None
-        rows, best, best_epoch = [], copy.deepcopy(network.state_dict()), 0
+        rows: list[Epoch] = []
+        best, best_epoch = copy.deepcopy(network.state_dict()), 0
         highest = (-math.inf, -math.inf)
         data = _tensors(train)
         held_out = _tensors(validation)
         for epoch in range(1, settings.max_epochs + 1):
+            seen = len(rows)
             loss, accuracy = _one_epoch(
                 network, optimiser, schedule, *data, batches, generator, augment, label_smoothing
             )
@@ -122,7 +124,7 @@ def train_network(
                     best, best_epoch = copy.deepcopy(network.state_dict()), epoch
                     highest = accuracy, -loss
                 words += f", best epoch {best_epoch}"
-            progress(epoch, settings.max_epochs, words)
+            progress(epoch, settings.max_epochs, words, rows[seen:])
             if patience is not None and epoch - best_epoch >= patience:
                 break
     if patience is None:

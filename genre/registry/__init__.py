@@ -16,8 +16,9 @@ from genre.params import Params
 from genre.registry.by_hand import history, promote, rollback
 from genre.registry.facts import Pipeline
 from genre.registry.faults import named_errors, quiet
+from genre.registry.locks import locked
 from genre.registry.registration import register
-from genre.registry.store import Store, locked, open_existing, open_store, resolve_uri
+from genre.registry.store import Store, open_existing, open_store, resolve_uri
 from genre.registry.versions import rows
 
 __all__ = [

@@ -1,8 +1,9 @@
 """The files of a registered version, compared with their checksums in the registry.
 
-When a version is registered, the path, size and SHA-256 of each of its files are kept in the tag
-`files` of the logged model and of the version: in the registry and not among the files, so that
-whoever can change these alone cannot change what they are compared with. Only files that have a
+When a version is registered, the path, size and SHA-256 of each of its files are kept in a tag of
+the logged model and of the version: in the registry and not among the files, so that whoever can
+change these alone cannot change what they are compared with. MLflow's page of a version does not
+show tags that begin with `mlflow.`. Only files that have a
 checksum are compared, copied or read. Whatever else lies beside them is ignored: MLflow writes
 into a model's folder when it is looked up.
 """
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from genre.registry.store import Store
 
-FILES, MODEL_ID = "files", "model_id"  # tags
-NEEDED = {FILES, MODEL_ID, "model_sha256", "protocol"}
+FILES, MODEL_ID = "mlflow.genre.files", "model_id"  # tags
+FILES_BEFORE = "files"  # the tag of versions that were registered before it was renamed
+NEEDED = {MODEL_ID, "model_sha256", "protocol"}
 GONE = "its files are gone"
 FOREIGN = "it was not registered by this pipeline"
 FOLDER = "artifacts"  # of a SQLite store, beside its database
@@ -47,7 +49,7 @@ Files = dict[str, File]
 
 
 def as_tag(files: Mapping[str, File]) -> str:
-    """The text of the tag `files`."""
+    """The text of the tag `FILES`."""
     return json.dumps({path: list(files[path]) for path in sorted(files)})
 
 
@@ -58,6 +60,11 @@ def from_tag(text: str | None) -> Files | None:
         return {str(path): File(int(size), str(sha256)) for path, (size, sha256) in found.items()}
     except (AttributeError, TypeError, ValueError):
         return None
+
+
+def checksums(tags: Mapping[str, str]) -> Files | None:
+    """The checksums in the tags of a version or logged model; None if there are none."""
+    return from_tag(tags.get(FILES)) or from_tag(tags.get(FILES_BEFORE))
 
 
 def of_folder(folder: Path) -> Files:
@@ -73,7 +80,7 @@ def tags_of(store: Store, version: ModelVersion) -> dict[str, str]:
     """
     from mlflow.exceptions import MlflowException
 
-    if version.tags.keys() >= NEEDED and from_tag(version.tags[FILES]) is not None:
+    if version.tags.keys() >= NEEDED and checksums(version.tags):
         return dict(version.tags)
     match = LOGGED_MODEL.search(source_of(store, version))
     model_id = version.tags.get(MODEL_ID) or (match and match["id"])
@@ -84,8 +91,8 @@ def tags_of(store: Store, version: ModelVersion) -> dict[str, str]:
     except MlflowException:
         return dict(version.tags)
     found = {**logged.tags, MODEL_ID: model_id, **version.tags}
-    if from_tag(found.get(FILES)) is None:
-        found[FILES] = logged.tags.get(FILES, "")
+    if not checksums(found):
+        found |= {key: logged.tags.get(key, "") for key in (FILES, FILES_BEFORE)}
     return found
 
 
@@ -114,7 +121,7 @@ def damage(store: Store, version: ModelVersion, parts: Sequence[str] = ALL) -> s
 
     Of files on a server, only names and sizes are compared.
     """
-    files = from_tag(tags_of(store, version).get(FILES))
+    files = checksums(tags_of(store, version))
     if files is not None:
         files = below(files, parts)
     return damage_at(store, source_of(store, version), files)

@@ -16,7 +16,8 @@ from genre.promotion import CHAMPION, PREVIOUS, Decision, leak
 from genre.registry import aliases, artifacts, versions
 from genre.registry.aliases import By, Standing
 from genre.registry.faults import named_errors, quiet
-from genre.registry.store import Store, locked, open_existing
+from genre.registry.locks import locked
+from genre.registry.store import Store, open_existing
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from genre import evaluation
 from genre.models.ensemble import read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
-from genre.splits import LEAKY
+from genre.splits import LEAKY, TRAIN
 
 SYNTHETIC = "synthetic"  # begins the `source` of every demo song
 FAMILIES = {
@@ -46,16 +46,59 @@ def write(pipeline: Pipeline) -> str:
     """The card of the selected model."""
     parts = [
         f"# {pipeline.params.register_.name}: {pipeline.selected}",
-        "Hears which genre a song is. It answers for whole songs with the mean of the "
-        "probabilities of their 3 s segments, and knows these genres: "
-        f"{', '.join(pipeline.genres)}.",
+        *_summary(pipeline),
         *_looks(pipeline),
         *_data(pipeline),
         *_results(pipeline),
         *_genres(pipeline),
-        *_limits(pipeline),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(pipeline)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def describe(pipeline: Pipeline, card: str) -> str:
+    """The description of a version: the start of its card, with a link to all of it."""
+    return "\n\n".join([*_summary(pipeline), f"[The whole model card]({card})"])
+
+
+def describe_all(name: str) -> str:
+    """The description of the registered model `name`, of all its versions."""
+    return "\n\n".join(
+        [
+            "Predicts the genre of a song from its audio file. Each version was trained by the "
+            "music genre pipeline; its own description says on what, how good it is and where its "
+            "limits are.",
+            f"The alias `champion` is the version to use: `models:/{name}@champion`. `challenger` "
+            "did not pass the comparison with it, `previous` was champion before.",
+            "Every version always predicts one of the genres that it was trained on, also for "
+            "other music, speech or noise. Its figures hold for music like its collection's.",
+        ]
+    )
+
+
+def _summary(pipeline: Pipeline) -> Iterable[str]:
+    """What a person reads first: what it is, trained on what, how good, and the main limits."""
+    yield (
+        f"Predicts the genre of a song, one of {', '.join(pipeline.genres)}, as the mean of the "
+        "probabilities of its 3 s segments."
+    )
+    songs = facts.summarise(pipeline.songs)
+    train = pipeline.subsets.loc[pipeline.subsets["subset"] == TRAIN, "track_id"].nunique()
+    length = "" if songs["hours"] < 1 else f", {songs['hours']:.0f} hours"
+    artists = f", by {songs['artists']} named artists" if songs["artists"] else ""
+    yield (
+        f"**Trained on** {train} of {songs['songs']} songs{length}{artists}, with the model "
+        f"`{pipeline.selected}`."
+    )
+    subset, values = facts.headline(pipeline)
+    low, high = values["ci95"]
+    yield (
+        f"**Accuracy** {100 * values['accuracy']:.1f} % of {values['n']} {subset} songs (95 % "
+        f"interval {100 * low:.1f} to {100 * high:.1f}), macro-F1 {values['f1_macro']:.3f}; split "
+        f"protocol `{pipeline.protocol}`."
+    )
+    yield f"**Limits** {' '.join(_limits(pipeline)[:2])}"
 
 
 def _looks(pipeline: Pipeline) -> Iterable[str]:
@@ -120,7 +163,8 @@ def _results(pipeline: Pipeline) -> Iterable[str]:
             rows.append([subset, level, str(values["n"]), *cells])
     yield _table(["subset", "level", "n", *METRICS.values()], rows)
     yield (
-        "In brackets: 95 % interval by bootstrap over groups of songs that belong together. The "
+        "In brackets: 95 % interval by bootstrap over groups of songs that belong together (if all "
+        "groups score the same, Wilson's interval for that many groups). The "
         "model was chosen by songs of train and validation, each answered by models that had not "
         "heard it; validation songs also stop the training of some models; test songs decided "
         "nothing."
@@ -145,11 +189,11 @@ def _genres(pipeline: Pipeline) -> Iterable[str]:
     yield _table(["genre", "songs", "precision", "recall", "F1", "most often taken for"], rows)
 
 
-def _limits(pipeline: Pipeline) -> Iterable[str]:
-    yield "## Limits"
+def _limits(pipeline: Pipeline) -> list[str]:
+    """The limits, the most important first."""
     limits = [
-        "It always answers with one of its genres, also for music of other genres, for speech and "
-        "for noise.",
+        "It always predicts one of its genres, also for music of other genres, for speech and for "
+        "noise.",
         "Genres are labels that people gave to this collection; other people draw other lines.",
         "Figures hold for music like the collection's; recordings of other times, regions and "
         "qualities may fare worse.",
@@ -164,7 +208,7 @@ def _limits(pipeline: Pipeline) -> Iterable[str]:
         )
     if pipeline.protocol in LEAKY:
         limits.insert(0, "Its split leaks, so it is never promoted to champion.")
-    yield "\n".join(f"- {limit}" for limit in limits)
+    return limits
 
 
 def _figure(values: Mapping[str, Any], metric: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from genre.errors import InputError
 from genre.files import atomic_folder
 from genre.params import PARAMS_FILE, Params, load_params
 
+GAP = 2  # blanks between columns
+WIDEST = 10_000  # of a line in a pipe or file
 HASH_LENGTH = 8  # characters that a person compares
 ABSENT = "–"
 HEADINGS = ("version", "aliases", "registered", "model", "protocol", "accuracy", "data", "commit")
@@ -41,9 +44,9 @@ def models(root: Path, history: bool, as_json: bool) -> None:
         what = "version was ever champion" if history else "version is registered yet"
         click.echo(f"{params.register_.name}: no {what}. Next: make run")
     elif history:
-        _print(HISTORY_HEADINGS, [history_cells(change) for change in found])
+        print_table(HISTORY_HEADINGS, [history_cells(change) for change in found])
     else:
-        _print(HEADINGS, [cells(row) for row in found])
+        print_table(HEADINGS, [cells(row) for row in found])
 
 
 @click.command()
@@ -151,12 +154,31 @@ def _project(root: Path) -> tuple[Path, Params]:
     return project, load_params(project / PARAMS_FILE)
 
 
-def _print(headings: tuple[str, ...], rows: list[list[str]]) -> None:
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose words are never cut.
+
+    A pipe or file gets a line a row. On a terminal cells are wrapped between words; if it is too
+    narrow for that, each row is a block with a line a cell.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*headings, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    Console().print(table)
+    table = [[printable(cell) for cell in row] for row in rows]
+    words = [" ".join(column).split() for column in zip(headings, *table, strict=True)]
+    widths = [max(map(cell_len, found)) for found in words]
+    columns = (Column(name, min_width=width) for name, width in zip(headings, widths, strict=True))
+    grid = Table(*columns, box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for row in table:
+        grid.add_row(*map(Text, row))
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDEST
+    if sum(widths) + GAP * (len(widths) - 1) <= console.width:
+        console.print(grid)
+        return
+    for row in table:
+        for heading, cell in zip(headings, row, strict=True):
+            console.print(Text.assemble((f"{heading}: ", "bold"), cell), overflow="fold")
+        console.print()

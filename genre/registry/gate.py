@@ -10,7 +10,6 @@ container counts too.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genre import evaluation
+from genre import changes, evaluation
 from genre.audio import SEGMENT_SECONDS
 from genre.errors import AudioError, InputError
 from genre.models.data import FeatureData
@@ -44,9 +43,11 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
 
     What makes a comparison impossible is in `obstacle`; a store that fails raises.
     """
+    import pandas as pd
+
     number = str(version.version)
     source = artifacts.source_of(store, version)
-    files = artifacts.from_tag(artifacts.tags_of(store, version).get(artifacts.FILES))
+    files = artifacts.checksums(artifacts.tags_of(store, version))
     with TemporaryDirectory() as name:
         if wrong := artifacts.bring(store, source, files, [f"{PACKED}/"], Path(name)):
             return Champion(number, (), obstacle=wrong, usable=False)
@@ -57,7 +58,8 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
             obstacle = f"it cannot be loaded ({error})"
             return Champion(number, (), obstacle=obstacle, usable=False)
         trained = json.loads((folder / TRAINING_SONGS).read_bytes())
-        renamed = renamed_genres(pipeline, model.classes, trained.get("genres", {}))
+        then = pd.DataFrame(trained.get("genres", {}).items(), columns=["track_id", "genre"])
+        renamed = changes.renamed(then, pipeline.songs[pipeline.songs["status"] == "ok"])
         champion = Champion(number, model.classes, renamed=renamed)
         for member in model.members:
             member.classes = tuple(renamed.get(genre, genre) for genre in member.classes)
@@ -70,26 +72,6 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
             return replace(champion, comparison=score(pipeline, model, songs))
         except InputError as error:
             return replace(champion, obstacle=f"it cannot predict them ({error})")
-
-
-def renamed_genres(
-    pipeline: Pipeline, known: Collection[str], trained: Mapping[str, str]
-) -> dict[str, str]:
-    """Genres that the champion knows by another name: their old name to today's.
-
-    `trained` maps the `track_id` of its training songs to their genre then. A genre was renamed if
-    it is gone, and most of its training songs that are still there are now the songs of one genre
-    that the champion does not know.
-    """
-    songs = pipeline.songs[pipeline.songs["status"] == "ok"]
-    today = dict(zip(songs["track_id"], songs["genre"], strict=True))
-    found: dict[str, str] = {}
-    for old in sorted(set(known) - set(today.values())):
-        now = Counter(today[track] for track in trained if trained[track] == old and track in today)
-        for new, count in now.most_common(1):
-            if new not in known and 2 * count > now.total() and new not in found.values():
-                found[old] = new
-    return found
 
 
 def unseen_songs(pipeline: Pipeline, trained: Mapping[str, Collection[str]]) -> list[str]:

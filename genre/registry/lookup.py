@@ -74,7 +74,7 @@ def find(
         with named_errors(store.uri), quiet():
             version = _version(store, name, alias, number)
             source = artifacts.source_of(store, version)
-            files = artifacts.from_tag(artifacts.tags_of(store, version).get(artifacts.FILES))
+            files = artifacts.checksums(artifacts.tags_of(store, version))
             with room_for(place):
                 wrong = artifacts.bring(store, source, files, parts, place)
         if wrong:

@@ -15,18 +15,18 @@ from genre.hints import command
 from genre.promotion import CHAMPION, Decision, decide
 from genre.registry import aliases, artifacts, card, facts, gate, lookup, package, runs, versions
 from genre.registry.artifacts import FILES, MODEL_ID
-from genre.registry.database import SQLITE
 from genre.registry.facts import Pipeline
 from genre.registry.faults import named_errors, quiet
-from genre.registry.store import Store, locked, moved, open_experiment, open_store
-from genre.registry.versions import BLOCKED_BY, METRICS_HASH, MODEL_HASH
+from genre.registry.locks import locked
+from genre.registry.runs import EXPERIMENT, MODEL_HASH
+from genre.registry.store import Store, moved, open_experiment, open_store
+from genre.registry.versions import BLOCKED_BY, METRICS_HASH
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
     from mlflow.entities.model_registry import ModelVersion
 
-EXPERIMENT = "dvc_experiment"
 DECISIONS = 5  # champions that may come and go, on a server, while one model is compared
 
 
@@ -45,13 +45,13 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
     experiment = open_experiment(store, pipeline.params.tracking.experiment)
     name = pipeline.params.register_.name
     with named_errors(store.uri), locked(store.folder), quiet():
+        runs.end_killed(store, experiment.experiment_id)
         before = aliases.promotions(store, name)
         version = None if pipeline.experiment else versions.find(store, name, tags[MODEL_HASH])
         tagged = artifacts.tags_of(store, version) if version else {}
         if version is not None and tagged.get(METRICS_HASH) == tags[METRICS_HASH]:
             recorded, new = (str(version.run_id), tagged[MODEL_ID]), False
         else:
-            end_killed_runs(store, experiment.experiment_id)
             found = _recorded(store, experiment.experiment_id, tags)
             recorded = found or _record(store, experiment, pipeline, tags)
             new = found is None
@@ -60,7 +60,15 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
         if pipeline.experiment:
             return receipt | {"reason": _decide(store, None, pipeline).reason}, new
         if version is None:
-            version = versions.create(store, name, model_id=model_id, run_id=run_id, tags=tags)
+            where = f"#/experiments/{experiment.experiment_id}/runs/{run_id}/artifacts"
+            version = versions.create(
+                store,
+                name,
+                model_id=model_id,
+                run_id=run_id,
+                tags=tags,
+                description=card.describe(pipeline, f"{where}/{package.MODEL_CARD}"),
+            )
             new = True
         aliases.record_outside(store, name)
         if not versions.is_settled(store, version):
@@ -131,41 +139,27 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
         METRICS_HASH: pipeline.metrics_sha256,
         "data_sha256": facts.data_sha256(pipeline.songs),
         "protocol": pipeline.protocol,
-        "artist_leak": json.dumps(report["artist_leak"]),
-        "genres": json.dumps(pipeline.genres),
+        "artist_leak": ", ".join(report["artist_leak"]) or "none",
+        "genres": ", ".join(pipeline.genres),
         "subset": subset,
         "accuracy": json.dumps(values["accuracy"]),
         "accuracy_low": json.dumps(low),
         "accuracy_high": json.dumps(high),
-        EXPERIMENT: pipeline.experiment or "",
-        **{f"dvc/{path}": md5 for path, md5 in facts.dvc_hashes(pipeline.root).items()},
+        **({EXPERIMENT: pipeline.experiment} if pipeline.experiment else {}),
         **facts.git_state(pipeline.root),
     }
 
 
-def end_killed_runs(store: Store, experiment: str) -> None:
-    """Mark what a killed registration left running; the lock says that no other one is alive.
-
-    Of a server we do not know that, so its runs are left alone.
-    """
-    if not store.uri.startswith(SQLITE):
-        return
-    left = store.client.search_runs([experiment], "attributes.status = 'RUNNING'")
-    for run in left:
-        if runs.ROLE in run.data.tags:
-            store.client.set_terminated(run.info.run_id, "KILLED")
-
-
 def _recorded(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str, str] | None:
     """Run and logged model of an earlier registration of the same that got no version."""
-    wanted = {key: tags[key] for key in (MODEL_HASH, METRICS_HASH, EXPERIMENT)}
+    wanted = {key: tags.get(key, "") for key in (MODEL_HASH, METRICS_HASH, EXPERIMENT)}
     text = f"tags.{MODEL_HASH} = '{tags[MODEL_HASH]}' AND attributes.status = 'FINISHED'"
     for run in store.client.search_runs([experiment], text):
         found = run.data.tags
-        if MODEL_ID not in found or not wanted.items() <= found.items():
+        if MODEL_ID not in found or any(found.get(key, "") != wanted[key] for key in wanted):
             continue
         logged = store.client.get_logged_model(found[MODEL_ID])
-        files = artifacts.from_tag(logged.tags.get(FILES))
+        files = artifacts.checksums(logged.tags)
         if not artifacts.damage_at(store, logged.artifact_location, files):
             return run.info.run_id, found[MODEL_ID]
     return None

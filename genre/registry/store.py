@@ -15,14 +15,10 @@ champion (`genre.registry.registration`); of two changes in the same instant, th
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gc
 import logging
 import os
 import sqlite3
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +35,7 @@ from genre.params import TrackingParams
 from genre.registry import database
 from genre.registry.database import SQLITE, file_of
 from genre.registry.faults import named, named_errors, quiet
+from genre.registry.locks import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,10 +43,8 @@ if TYPE_CHECKING:
 
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql", "databricks")
 ARTIFACTS = "artifacts"
-LOCK = "registry.lock"
 STORE_FOLDER = "mlruns"
 DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
-PATIENCE_SECONDS, POLL_SECONDS = 1.0, 0.05  # before a person is told that the store is busy
 
 # Read by MLflow at import. A person's own values win.
 SETTINGS = {
@@ -129,7 +124,7 @@ def open_store(tracking: TrackingParams, root: Path) -> Store:
     if uri.startswith(SQLITE):
         _look_at(uri)
     configure()
-    with named_errors(uri):
+    with _paused_collection(), named_errors(uri):
         from mlflow import MlflowClient
 
         # One process at a time, for MLflow migrates an older database at its first use.
@@ -230,23 +225,6 @@ def _paused_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the store's lock (`fcntl`, so the system lets go of it when a process dies)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as handle:
-        start = time.monotonic()
-        while time.monotonic() - start < PATIENCE_SECONDS:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            time.sleep(POLL_SECONDS)
-        else:
-            print("waiting for another process that writes to the MLflow store", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _folder(uri: str, root: Path) -> Path:

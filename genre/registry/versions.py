@@ -13,19 +13,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from genre.promotion import CHALLENGER, CHAMPION, Decision
-from genre.registry import aliases, artifacts
+from genre.registry import aliases, artifacts, card
 from genre.registry.artifacts import FILES, MODEL_ID
 from genre.registry.layout import PACKED
+from genre.registry.runs import MODEL_HASH
 from genre.registry.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-MODEL_HASH, METRICS_HASH = "model_sha256", "metrics_sha256"
+METRICS_HASH = "metrics_sha256"
 DECISION, REASON, SETTLED = "decision", "reason", "settled"
 BLOCKED_BY = "blocked_by"  # the champion that could not be used when the gate decided
-COMPARISON = "comparison"  # the figures behind the decision, as JSON
+COMPARISON = "mlflow.genre.comparison"  # the figures behind the decision, as JSON
+COMPARISON_BEFORE = "comparison"  # the tag of versions that were registered before it was renamed
 TEXTS = ("model", "protocol", "subset", "data_sha256", "git_commit", "git_dirty", REASON)
+MODEL_VERSIONS = "mlflow.modelVersions"  # by which the page of a logged model finds its versions
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high")
 
 
@@ -52,24 +55,35 @@ def champion(store: Store, name: str) -> ModelVersion | None:
 
 
 def create(
-    store: Store, name: str, *, model_id: str, run_id: str, tags: dict[str, str]
+    store: Store, name: str, *, model_id: str, run_id: str, tags: dict[str, str], description: str
 ) -> ModelVersion:
-    """Make a version of the logged model, whose files are all there, with their checksums."""
+    """Make a version of the logged model, whose files are all there, with their checksums.
+
+    The registered model is described if it has no description yet.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        store.client.create_registered_model(name)
+        model = store.client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+        model = store.client.get_registered_model(name)
+    if not model.description:
+        store.client.update_registered_model(name, card.describe_all(name))
     logged = store.client.get_logged_model(model_id)
-    return store.client.create_model_version(
+    version = store.client.create_model_version(
         name,
         logged.artifact_location,
         run_id=run_id,
         tags=tags | {MODEL_ID: model_id, FILES: logged.tags[FILES]},
+        description=description,
         model_id=model_id,
     )
+    if MODEL_VERSIONS not in store.client.get_logged_model(model_id).tags:  # a server has set it
+        link = json.dumps([{"name": name, "version": int(version.version)}])
+        store.client.set_logged_model_tags(model_id, {MODEL_VERSIONS: link})
+    return version
 
 
 def is_settled(store: Store, version: ModelVersion) -> bool:
@@ -115,7 +129,8 @@ def record_decision(store: Store, version: ModelVersion, decision: Decision) -> 
 def comparison(version: ModelVersion) -> dict[str, Any] | None:
     """The figures behind the gate's decision; None if there are none."""
     try:
-        found = json.loads(version.tags.get(COMPARISON, "null"))
+        text = version.tags.get(COMPARISON) or version.tags.get(COMPARISON_BEFORE)
+        found = json.loads(text or "null")
     except ValueError:  # edited in MLflow's pages
         return None
     return found if isinstance(found, dict) else None
