@@ -9,7 +9,6 @@ handed to no model here.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from genre.models.folds import predict_out_of_fold
 from genre.models.progress import training_progress
 from genre.params import Params
 from genre.splits import TRAIN, VALIDATION
+from genre.workers import core_count
 from tasks import inputs, paths
 from tasks.cli import step
 
@@ -71,7 +71,7 @@ def workers(params: Params, name: str) -> int:
     """How many processes share the folds: one where a model trains in less than they need."""
     if not family(name).slow:
         return 1
-    return params.compute.workers or os.cpu_count() or 1
+    return params.compute.workers or core_count()
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from genre.models.mixing import Mixture
 from genre.models.progress import training_progress
 from genre.params import Params
 from genre.splits import TEST, TRAIN, VALIDATION
+from genre.workers import core_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def hold_out(name: str, data: FeatureData, rows: Mask, params: Params) -> pd.Dat
             rows,
             folds=settings.folds,
             seed=settings.seed,
-            workers=(params.compute.workers or os.cpu_count() or 1) if family(name).slow else 1,
+            workers=(params.compute.workers or core_count()) if family(name).slow else 1,
             progress=progress,
         )
 
