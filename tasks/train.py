@@ -36,14 +36,14 @@ def run(params: Params, root: Path, name: str) -> str:
     data = inputs.read_data(root, model.input, params)
     inputs.check_genres(data)
     settings = params.train
-    with training_progress(f"train {name}") as progress:
+    with training_progress(name) as progress:
         history = model.fit(
             data.learn(data.mask(TRAIN)),
             data.learn(data.mask(VALIDATION)),
             seed=settings.seed,
             progress=progress,
         )
-    with training_progress(f"hold out {name}") as progress:
+    with training_progress(name) as progress:
         held_out = predict_out_of_fold(
             partial(make_model, name, settings),
             data,
@@ -59,11 +59,11 @@ def run(params: Params, root: Path, name: str) -> str:
     )
     songs = evaluation.by_song(held_out)
     hits = evaluation.predicted(songs) == songs["genre"]
-    epochs = f", epoch {history.best_epoch} of {history.rows[-1].epoch}" if history else ""
-    learned = int(data.mask(TRAIN).sum())
+    last = history.rows[-1].epoch if history else 0
+    epochs = f" (best epoch {history.best_epoch} of {last})" if history else ""
     return (
-        f"{name}: {learned} segments learned{epochs}; {100 * hits.mean():.1f} % of {len(songs)} "
-        "held-out songs right"
+        f"{name}: trained on {data.mask(TRAIN).sum()} segments{epochs}; out-of-fold accuracy "
+        f"{100 * hits.mean():.1f} % ({len(songs)} songs)"
     )
 
 

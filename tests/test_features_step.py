@@ -114,7 +114,7 @@ def test_one_song_more_computes_one_song(root: Path, params: Params) -> None:
 
     heard, cut, extracted = (step.run(params, root) for step in (ingest, trim, features))
 
-    assert "(1 heard, 6 known)" in heard
+    assert "(1 scanned, 6 cached)" in heard
     assert "(1 computed, 6 reused)" in cut
     assert "(1 computed, 6 reused)" in extracted
     assert len(datasets(root)[0]) == 7

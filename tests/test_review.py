@@ -191,7 +191,7 @@ def test_an_empty_list_is_said_to_be_empty(collected: Path, params: Params) -> N
     assert "No label is suspected." in page
     assert "gets 100 % of them as they are filed" in page
     assert summary.startswith(
-        "to listen to: 0 label, 1 two genres, 1 noise, 0 duplicate, 1 set aside; see reports/"
+        "to review: 1 recording in several genres, 1 noisy clip, 1 file set aside; see reports/"
     )
 
 

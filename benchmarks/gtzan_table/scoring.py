@@ -148,7 +148,7 @@ def members(one: Candidate) -> list[Scores]:
 def hold_out(name: str, data: FeatureData, rows: Mask, params: Params) -> pd.DataFrame:
     """Predictions of `rows` by models `name`, each learned from the other folds of `rows`."""
     settings = params.train
-    with training_progress(f"hold out {name}") as progress:
+    with training_progress(name) as progress:
         return predict_out_of_fold(
             partial(make_model, name, settings),
             data,
@@ -168,7 +168,7 @@ def fit(name: str, data: FeatureData, rows: Mask, params: Params) -> Model:
     if model.stops_early:
         examples = data.learn(rows)
         stopping[rows] = fold_numbers(examples, settings.folds, settings.seed) == 0
-    with training_progress(f"train {name}") as progress:
+    with training_progress(name) as progress:
         model.fit(
             data.learn(rows & ~stopping),
             data.learn(stopping),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from genre.params import Section, TrainParams
 
 Input = Literal["features_3s", "features_30s", "spectrogram", "log_mel"]
-Progress = Callable[[int, int, str], None]  # steps done, steps at most, a few words
+Progress = Callable[[int, int, str], None]  # steps done, steps at most, both in words
 
 
 def silent(done: int, total: int, words: str) -> None:
