@@ -122,7 +122,8 @@ def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
     ]
     assert said == (
         "8 songs in 2 genres, 0 set aside (0 scanned, 8 cached); files in no genre folder: 2; "
-        "hidden files: 1; links to nothing or special files: 1; rows of manifest.csv without a song: 4"
+        "hidden files: 1; links to nothing or special files: 1; rows of manifest.csv without a "
+        "song: 4"
     )
 
 
