@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-LINE_SECONDS = 5.0  # between counts of packages
+LINE_SECONDS = 10.0  # between counts of packages
 LARGE_MB = 20.0  # a download that is named
 BAD_INPUT = 2
 PIP = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off")
