@@ -38,7 +38,7 @@ def progress(lines: Iterable[str]) -> Iterator[str]:
         elif (match := _DOWNLOAD.match(line)) and float(match["mb"]) >= LARGE_MB:
             shown = f"downloading {match['file']} ({match['mb']} MB)"
         elif line.startswith("Installing collected packages: "):
-            shown = f"installing {line.count(',') + 1} packages …"
+            shown = f"installing {line.count(',') + 1} packages (a minute or two) …"
         if shown:
             last = now
             yield f"  {now - start:4.0f} s  {shown}"

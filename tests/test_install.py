@@ -43,7 +43,7 @@ def test_large_downloads_and_phases_are_shown_and_single_packages_are_not(
     assert list(shown) == [
         "     3 s  downloading torch-2.13.0-cp311-linux.whl (190.4 MB)",
         "    13 s  collected 3 packages",
-        "    14 s  installing 3 packages …",
+        "    14 s  installing 3 packages (a minute or two) …",
     ]
 
 
