@@ -8,6 +8,9 @@ AUDIO  ?= ../shared/data/gtzan_dev
 SEED   ?= 0
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
+# TORCH=cpu takes torch's build for CPUs, 2.2 GB of environment in place of 6.
+INSTALL = $(BIN)/python -m tasks.install --constraint requirements.lock \
+	$(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
 # The scripts in .venv/bin hold its absolute path, and .path in it says which: after a move it is rebuilt.
 MOVED  := $(shell test ! -e $(VENV)/.path || test "$$(cat $(VENV)/.path)" -ef $(VENV) || echo moved)
 
@@ -22,7 +25,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 help:  ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed  ## Make .venv with the exact versions of requirements.lock
+setup: $(VENV)/.installed  ## Make .venv with the exact versions of requirements.lock; without CUDA: make setup TORCH=cpu
 
 run: setup  ## Songs in, registered model out. Demo songs, or yours: make run SOURCE=<folder, archive or URL> [SHA256=…]
 	@$(BIN)/python -m tasks.run $(if $(SOURCE),"$(SOURCE)") $(if $(SHA256),--sha256 $(SHA256))
@@ -33,16 +36,16 @@ app: $(VENV)/.installed-app  ## Open the page that says which genre a song is, o
 retrain: setup  ## Run the Prefect flow once, with retries and a record in its UI
 	@$(BIN)/python -m flows.retrain
 
-up: setup  ## Start the Prefect and MLflow pages and the retraining schedule, on 127.0.0.1
+up: $(VENV)/.installed-services  ## Start the Prefect and MLflow pages and the retraining schedule, on 127.0.0.1
 	@$(BIN)/python -m flows.services up
 
-down: setup  ## End what `make up` started
+down: $(VENV)/.installed-services  ## End what `make up` started
 	@$(BIN)/python -m flows.services down
 
-status: setup  ## Say what `make up` keeps running, and how much memory it holds
+status: $(VENV)/.installed-services  ## Say what `make up` keeps running, and how much memory it holds
 	@$(BIN)/python -m flows.services status
 
-boot: setup  ## Write a systemd unit that starts the services at boot, and say how to enable it
+boot: $(VENV)/.installed-services  ## Write a systemd unit that starts the services at boot, and say how to enable it
 	@$(BIN)/python -m flows.services unit
 
 test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types and the tests that take minutes
@@ -61,11 +64,12 @@ soak: $(VENV)/.installed-dev  ## All kills, damaged files and archives, of which
 	@$(PYTEST) --soak --seed $(SEED) tests/test_survival_kills.py tests/test_hostile_audio.py tests/test_hostile_archives.py \
 		tests/test_ordinary_use.py
 
-lint: $(VENV)/.installed-dev  ## ruff, mypy, and the arrows between the packages
+lint: $(VENV)/.installed-dev  ## ruff, mypy, the arrows between the packages, and that imports are declared
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
 
 bench: $(VENV)/.installed-dev  ## Time feature extraction against librosa: make bench AUDIO=<folder>
 	@$(BIN)/python -m benchmarks.features --audio "$(AUDIO)"
@@ -89,15 +93,20 @@ $(BIN)/python: $(MOVED)
 	@cd $(VENV) && pwd -P >.path
 
 $(VENV)/.installed: requirements.lock pyproject.toml $(MOVED) | $(BIN)/python
-	@echo "Setting up $(VENV) and compiling the feature kernels (a few minutes the first time) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	@echo "Setting up $(VENV) (a few minutes the first time) …"
+	@$(INSTALL) --editable .
+	@echo "Compiling the feature kernels …"
 	@$(BIN)/python -c 'import numpy; from genre.features import extract; extract(numpy.zeros(22050, "float32"), 22050)'
 	@touch $@
 
 $(VENV)/.installed-app: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[app]'
+	@$(INSTALL) --editable '.[app]'
+	@touch $@
+
+$(VENV)/.installed-services: $(VENV)/.installed
+	@$(INSTALL) --editable '.[services]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,app]'
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -30,6 +29,7 @@ from genre.catalogue import find_songs
 from genre.params import load_params
 from genre.progress import progress
 from genre.store import content_hash
+from genre.workers import core_count
 
 PROJECT = Path(__file__).resolve().parent.parent
 WIGGLE_SECONDS = 0.05  # around a match's offset, in which waveforms may fit best
@@ -74,7 +74,7 @@ def measure(folder: Path, songs: list[str], seed: int) -> dict[str, Any]:
     min_words = round(settings.min_seconds * fingerprints.WORDS_PER_SECOND)
     work = [(folder / path, (seed, number)) for number, path in enumerate(songs)]
     names, origins, prints, took, clipped = [], [], [], [], []
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ProcessPoolExecutor(core_count()) as pool:
         results = pool.map(fingerprints_of, *zip(*work, strict=True))
         for number, result in enumerate(progress(results, total=len(work), what="copies")):
             found, seconds, share = result

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import platform
 import statistics
 import sys
@@ -32,6 +31,7 @@ from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, load
 from genre.errors import GenreError, InputError
 from genre.features import NAMES, extract
 from genre.features.reference import extract as librosas
+from genre.workers import core_count
 
 SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".au", ".aiff", ".m4a"}
 SMALLEST = 1e-4  # values below it are compared as if they were it
@@ -269,7 +269,7 @@ def machine() -> str:
             if line.startswith("model name")
         ]
         processor = names[0] if names else processor
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{processor}, {core_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

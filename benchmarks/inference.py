@@ -33,6 +33,7 @@ import psutil
 
 from genre.classifier import Classifier
 from genre.classify.commands import found_classifier
+from genre.workers import core_count
 
 RATE = 44_100
 CLIP_SECONDS, SONGS, MIX_MINUTES = 30, 100, 60
@@ -195,7 +196,7 @@ def main() -> None:
         elif options.serve:
             with served(options.model) as url:
                 figures["request_s"] = request(url, folder / "song.mp3")
-    figures |= {"songs": options.songs, "minutes": options.minutes, "cores": os.cpu_count() or 0}
+    figures |= {"songs": options.songs, "minutes": options.minutes, "cores": core_count()}
     figures["load"] = os.getloadavg()[0]
     for key, value in figures.items():
         print(f"{key:20} {value:.2f}" if isinstance(value, float) else f"{key:20} {value}")

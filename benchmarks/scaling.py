@@ -41,7 +41,7 @@ def make_clips(root: Path, count: int) -> None:
     time_s = np.arange(CLIP_SAMPLES) / SAMPLE_RATE
     names = [f"{number:016x}" for number in range(count)]
     for number, name in enumerate(names):
-        path = root / paths.CLIPS / f"{name}.wav"
+        path = root / paths.CLIPS / f"{name}.flac"
         if not path.exists():
             random = np.random.default_rng(number)
             y = 0.05 * random.standard_normal(CLIP_SAMPLES)

@@ -25,6 +25,7 @@ from flows.alone import AtWorkError, alone
 from flows.drift import drift_of
 from flows.records import running_server
 from flows.steps import failure, worth_trying_again
+from genre.classify import output as output_of
 from genre.classify.commands import found_classifier
 from genre.errors import InputError
 from genre.params import PARAMS_FILE, load_params
@@ -51,14 +52,22 @@ AT_WORK = "songs are being answered here already"
 def answer(
     songs: list[answers.Waiting], folder: Path, output: Path, model: str | None
 ) -> State[Any]:
-    """Answer some songs; the classifier is looked up anew, as a retry may come much later."""
+    """Classify some songs; the classifier is looked up anew, as a retry may come much later.
+
+    The state's data is how many could not be classified.
+    """
     try:
         with found_classifier(Path(), model) as found:
-            said = answers.answer(songs, folder, output, found)
+            results = answers.answer(songs, folder, output, found)
+            summary = output_of.summary(results, 0, str(found))
     except Exception as error:
         return failure(as_error(error))
-    get_run_logger().info(said)
-    return Completed(message=said)
+    log = get_run_logger()
+    for result in results:
+        if reason := result.error or (result.answer and result.answer.warning):
+            log.warning(f"{result.path}: {reason}")
+    log.info(summary)
+    return Completed(message=summary, data=sum(result.error is not None for result in results))
 
 
 @flow(name="classify")
@@ -91,12 +100,18 @@ def answer_all(folder: str | None, output: str | None, model: str | None) -> Sta
         version, uri = found.version, model
         if version:  # one version for the whole run, whatever is promoted meanwhile
             uri = f"models:/{found.name}/{version}"
-    todo = answers.waiting(songs, table, version)
+    todo, skipped = answers.waiting(songs, table, version)
     states = [
         answer(list(batch), songs, table, uri, return_state=True)
         for batch in answers.batches(todo, settings.batch)
     ]
-    said = [f"{len(todo)} files answered, in {table}" if todo else "nothing new to answer"]
+    failures: list[Any] = [state.result() for state in states if state.is_completed()]
+    errors = sum(failures)
+    said = [f"{len(todo) - errors} songs classified, in {table}" if todo else "no new songs"]
+    if errors:
+        said.append(f"{errors} could not be classified")
+    if skipped:
+        said.append(f"{skipped} skipped: not audio")
     if version and table.exists():
         champion = model is None or model.endswith(CHAMPION)
         drift = drift_of(table, uri, params.drift, champion, return_state=True)

@@ -32,6 +32,7 @@ from flows.records import (
 )
 from flows.status import status
 from genre.errors import GenreError, InputError
+from genre.hints import command
 from genre.params import Params, load_params
 from genre.registry import resolve_uri
 from genre.unforeseen import one_line
@@ -192,6 +193,12 @@ def main(arguments: list[str]) -> int:
         expected = f"python -m flows.services {'|'.join(ACTIONS)}"
         print(f"error: expected one of: {expected}", file=sys.stderr)
         return BAD_INPUT
+    if not supervision.installed():
+        install = "python -m pip install --constraint requirements.lock --editable '.[services]'"
+        raise InputError(
+            "the services need supervisord, which comes with the extra services: make up installs "
+            f"it and starts them (or {command(install)})"
+        )
     try:
         ACTIONS[arguments[0]](Path(), print)
     except KeyboardInterrupt:

@@ -35,22 +35,22 @@ UP_TO_DATE = "Everything is up to date"  # how DVC says that it had nothing to s
 
 # As `dvc.yaml` describes them; the names are its stages'.
 DESCRIPTIONS = {
-    "ingest": "Listen to every song, catalogue it, set aside what cannot be used",
-    "duplicates": "Find songs that are the same recording by how they sound",
+    "ingest": "Scan every song, catalogue it, set aside what cannot be used",
+    "duplicates": "Find songs that are the same recording, by acoustic fingerprint",
     "trim": "Cut the 30 s of each song that the pipeline works on",
     "spectrograms": "Draw each clip as a four-channel picture",
     "log_mel": "Draw each clip as a log-mel spectrogram",
     "features": "Extract the 57 librosa features of each clip and of its 3 s segments",
-    "extended": "Extract the columns of the family extended, where it is chosen",
-    "pretrained": "Fetch the published weights of the network that listens, where it is chosen",
-    "musicnn": "Listen to each song with a pretrained network, where it is chosen",
-    "split": "Share songs out to training, validation and test, no song or artist on two sides",
+    "extended": "Extract the columns of the family extended, if it is chosen",
+    "pretrained": "Fetch the published weights of the pretrained network, if it is chosen",
+    "musicnn": "Extract the columns of the family musicnn, if it is chosen",
+    "split": "Split songs into training, validation and test; copies and artists stay together",
     "train": "Train one model a run",
-    "select": "Choose the model that answers, by songs that no model has heard",
-    "evaluate": "Say how good each model is, and how sure that is",
-    "new_songs": "Answer songs that training never heard, as the report did",
-    "review": "List suspected labels, noisy clips and duplicates for a person to listen to",
-    "register": "Record the run in MLflow, register the model, let the better one be champion",
+    "select": "Select the model on out-of-fold predictions",
+    "evaluate": "Evaluate each model, with confidence intervals",
+    "new_songs": "Evaluate on songs by other artists, as in the report",
+    "review": "List suspicious labels, noisy clips and duplicates for a person to review",
+    "register": "Record the run in MLflow, register the model, promote it if it is good enough",
 }
 
 

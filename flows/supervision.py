@@ -14,10 +14,9 @@ import os
 import xmlrpc.client
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from supervisor.xmlrpc import SupervisorTransport
 
 from flows import SERVICES
 from genre.errors import InputError
@@ -117,12 +116,21 @@ def socket_path(root: Path) -> str:
 
 def ask(folder: Path = SERVICES) -> Any:
     """Supervisord's interface, `supervisor` and `system` being its parts."""
+    from supervisor.xmlrpc import SupervisorTransport
+
     transport = SupervisorTransport(None, None, f"unix://{folder / SOCKET}")
     return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
 
+def installed() -> bool:
+    """Whether supervisord is: it comes with the extra `services`."""
+    return find_spec("supervisor") is not None
+
+
 def states(folder: Path = SERVICES) -> dict[str, Process] | None:
-    """The state of each process, or None where no supervisord answers."""
+    """The state of each process, or None if no supervisord responds or it is not installed."""
+    if not installed():
+        return None
     try:
         found = ask(folder).supervisor.getAllProcessInfo()
     except (OSError, http.client.HTTPException, xmlrpc.client.Error):

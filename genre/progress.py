@@ -36,8 +36,10 @@ def _lines(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last >= LINE_SECONDS and done < total:
+        if done == 1:
+            start = now  # the first one took the start of the workers, too
+        elif now - last >= LINE_SECONDS and done < total:
             last = now
-            rate = done / (now - start)
+            rate = (done - 1) / max(now - start, 1e-9)
             left = (total - done) / rate
             print(f"{what}: {done} of {total}, {rate:.1f}/s, {left:.0f} s left", flush=True)

@@ -31,6 +31,13 @@ ONE_THREAD = {
 CONNECT_SECONDS = 8  # to reach a Dask scheduler
 
 
+def core_count() -> int:
+    """The cores that this process may use: by its affinity and by the CPU quota of its cgroup."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
 class Workers:
     """Where work is sent; made by `genre.compute.open_workers`.
 
@@ -87,7 +94,7 @@ def process_workers(settings: ComputeParams, preload: Sequence[str]) -> Iterator
     """Start processes of this machine; `preload` names modules that they will need."""
     from pebble import ProcessPool
 
-    count = settings.workers or len(os.sched_getaffinity(0))
+    count = settings.workers or core_count()
     os.environ.update(ONE_THREAD)
     with new_processes(preload) as context:
         pool = ProcessPool(count, context=context)

@@ -2,11 +2,12 @@
 
 Conventions: a row a file, by its content and the version that answered: `path` (below the folder,
 with slashes), `sha256`, `model`, `model_version`, `answered_at` (UTC), `seconds`, `genre`,
-`probability`, `genre_2`, `probability_2`, `genre_3`, `probability_3`, and `error`, filled in where
-the file could not be answered. A table is of one folder. A file is asked about again when its
-content or the version changes, or where it could not be read, or met a defect of the program (its
-`sha256` is then null, as it is for an unreadable file). The table is replaced in one step,
-batch by batch. What was heard of songs is kept beside it (see `tasks.drift`).
+`probability`, `genre_2`, `probability_2`, `genre_3`, `probability_3`, `error`, filled in if the
+file could not be classified, and `warning`, if it was probably cut off. Files that are not audio
+(covers, playlists, texts) have no row. A table is of one folder. A file is classified again if its
+content or the version changes, if it could not be read, or if it met a defect of the program (its
+`sha256` is then null, as it is for an unreadable file). The table is replaced in one step, batch by
+batch. What was heard of songs is kept beside it (see `tasks.drift`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import InputError
+from genre.errors import AudioError, InputError
 from genre.files import write_parquet
 from genre.store import content_hash
 from tasks import drift
@@ -44,6 +45,7 @@ COLUMNS = {
         for name, kind in ((f"genre{place}", "str"), (f"probability{place}", "float64"))
     },
     "error": "str",
+    "warning": "str",
 }
 
 
@@ -55,13 +57,13 @@ class Waiting:
     sha256: str | None
 
 
-def waiting(folder: Path, output: Path, version: str | None) -> list[Waiting]:
-    """The files below `folder` that `version` has not answered, sorted.
+def waiting(folder: Path, output: Path, version: str | None) -> tuple[list[Waiting], int]:
+    """The songs below `folder` that `version` has not classified, sorted; how many are not audio.
 
     Raises `InputError` where there is no such folder, or `output` is no table of ours or one of
     another folder, whose paths would be taken for this one's.
     """
-    from genre.classify.songs import find
+    from genre.classify.songs import claims_to_be_audio, find
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected one with songs to answer")
@@ -74,19 +76,22 @@ def waiting(folder: Path, output: Path, version: str | None) -> list[Waiting]:
         )
     known = known[known["model_version"].fillna("") == (version or "")]
     answered = set(zip(known["path"], known["sha256"], strict=True))
-    found = []
+    found, skipped = [], 0
     for file in find([folder]):
+        if not (claims_to_be_audio(file.path) or is_audio(file.path)):
+            skipped += 1
+            continue
         try:
             sha256 = content_hash(file.path)
         except OSError:
             sha256 = None
         if (relative(file.path, folder), sha256) not in answered:
             found.append(Waiting(file.path, sha256))
-    return found
+    return found, skipped
 
 
-def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -> str:
-    """Answer `songs` with the classifier `found`, add them to `output`, and say how it went."""
+def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -> list[Result]:
+    """Classify `songs` with the classifier `found`, add them to `output`; returns the results."""
     import pandas as pd
 
     from genre.classify import work
@@ -109,9 +114,7 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
     table = table.sort_values(keys, ignore_index=True)
     table.attrs[FOLDER] = told(folder)
     write_parquet(output, table)
-    failed = sum(result.error is not None for result in results)
-    aside = f", {failed} could not be answered" if failed else ""
-    return f"{len(results) - failed} songs answered{aside}"
+    return results
 
 
 def heard(
@@ -137,6 +140,7 @@ def row(song: Waiting, result: Result, folder: Path, found: Found, now: datetime
     }
     if result.answer:
         values["seconds"] = result.answer.seconds
+        values["warning"] = result.answer.warning
         for number, choice in enumerate(result.answer.top, start=1):
             place = f"_{number}" if number > 1 else ""
             values[f"genre{place}"] = choice.genre
@@ -157,6 +161,8 @@ def read(output: Path) -> pd.DataFrame:
         raise InputError(
             f"{output}: cannot be read ({error}); move it away to answer everything anew"
         ) from error
+    if list(table) == list(COLUMNS)[:-1]:  # of a version that knew no warnings
+        table["warning"] = pd.Series(dtype="str")
     if list(table) != list(COLUMNS):
         raise InputError(
             f"{output}: found the columns {', '.join(map(str, table))}, expected "
@@ -170,6 +176,17 @@ def answered(output: Path, version: str | None) -> pd.DataFrame:
     table = read(output)
     kept = (table["model_version"].fillna("") == (version or "")) & table["error"].isna()
     return table.loc[kept, ["path", "sha256"]]
+
+
+def is_audio(path: Path) -> bool:
+    """Whether a decoder knows what is in the file."""
+    from genre.audio import Stream
+
+    try:
+        with Stream(path):
+            return True
+    except AudioError:
+        return False
 
 
 def batches(songs: Sequence[Waiting], size: int) -> Iterator[Sequence[Waiting]]:

@@ -52,6 +52,7 @@ def run(params: Params, root: Path) -> str:
 def describe(found: pd.DataFrame, songs: pd.DataFrame) -> Iterator[str]:
     """Say of each group of near-duplicates who is the same as whom, and of which genres.
 
+    Each pair is named once.
     `found` is what `genre.fingerprints.group` returned; `songs` are rows of the catalogue.
     """
     where = songs.set_index("track_id")[["path", "genre"]]
@@ -62,9 +63,17 @@ def describe(found: pd.DataFrame, songs: pd.DataFrame) -> Iterator[str]:
     ).sort_values(["duplicate_group", "path"])
     for _, group in members.groupby("duplicate_group"):
         genres = sorted(group["genre"].unique())
-        wrong = f", filed under {' and '.join(genres)}: a label is wrong" if len(genres) > 1 else ""
-        yield f"{len(group)} songs with the same recording{wrong}"
+        several = (
+            f", filed under {' and '.join(genres)}: perhaps a label is wrong, or one is a remix"
+            if len(genres) > 1
+            else ""
+        )
+        yield f"{len(group)} songs with the same recording{several}"
+        pairs = set()
         for row in group.itertuples():
+            if (pair := frozenset((row.path, row.copy))) in pairs:
+                continue
+            pairs.add(pair)
             likeness = f"{row.similarity:.1%} of bits, {row.offset_s:+.2f} s"
             yield f"    {row.path} as in {row.copy} ({likeness})"
 

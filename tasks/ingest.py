@@ -40,7 +40,7 @@ def run(params: Params, root: Path) -> str:
     kept = len(table) - len(aside)
     return (
         f"{kept} songs in {table['genre'].nunique()} genres, {len(aside)} set aside "
-        f"({tally.computed} heard, {tally.reused} known)"
+        f"({tally.computed} scanned, {tally.reused} cached)"
         + "".join(f"; {kind}: {len(found)}" for kind, found in others.items())
     )
 

@@ -99,7 +99,7 @@ def reproduce(
 ) -> list[Outcome]:
     """Run one `dvc repro` for all steps; a failed one stops only those that depend on it.
 
-    Returns how each step ended, in the order in which DVC took them. Raises `BusyError` where
+    Returns how each step ended, in the order of the pipeline. Raises `BusyError` where
     another DVC command did not finish within `lock_wait` seconds, and `StepError` where DVC
     failed outside a step.
     """
@@ -107,7 +107,12 @@ def reproduce(
     def say(line: str) -> None:
         on_event(Said("", line))
 
-    return _repro(["repro", "--keep-going"], root, on_event, say, timeout=None, lock_wait=lock_wait)
+    command = ["repro", "--keep-going"]
+    outcomes = _repro(command, root, on_event, say, timeout=None, lock_wait=lock_wait)
+    if any(outcome.state == "skipped" for outcome in outcomes):  # DVC lists them in any order
+        order = list(stages(root))
+        outcomes.sort(key=lambda outcome: order.index(outcome.stage))
+    return outcomes
 
 
 def changed(root: Path, *, on_line: Say = print) -> set[str]:

@@ -1,9 +1,8 @@
 """review: what a curator should listen to → `reports/review.csv` and `reports/review.md`.
 
-Suspected labels come from the chosen classifier's held-out predictions, songs of train and
-validation answered by models that had not heard them; test songs are not looked at. Clips that are
-mostly noise are measured. Near-duplicates and what was set aside are listed with them. Nothing is
-changed or removed.
+Suspected labels come from the selected classifier's out-of-fold predictions of the songs of train
+and validation; test songs are left out. Clips that are mostly noise are measured. Near-duplicates
+and what was set aside are listed with them. Nothing is changed or removed.
 """
 
 from __future__ import annotations
@@ -29,6 +28,13 @@ if TYPE_CHECKING:
 
 TABLE = paths.REPORTS / "review.csv"
 PAGE = paths.REPORTS / "review.md"
+WORDS = {  # of each kind of finding: one, and several
+    review.LABEL: ("suspicious label", "suspicious labels"),
+    review.TWO_GENRES: ("recording in several genres", "recordings in several genres"),
+    review.FAULT: ("noisy clip", "noisy clips"),
+    review.DUPLICATE: ("near-duplicate", "near-duplicates"),
+    review.SET_ASIDE: ("file set aside", "files set aside"),
+}
 LIBRARIES = ("numpy", "scipy", "soundfile")
 
 
@@ -60,8 +66,13 @@ def run(params: Params, root: Path) -> str:
     write_text(root / TABLE, findings.to_csv(index=False))
     write_text(root / PAGE, page)
     counts = findings["kind"].value_counts()
-    told = ", ".join(f"{counts.get(kind, 0)} {kind}" for kind in review.KINDS)
-    return f"to listen to: {told}; see {PAGE} ({tally})"
+    found = [
+        f"{counts[kind]} {one if counts[kind] == 1 else many}"
+        for kind, (one, many) in WORDS.items()
+        if kind in counts
+    ]
+    what = f"to review: {', '.join(found)}" if found else "nothing to review"
+    return f"{what}; see {PAGE} ({tally})"
 
 
 def find_faults(

@@ -77,7 +77,7 @@ def tell(event: Event, console: Console) -> None:
             console.print(Text(f"{stage} …", "bold"))
         case Said(stage, line):
             console.print(Text(f"  {line}", "dim" if stage else "yellow"), soft_wrap=True)
-        case Outcome(stage, state) if state != "cached":
+        case Outcome(stage, state) if state not in ("cached", "skipped"):  # the summary has them
             console.print(Text(f"{stage}: {summary.how_it_ended(event)}", "bold"))
 
 

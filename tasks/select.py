@@ -64,9 +64,8 @@ def run(params: Params, root: Path) -> str:
     )
     scores = chosen.scores
     return (
-        f"{chosen.name} of {', '.join(one.name for one in found)}: macro-F1 "
-        f"{scores['f1_macro']:.3f} on {scores['n']} held-out songs, temperature "
-        f"{chosen.temperature:.2f}"
+        f"{chosen.name} selected of {', '.join(one.name for one in found)}: out-of-fold macro-F1 "
+        f"{scores['f1_macro']:.3f} ({scores['n']} songs), temperature {chosen.temperature:.2f}"
     )
 
 

@@ -58,14 +58,16 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
 
 
 def add_steps(table: Table, outcomes: Iterable[Outcome]) -> None:
-    """One row a step: its time or "up to date", and what it said at last."""
-    heading = "Steps"
+    """One row a step: its time or "up to date", and its last line."""
+    steps = Table.grid(padding=(0, 1, 0, 0))
+    steps.add_column(min_width=14, no_wrap=True)
+    steps.add_column(min_width=10, no_wrap=True)
+    steps.add_column(overflow="fold")
     for outcome in outcomes:
-        line = Text(f"{outcome.stage:<14} ")
-        line.append(f"{how_it_ended(outcome):<10} ", "red" if outcome.error else "")
-        line.append("" if outcome.error else outcome.summary, "dim")
-        table.add_row(heading, line)
-        heading = ""
+        summary = Text("" if outcome.error else outcome.summary, "dim")
+        ended = Text(how_it_ended(outcome), "red" if outcome.error else "")
+        steps.add_row(outcome.stage, ended, summary)
+    table.add_row("Steps", steps)
 
 
 def how_it_ended(outcome: Outcome) -> str:
@@ -199,12 +201,14 @@ def add_next(table: Table, *, synthetic: bool) -> None:
         ("make up", "pages of Prefect and MLflow, and the nightly retraining"),
         ("edit params.yaml, make run", "change one number: only what depends on it runs again"),
     ]
-    heading = "Next"
-    for typed, what in rows:
-        table.add_row(heading, Text.assemble((f"{typed:<28}", "bold"), what))
-        heading = ""
+    commands = Table.grid(padding=(0, 2, 0, 0))
+    commands.add_column(style="bold", no_wrap=True)
+    commands.add_column(overflow="fold")
+    for row in rows:
+        commands.add_row(*map(Text, row))
+    table.add_row("Next", commands)
     if synthetic:
-        note = "The demo songs are made by arithmetic: their figures say nothing about real music."
+        note = "The demo songs are synthetic: these figures say nothing about real music."
         table.add_row("", Text(note, "yellow"))
 
 
@@ -221,7 +225,7 @@ def add_failures(table: Table, outcomes: Sequence[Outcome]) -> None:
     if done:
         table.add_row("Done, kept", Text(", ".join(done)))
     bad_input = any(isinstance(outcome.error, InputError) for outcome in outcomes)
-    advice = "mend what the message names, then run" if bad_input else "run"
+    advice = "fix what the message names, then run" if bad_input else "run"
     table.add_row("Next", Text(f"{advice} the same command again: it goes on where this one ended"))
 
 

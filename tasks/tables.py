@@ -73,7 +73,7 @@ def read_held_out(root: Path, name: str) -> pd.DataFrame:
 
 def find_clips(root: Path) -> list[Song]:
     """The clips that trim wrote, sorted by name; raises `InputError` where there are none."""
-    clips = sorted((root / paths.CLIPS).glob("*.wav"))
+    clips = sorted((root / paths.CLIPS).glob("*.flac"))
     if not clips:
         raise InputError(f"{root / paths.CLIPS}: no clips; {run_step('trim')}")
     return [as_song(clip.stem, clip) for clip in clips]

@@ -12,7 +12,6 @@ does not know of it.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,6 +26,7 @@ from genre.models.progress import training_progress
 from genre.params import Params
 from genre.registry.training import training_run
 from genre.splits import TRAIN, VALIDATION
+from genre.workers import core_count
 from tasks import inputs, paths
 from tasks.cli import step
 
@@ -59,7 +59,7 @@ def run(
     data = inputs.read_data(root, model.input, params)
     inputs.check_genres(data)
     settings = params.train
-    with training_progress(f"train {name}") as progress:
+    with training_progress(name) as progress:
 
         def report(done: int, total: int, words: str, rows: Sequence[Epoch] = ()) -> None:
             progress(done, total, words)
@@ -72,7 +72,7 @@ def run(
             seed=settings.seed,
             progress=report,
         )
-    with training_progress(f"hold out {name}") as progress:
+    with training_progress(name) as progress:
         held_out = predict_out_of_fold(
             partial(make_model, name, settings),
             data,
@@ -88,11 +88,11 @@ def run(
     )
     songs = evaluation.by_song(held_out)
     hits = evaluation.predicted(songs) == songs["genre"]
-    epochs = f", epoch {history.best_epoch} of {history.rows[-1].epoch}" if history else ""
-    learned = int(data.mask(TRAIN).sum())
+    last = history.rows[-1].epoch if history else 0
+    epochs = f" (best epoch {history.best_epoch} of {last})" if history else ""
     return (
-        f"{name}: {learned} segments learned{epochs}; {100 * hits.mean():.1f} % of {len(songs)} "
-        "held-out songs right"
+        f"{name}: trained on {data.mask(TRAIN).sum()} segments{epochs}; out-of-fold accuracy "
+        f"{100 * hits.mean():.1f} % ({len(songs)} songs)"
     )
 
 
@@ -100,7 +100,7 @@ def workers(params: Params, name: str) -> int:
     """How many processes share the folds: one where a model trains in less than they need."""
     if not family(name).slow:
         return 1
-    return params.compute.workers or os.cpu_count() or 1
+    return params.compute.workers or core_count()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""trim: usable songs → `data/clips/<track_id>.wav`, mono, 22 050 Hz, 16-bit, exactly 30 s.
+"""trim: usable songs → `data/clips/<track_id>.flac`, mono, 22 050 Hz, 16-bit, exactly 30 s.
 
 With `trim.export_segments` the ten 3 s segments of each clip are written beside them, as
 `data/clips/segments/<track_id>.<number>.wav`; no other step reads those.
@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from genre.audio import clip_of_song, cut_segments, decode_wav
+from genre.audio import clip_of_song, cut_segments, decode_clip
 from genre.compute import Song
 from genre.params import Params
 from genre.store import fingerprint
@@ -27,7 +27,7 @@ def export_segments(clip: Path, content: bytes) -> None:
     """Write the segments of a clip, whose file is given by path and content, beside it."""
     folder = clip.parent / SEGMENTS
     folder.mkdir(exist_ok=True)
-    for number, part in enumerate(cut_segments(decode_wav(content))):
+    for number, part in enumerate(cut_segments(decode_clip(content))):
         part.export(folder / f"{clip.stem}.{number}.wav", format="wav").close()
 
 
@@ -41,7 +41,7 @@ def run(params: Params, root: Path) -> str:
         songs,
         partial(clip_of_song, position=position),
         folder=root / paths.CLIPS,
-        suffix=".wav",
+        suffix=".flac",
         fingerprint=fingerprint({"position": position}, ["genre.audio"], LIBRARIES),
         compute=params.compute,
         root=root,

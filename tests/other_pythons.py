@@ -23,6 +23,8 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
+from genre.workers import core_count
+
 PROJECT = Path(__file__).resolve().parent.parent
 TESTS = (
     "test_audio.py",
@@ -143,7 +145,7 @@ def main() -> int:
         print(f"Python {name}: ready after {time.monotonic() - start:.0f} s", flush=True)
     expected = itertools.repeat(features(Path(sys.executable)))
     failed = []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(core_count()) as pool:
         results = pool.map(test, programs.values(), expected)
         for name, (code, printed) in zip(programs, results, strict=True):
             print(f"\nPython {name}:\n{printed}", flush=True)

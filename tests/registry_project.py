@@ -71,7 +71,7 @@ class Project:
 def write_clips(project: Project) -> None:
     """Write the clips of the validation songs."""
     for number, track in enumerate(project.songs("validation")):
-        write(project.root / f"data/clips/{track}.wav", tone(30.0, seed=number))
+        write(project.root / f"data/clips/{track}.flac", tone(30.0, seed=number))
 
 
 def track_id(genre: str, number: int) -> str:

@@ -36,7 +36,6 @@ def music(tmp_path: Path) -> Path:
     write(folder / "b.wav", tone(4, seed=1))
     write(folder / "deep/er/a.flac", tone(7, seed=2))
     (folder / "notes.txt").write_text("buy strings\n")
-    (folder / "fake.mp3").write_text("no music at all\n" * 99)
     (folder / ".hidden.wav").write_bytes((folder / "b.wav").read_bytes())
     return folder
 
@@ -77,7 +76,7 @@ def test_a_song_is_shown_with_its_genres_and_bars(classify: Any, music: Path) ->
     assert sum("%" in line for line in lines) == 2
     assert "━" in said.out
     assert said.err.splitlines() == [said.err.strip()]
-    assert said.err.startswith("1 song answered by ")
+    assert said.err.startswith("1 song classified by ")
 
 
 def test_json_holds_an_object_a_song(classify: Any, music: Path) -> None:
@@ -96,10 +95,59 @@ def test_json_holds_an_object_a_song(classify: Any, music: Path) -> None:
     assert (first["seconds"], first["model_version"]) == (4, None)
 
 
-def test_what_is_no_audio_in_a_folder_is_skipped_and_counted(classify: Any, music: Path) -> None:
+def test_covers_and_playlists_in_a_folder_are_skipped_and_counted(
+    classify: Any, music: Path
+) -> None:
+    (music / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0 not audio")
+    (music / "list.m3u").write_text("b.wav\n")
+
     said = classify(music, "--json")
 
-    assert "2 files skipped: no audio by content" in said.err
+    assert said.code == 0
+    assert "2 songs classified by" in said.err
+    assert "3 files skipped: not audio" in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.mp3", b"", "is empty (0 bytes)"),
+        ("short.MP3", b"\xff\xfb\x90\x00" + bytes(296), "is not audio in any known format"),
+        ("fake.mp3", b"no music at all\n" * 99, "is not audio in any known format"),
+        ("no_name", b"ID3\x04" + bytes(99), "is not audio in any known format"),
+    ],
+)
+def test_a_file_of_a_folder_that_claims_to_be_audio_and_is_broken_is_an_error(
+    classify: Any, music: Path, name: str, content: bytes, reason: str
+) -> None:
+    (music / name).write_bytes(content)
+
+    said = classify(music, "--json")
+    shown = classify(music, "--csv")
+
+    assert (said.code, shown.code) == (2, 2)
+    assert {"path": str(music / name), "error": reason} in said.rows
+    assert f"{music / name},,,,,,,,,{reason}," in shown.out.splitlines()
+    assert "2 songs classified by" in said.err
+    assert "1 could not be classified; 1 file skipped: not audio" in said.err
+
+
+def test_an_mp3_that_was_cut_off_is_classified_with_a_warning(
+    classify: Any, tmp_path: Path
+) -> None:
+    whole = write(tmp_path / "whole.mp3", tone(20))
+    cut = tmp_path / "cut.mp3"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    said = classify(tmp_path, "--json")
+    shown = classify(cut)
+
+    assert (said.code, shown.code) == (0, 0)
+    warning = "ends after 10 s, where its header says 20 s: it was probably cut off"
+    assert [row.get("warning") for row in said.rows] == [warning, None]
+    assert f"warning: {cut}: {warning}" in shown.err
+    assert "1 song classified by" in shown.err
+    assert "; 1 of them probably cut off" in shown.err
 
 
 def test_csv_holds_a_row_a_song(classify: Any, music: Path) -> None:
@@ -116,6 +164,7 @@ def test_csv_holds_a_row_a_song(classify: Any, music: Path) -> None:
         "seconds",
         "model_version",
         "error",
+        "warning",
     ]
     assert [row["error"] for row in rows] == [
         "",
@@ -132,6 +181,7 @@ def test_a_named_file_that_cannot_be_heard_is_told_and_the_others_are_answered(
     broken = write(tmp_path / "broken.flac", tone(9))
     broken.write_bytes(broken.read_bytes()[:30_000])
     silent = write(tmp_path / "silent.wav", 0 * tone(5))
+    (music / "fake.mp3").write_text("no music at all\n" * 99)
     files = [music / "fake.mp3", tmp_path / "empty.mp3", music / "b.wav", broken, silent]
 
     said = classify(*files, "--json")
@@ -146,7 +196,7 @@ def test_a_named_file_that_cannot_be_heard_is_told_and_the_others_are_answered(
     assert reasons[4] == "is silent from beginning to end"
     assert f"error: {music / 'fake.mp3'}: is not audio" in shown.err
     assert "b.wav" in shown.out
-    assert "4 could not be answered" in shown.err
+    assert "4 could not be classified" in shown.err
 
 
 def test_a_folder_without_songs_is_an_error(classify: Any, tmp_path: Path, music: Path) -> None:
@@ -201,7 +251,7 @@ def test_many_songs_are_shared_out_and_answered_alike(
 
     many = json.loads(done.stdout)
     assert [Path(row["path"]).name for row in many] == [f"{number}.wav" for number in range(9)]
-    assert "9 songs answered by" in done.stderr
+    assert "9 songs classified by" in done.stderr
     assert "1 file skipped" in done.stderr
     one = classify(folder / "3.wav", "--json").rows[0]
     assert many[3] == one
@@ -385,11 +435,11 @@ def test_a_defect_that_most_songs_meet_is_shown_once(
 ) -> None:
     del in_new_project
     write(music / "c.wav", tone(4, seed=3))
-    odd(monkeypatch, "a.flac", "b.wav", "c.wav", "fake.mp3")
+    odd(monkeypatch, "a.flac", "b.wav", "c.wav")
 
     said = classify(music)
 
     assert said.code == 1
     assert said.out == ""
     assert said.err.count("ZeroDivisionError") == 1
-    assert said.err.startswith("error: 4 of 5 songs (")
+    assert said.err.startswith("error: 3 of 4 songs (")

@@ -237,6 +237,18 @@ def test_few_songs_are_in_flight_at_once(tmp_path: Path) -> None:
             assert len(asked) <= done + AHEAD * LOCAL.workers
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
+def test_the_number_of_workers_respects_the_affinity_of_the_process() -> None:
+    code = (
+        "import os; from genre.workers import core_count; "
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(core_count())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "1\n"
+
+
 def test_workers_keep_to_one_thread(tmp_path: Path) -> None:
     assert results(LOCAL, work.threads, songs(tmp_path, "a")) == [b"1 1"]
 

@@ -108,7 +108,7 @@ def test_songs_like_those_of_training_raise_no_alarm(alike) -> None:
     state = run(alike)
 
     assert state.is_completed()
-    expected = f"{SONGS} files answered, in answers/answers.parquet; no drift in {SONGS} songs"
+    expected = f"{SONGS} songs classified, in answers/answers.parquet; no drift in {SONGS} songs"
     assert state.message == expected
     assert not figures()["drift"]
     assert figures()["songs"] == SONGS
@@ -127,7 +127,7 @@ def test_drift_asks_for_one_retraining_and_not_again_for_the_same_songs(changed)
     assert state.is_completed()
     assert "of 57 columns have drifted" in state.message
     assert state.message.endswith(f"retraining is asked for: {asked}")
-    assert again.message.startswith("nothing new to answer; drift: ")
+    assert again.message.startswith("no new songs; drift: ")
     assert again.message.endswith(f"retraining was asked for at {SONGS} songs: {asked}")
     assert len(requested()) == len(before) + 1
     assert f"Retraining is asked for: {asked}." in Path("answers/drift.md").read_text()
@@ -259,7 +259,7 @@ def test_a_champion_that_kept_no_reference_answers_without_figures(here, alike, 
     then = run(alike)
 
     assert state.is_completed()
-    assert f"{SONGS} files answered" in state.message
+    assert f"{SONGS} songs classified" in state.message
     assert "music-genre version 1 keeps nothing of its training songs" in state.message
     # What was answered without being kept is not compared, and is counted.
     assert "0 songs compared, too few" in then.message

@@ -65,7 +65,7 @@ def test_the_rows_hold_what_extract_gives_for_the_clip_and_for_its_segments(made
     long = pd.read_parquet(made / "data/extended/30s").set_index("track_id")
     short = pd.read_parquet(made / "data/extended/3s").set_index(["track_id", "segment"])
     track_id = long.index[2]
-    y = read_clip(made / f"data/clips/{track_id}.wav")
+    y = read_clip(made / f"data/clips/{track_id}.flac")
 
     assert long.loc[track_id, list(NAMES)].to_dict() == pytest.approx(extract(y, SAMPLE_RATE))
     assert short.loc[(track_id, 1), list(NAMES)].to_dict() == pytest.approx(
@@ -91,7 +91,7 @@ def test_nothing_changed_computes_nothing_and_computing_afresh_gives_the_same_by
 def test_a_clip_that_cannot_be_read_is_set_aside_by_name(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip = sorted((root / "data/clips").glob("*.wav"))[0]
+    clip = sorted((root / "data/clips").glob("*.flac"))[0]
     clip.write_bytes(clip.read_bytes()[:1000])
 
     summary = extended.run(params, root)

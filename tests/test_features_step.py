@@ -76,7 +76,7 @@ def test_each_clip_has_a_row_and_each_of_its_segments_one(made: Path) -> None:
 def test_the_rows_hold_what_extract_gives_for_the_clip_and_for_its_segments(made: Path) -> None:
     long, short = datasets(made)
     track_id = long["track_id"].iloc[2]
-    y = read_clip(made / f"data/clips/{track_id}.wav")
+    y = read_clip(made / f"data/clips/{track_id}.flac")
 
     clip = long.set_index("track_id").loc[track_id, list(NAMES)]
     second = short[(short["track_id"] == track_id) & (short["segment"] == 1)].iloc[0]
@@ -114,7 +114,7 @@ def test_one_song_more_computes_one_song(root: Path, params: Params) -> None:
 
     heard, cut, extracted = (step.run(params, root) for step in (ingest, trim, features))
 
-    assert "(1 heard, 6 known)" in heard
+    assert "(1 scanned, 6 cached)" in heard
     assert "(1 computed, 6 reused)" in cut
     assert "(1 computed, 6 reused)" in extracted
     assert len(datasets(root)[0]) == 7
@@ -141,7 +141,7 @@ def test_other_frames_compute_everything(root: Path, params: Params) -> None:
 def test_a_clip_that_is_truncated_is_set_aside_by_name_and_the_rest_goes_on(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip = sorted((root / "data/clips").glob("*.wav"))[0]
+    clip = sorted((root / "data/clips").glob("*.flac"))[0]
     clip.write_bytes(clip.read_bytes()[:1000])
 
     summary = features.run(params, root)

@@ -21,12 +21,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 @pytest.fixture
 def root(tmp_path, project, monkeypatch) -> Path:
-    """A project with a classifier and three songs to answer, one of which is none."""
+    """A project with a classifier and three songs, one of which is broken, and a cover."""
     shutil.copyfile(project / "params.yaml", tmp_path / "params.yaml")
     ensemble(mlp()).save(tmp_path / "classifier")
     write(tmp_path / "songs" / "b.wav", tone(4, seed=1))
     write(tmp_path / "songs" / "deep" / "a.flac", tone(7, seed=2))
     (tmp_path / "songs" / "fake.mp3").write_text("no music at all\n" * 99)
+    (tmp_path / "songs" / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0 not audio")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,12 +41,15 @@ def table() -> pd.DataFrame:
 
 
 @pytest.mark.usefixtures("root")
-def test_every_song_of_the_folder_gets_a_row() -> None:
+def test_every_song_of_the_folder_gets_a_row(caplog) -> None:
     state = run()
 
     found = table()
     assert state.is_completed()
-    assert state.message == "3 files answered, in out/answers.parquet"
+    assert state.message == (
+        "2 songs classified, in out/answers.parquet; 1 could not be classified; "
+        "1 skipped: not audio"
+    )
     assert list(found.index) == ["b.wav", "deep/a.flac", "fake.mp3"]
     heard = found.drop("fake.mp3")
     assert set(heard["genre"]) <= set(GENRES)
@@ -54,6 +58,7 @@ def test_every_song_of_the_folder_gets_a_row() -> None:
     assert found.loc["deep/a.flac", "seconds"] == pytest.approx(7, abs=0.01)
     assert str(found["answered_at"].dtype) == "datetime64[us, UTC]"
     assert "not audio" in found.loc["fake.mp3", "error"]
+    assert f"songs/fake.mp3: {found.loc['fake.mp3', 'error']}" in caplog.text
     assert pd.isna(found.loc["fake.mp3", "genre"])
 
 
@@ -63,9 +68,9 @@ def test_only_new_and_changed_songs_are_listened_to_again(root) -> None:
     write(root / "songs" / "c.wav", tone(3, seed=3))
     write(root / "songs" / "b.wav", tone(5, seed=4))
 
-    assert run().message == "2 files answered, in out/answers.parquet"
+    assert run().message == "2 songs classified, in out/answers.parquet; 1 skipped: not audio"
     after = table()
-    assert run().message == "nothing new to answer"
+    assert run().message == "no new songs; 1 skipped: not audio"
 
     kept = ["deep/a.flac", "fake.mp3"]
     pd.testing.assert_frame_equal(after.loc[kept], before.loc[kept])
@@ -92,7 +97,7 @@ def test_answers_are_kept_batch_by_batch(root, monkeypatch) -> None:
     assert state.message == "no room on the disk"
     assert list(table().index) == ["b.wav", "deep/a.flac"]
     monkeypatch.setattr(answers, "answer", kept)
-    assert run().message == "1 files answered, in out/answers.parquet"
+    assert run().message.startswith("0 songs classified, in out/answers.parquet; 1 could not be")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +127,7 @@ def test_a_table_of_another_folder_is_not_mixed_up_with_this_one(root) -> None:
     assert other.is_failed()
     assert "holds answers of the folder songs, and songs of other are to be" in other.message
     assert Path("out/answers.parquet").read_bytes() == before
-    assert run(str(root / "songs")).message == "nothing new to answer"
+    assert run(str(root / "songs")).message == "no new songs; 1 skipped: not audio"
 
 
 @pytest.mark.usefixtures("root")
@@ -176,7 +181,7 @@ def test_a_song_that_meets_a_defect_has_a_row_and_is_tried_again_by_the_next_run
     assert before.loc["b.wav", "error"].startswith("met an unexpected ZeroDivisionError: division")
     assert before.loc["deep/a.flac", "genre"] in GENRES
 
-    assert run().message == "1 files answered, in out/answers.parquet"
+    assert run().message == "1 songs classified, in out/answers.parquet; 1 skipped: not audio"
     assert table().loc["b.wav", "genre"] in GENRES
 
 
@@ -193,3 +198,18 @@ def test_an_unforeseen_error_is_one_failed_state_without_a_traceback(
     assert state.message.endswith("This is a defect; the details are in .services/errors.log")
     assert "Traceback" in Path(".services/errors.log").read_text()
     assert "Traceback" not in caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.usefixtures("root")
+def test_a_table_without_warnings_is_continued() -> None:
+    run()
+    old = pd.read_parquet("out/answers.parquet")
+    attributes = old.attrs
+    old = old.drop(columns="warning")
+    old.attrs = attributes
+    old.to_parquet("out/answers.parquet", index=False)
+
+    assert run().message == "no new songs; 1 skipped: not audio"
+    write(Path("songs/c.wav"), tone(3, seed=3))
+    assert run().message.startswith("1 songs classified, ")
+    assert list(pd.read_parquet("out/answers.parquet")) == list(answers.COLUMNS)

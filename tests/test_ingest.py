@@ -101,7 +101,7 @@ def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
     tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = write_collection(tmp_path / "data/raw")
-    assert ingest.run(params, tmp_path).endswith("known)")
+    assert ingest.run(params, tmp_path).endswith("cached)")
     assert capsys.readouterr().out == ""
     shutil.copy(raw / "jazz/jazz0.wav", raw / "lost.wav")
     (raw / "readme.txt").touch()
@@ -121,8 +121,9 @@ def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
         "artists and licences are not used; fix the paths or remove the rows",
     ]
     assert said == (
-        "8 songs in 2 genres, 0 set aside (0 heard, 8 known); files in no genre folder: 2; hidden "
-        "files: 1; links to nothing or special files: 1; rows of manifest.csv without a song: 4"
+        "8 songs in 2 genres, 0 set aside (0 scanned, 8 cached); files in no genre folder: 2; "
+        "hidden files: 1; links to nothing or special files: 1; rows of manifest.csv without a "
+        "song: 4"
     )
 
 

@@ -72,6 +72,16 @@ def test_each_step_is_told_with_its_time_or_that_it_is_up_to_date(root):
     assert "trim           up to date" in text
 
 
+def test_a_long_line_of_a_step_is_continued_below_itself(root):
+    words = "word " * 30
+
+    lines = shown(root, everything(ingest=Outcome("ingest", "ran", 1.0, words))).splitlines()
+
+    (first,) = [number for number, line in enumerate(lines) if "ingest " in line]
+    assert lines[first].index("word") == lines[first + 1].index("word") > 30
+    assert lines[first + 1].split() == ["word"] * (30 - lines[first].split().count("word"))
+
+
 def test_songs_are_counted_and_the_first_ten_set_aside_are_named(root):
     text = shown(root, everything())
 
@@ -171,7 +181,7 @@ def test_no_figure_of_an_earlier_run_is_shown_after_a_failed_step(root):
     assert "train@mlp: params.yaml: seed" in text
     assert "Not run     evaluate, register" in text
     assert "Done, kept  ingest, trim" in text
-    assert "mend what the message names" in text
+    assert "fix what the message names" in text
     assert "12 songs" in text
     assert "95 % interval" not in text
     assert "version 3" not in text

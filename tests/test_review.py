@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from genre import evaluation
 from genre.catalogue import OK
 from genre.errors import InputError
 from genre.files import write_parquet
+from genre.hints import command
 from genre.params import Params, load_params
 from genre.review import COLUMNS
 from tasks import ingest, paths, review, trim
@@ -97,13 +98,23 @@ def test_a_wrong_label_is_listed_with_the_place_to_listen_and_the_command(
     long, short = labels.loc["rock/it's long.wav"], labels.loc["jazz/jazz1.wav"]
     assert long[["start_s", "end_s"]].tolist() == [10.0, 13.0]
     assert short["start_s"] == 12.0
-    assert long["what"] == "heard as jazz (0.95) rather than rock (0.05)"
+    assert long["what"] == "predicted jazz (0.95) rather than rock (0.05)"
     assert long["suggestion"] == "relabel to jazz"
     assert long["score"] == pytest.approx(0.898)
     assert "0:10–0:13" in page
-    assert shlex.split('genre relabel "rock/it\'s long.wav" jazz') in [
-        shlex.split(line) for line in page.splitlines() if line.startswith("genre relabel")
-    ]
+    assert command("genre relabel 'rock/it'\"'\"'s long.wav' jazz") in page.splitlines()
+
+
+def test_the_commands_run_as_pasted(collected: Path, params: Params, tmp_path: Path) -> None:
+    write_tables(collected, jazz={"rock/it's long.wav": 0.95})
+    review.run(params, collected)
+    root = shutil.copytree(collected, tmp_path / "project")
+    shutil.copy(Path(__file__).parent.parent / "params.yaml", root)
+    (pasted,) = [line for line in read(collected)[1].splitlines() if " relabel " in line]
+
+    subprocess.run(pasted, shell=True, cwd=root, check=True)
+
+    assert (root / "data/raw/jazz/it's long.wav").is_file()
 
 
 def test_a_clip_of_static_is_listed_and_music_is_not(collected: Path, params: Params) -> None:
@@ -116,7 +127,7 @@ def test_a_clip_of_static_is_listed_and_music_is_not(collected: Path, params: Pa
     assert noise["path"].tolist() == ["jazz/static.wav"]
     assert noise[["score", "start_s", "end_s"]].to_numpy().tolist() == [[1.0, 0.0, 9.0]]
     assert noise["what"].item() == "noise in 9 s of 9 s"
-    assert "genre remove jazz/static.wav" in page
+    assert command("genre remove jazz/static.wav") in page.splitlines()
 
 
 def test_near_duplicates_are_listed_all_but_the_longest(collected: Path, params: Params) -> None:
@@ -154,6 +165,23 @@ def test_a_recording_under_two_genres_is_a_label_problem(collected: Path, params
     assert "No near-duplicates were found." in page
 
 
+def test_each_pair_of_one_recording_is_named_once(collected: Path, params: Params) -> None:
+    group = ("jazz/jazz1.wav", "rock/rock1.wav", "rock/rock2.wav", "jazz/jazz2.wav")
+    write_tables(collected, same=(group,))
+
+    review.run(params, collected)
+
+    table, _ = read(collected)
+    both = table[table["kind"] == "two genres"].set_index("path")["what"]
+    assert both.drop("rock/copy.wav").to_dict() == {
+        "jazz/jazz2.wav": "nearly the same recording as jazz/jazz1.wav",
+        "rock/rock1.wav": "the recording is also filed under jazz, as jazz/jazz1.wav and "
+        "jazz/jazz2.wav",
+        "rock/rock2.wav": "the recording is also filed under jazz, as jazz/jazz1.wav and "
+        "jazz/jazz2.wav",
+    }
+
+
 def test_an_empty_list_is_said_to_be_empty(collected: Path, params: Params) -> None:
     write_tables(collected)
 
@@ -163,7 +191,7 @@ def test_an_empty_list_is_said_to_be_empty(collected: Path, params: Params) -> N
     assert "No label is suspected." in page
     assert "gets 100 % of them as they are filed" in page
     assert summary.startswith(
-        "to listen to: 0 label, 1 two genres, 1 noise, 0 duplicate, 1 set aside; see reports/"
+        "to review: 1 recording in several genres, 1 noisy clip, 1 file set aside; see reports/"
     )
 
 
@@ -177,7 +205,7 @@ def test_the_page_shows_as_many_songs_as_asked_for_and_counts_the_rest(
 
     table, page = read(collected)
     assert (table["kind"] == "label").sum() == 2
-    assert page.count("genre relabel") == 1
+    assert page.count("genre relabel ") == 1
     assert "… and 1 more in `review.csv`." in page
 
 
@@ -234,4 +262,4 @@ def test_a_name_with_markdown_in_it_is_shown_as_it_is() -> None:
     text = page(collect([row]), heard="Two songs.", most=5)
 
     assert r"| -rock/a\|b\_\*\`.wav | noise |" in text
-    assert "genre remove -- '-rock/a|b_*`.wav'" in text
+    assert command("genre remove -- '-rock/a|b_*`.wav'") in text

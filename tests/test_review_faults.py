@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from songs import tone
 
-from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENTS_PER_CLIP, cut, decode_wav, encode_wav
+from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENTS_PER_CLIP, cut, decode_clip, encode_clip
 from genre.demo import write_songs
 from genre.params import ReviewParams, load_params
 from genre.review import Fault, judge, measure
@@ -177,5 +177,5 @@ def test_no_real_song_is_listed(limits: ReviewParams, shared_data: Path) -> None
 
 def clip_of(path: Path) -> Clip:
     """The clip that trim makes of a song."""
-    wav = decode_wav(encode_wav(cut(path, "middle")))
+    wav = decode_clip(encode_clip(cut(path, "middle")))
     return np.frombuffer(wav.raw_data, dtype="<i2").astype(np.float32) / 32_768

@@ -14,7 +14,7 @@ import pytest
 from flows_harness import wait_until
 from services_harness import free_port, ours
 
-from flows import daemons, supervision
+from flows import daemons, services, supervision
 from flows.launch import launch
 from flows.records import Service, read_record, write_plan
 from flows.status import status
@@ -164,3 +164,13 @@ def test_what_has_only_begun_its_program_is_found_though_its_mark_cannot_be_read
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+def test_without_supervisord_the_services_say_how_to_install_it_and_flows_know_no_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervision, "find_spec", lambda _: None)
+
+    assert services.main(["up"]) == 2
+    assert "extra services: make up installs it" in capsys.readouterr().err
+    assert supervision.states() is None

@@ -81,8 +81,8 @@ def test_it_writes_the_model_its_settings_and_its_curves(params: Params, root: P
     assert (model.classes, model.features) == (GENRES, COLUMNS)
     history = pd.read_csv(folder / "history.csv")
     assert list(history) == ["epoch", "subset", "loss", "accuracy"]
-    assert summary.startswith("mlp: 180 segments learned, epoch ")
-    assert summary.endswith("% of 24 held-out songs right")
+    assert summary.startswith("mlp: trained on 180 segments (best epoch ")
+    assert summary.endswith("% (24 songs)")
 
 
 def test_it_writes_what_models_say_that_have_not_heard_the_song(params: Params, root: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_split_by_segment_is_followed_segment_by_segment(params: Params, root:
     split["group"] = split["track_id"]
     split["subset"] = np.where(split["segment"] < 7, "train", "validation")
     change(root, "split.parquet", split)
-    assert train.run(params, root, "mlp").startswith("mlp: 210 segments learned")
+    assert train.run(params, root, "mlp").startswith("mlp: trained on 210 segments")
 
 
 def test_segments_of_appended_silence_are_left_out(params: Params, root: Path) -> None:
@@ -145,7 +145,7 @@ def test_segments_of_appended_silence_are_left_out(params: Params, root: Path) -
     padded = (features["track_id"] == "blues0") & (features["segment"] >= 4)
     features.loc[padded, list(COLUMNS)] = 0.0
     change(root, "features/3s", features)
-    assert train.run(params, root, "mlp").startswith("mlp: 174 segments learned")
+    assert train.run(params, root, "mlp").startswith("mlp: trained on 174 segments")
 
 
 def test_a_genre_that_is_wholly_excluded_is_no_class(params: Params, root: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_song_without_features_is_named_and_left_out(
 ) -> None:
     features = features_of(root)
     change(root, "features/3s", features[features["track_id"] != "jazz3"])
-    assert train.run(params, root, "mlp").startswith("mlp: 170 segments learned")
+    assert train.run(params, root, "mlp").startswith("mlp: trained on 170 segments")
     assert "no features: jazz3 is left out" in capsys.readouterr().out
 
 
@@ -225,7 +225,8 @@ def test_a_log_gets_a_line_every_few_seconds(
     monkeypatch.setattr("genre.models.progress.LINE_SECONDS", 0.0)
     train.run(params, root, "mlp")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("train mlp: 1 of at most 5: validation loss ")
+    assert lines[0].startswith("mlp: epoch 1 of at most 5, validation loss ")
+    assert lines[-1] == f"mlp: cross-validation, fold {params.train.folds} of {params.train.folds}"
 
 
 def test_the_step_ends_with_two_on_an_unknown_name(

@@ -49,7 +49,7 @@ def test_every_usable_song_becomes_a_clip_of_thirty_seconds(
     assert len(clips) == 6
     for clip in clips:
         heard = decode(clip)
-        assert heard.codec == "WAV/PCM_16"
+        assert heard.codec == "FLAC/PCM_16"
         assert heard.sample_rate == SAMPLE_RATE
         assert heard.samples.shape == (CLIP_SAMPLES, 1)
 
@@ -58,7 +58,7 @@ def test_the_segments_are_written_when_asked(collected: Path, params: Params) ->
     settings = params.trim.model_copy(update={"export_segments": True})
     trim.run(params.model_copy(update={"trim": settings}), collected)
 
-    clip = sorted((collected / "data/clips").glob("*.wav"))[0]
+    clip = sorted((collected / "data/clips").glob("*.flac"))[0]
     parts = sorted((collected / "data/clips/segments").glob(f"{clip.stem}.*.wav"))
     assert len(parts) == 10
     y = np.concatenate([decode(part).samples[:, 0] for part in parts])

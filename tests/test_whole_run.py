@@ -126,7 +126,7 @@ def test_songs_in_folders_become_a_registered_model_and_a_summary(root: Path) ->
     assert {"mlp", "lda", "svm"} <= set(metrics["models"])
     assert song["ci95"][0] <= song["accuracy"] <= song["ci95"][1]
     catalogue = pd.read_parquet(root / "data/catalogue.parquet")
-    assert len(list((root / "data/clips").glob("*.wav"))) == len(catalogue) == 24
+    assert len(list((root / "data/clips").glob("*.flac"))) == len(catalogue) == 24
     assert len(pd.read_parquet(root / "data/features/3s")) == 240
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from genre.models.mixing import Mixture
 from genre.models.progress import training_progress
 from genre.params import Params
 from genre.splits import TEST, TRAIN, VALIDATION
+from genre.workers import core_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,14 +148,14 @@ def members(one: Candidate) -> list[Scores]:
 def hold_out(name: str, data: FeatureData, rows: Mask, params: Params) -> pd.DataFrame:
     """Predictions of `rows` by models `name`, each learned from the other folds of `rows`."""
     settings = params.train
-    with training_progress(f"hold out {name}") as progress:
+    with training_progress(name) as progress:
         return predict_out_of_fold(
             partial(make_model, name, settings),
             data,
             rows,
             folds=settings.folds,
             seed=settings.seed,
-            workers=(params.compute.workers or os.cpu_count() or 1) if family(name).slow else 1,
+            workers=(params.compute.workers or core_count()) if family(name).slow else 1,
             progress=progress,
         )
 
@@ -168,7 +168,7 @@ def fit(name: str, data: FeatureData, rows: Mask, params: Params) -> Model:
     if model.stops_early:
         examples = data.learn(rows)
         stopping[rows] = fold_numbers(examples, settings.folds, settings.seed) == 0
-    with training_progress(f"train {name}") as progress:
+    with training_progress(name) as progress:
         model.fit(
             data.learn(rows & ~stopping),
             data.learn(stopping),

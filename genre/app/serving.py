@@ -125,7 +125,7 @@ def application(page: gradio.Blocks, port: int, place: Place, *, max_bytes: int)
     """`page` as a web application that answers this computer's browsers alone."""
     import gradio
     from fastapi import FastAPI
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
     from genre.app.page import CSS, SCRIPT, theme
 

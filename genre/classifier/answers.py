@@ -61,7 +61,7 @@ class Answer:
     of digital silence. Probabilities of the song are calibrated, those of a moment are not. `tags`
     is null unless they were asked for, and sorted, strongest first; activations are no
     probabilities of anything, each tag is answered by itself. `clip` is null unless it was asked
-    for, and where those 30 s are silent.
+    for, and where those 30 s are silent. `warning` says that the song was cut off, if so.
     """
 
     genre: str
@@ -71,9 +71,10 @@ class Answer:
     timeline: tuple[Moment, ...] | None = None
     tags: tuple[Tag, ...] | None = None
     clip: Clip | None = None
+    warning: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold; `timeline` and `tags` only where they were asked for.
+        """Plain values that JSON can hold; `timeline`, `tags` and `warning` only if there are any.
 
         Without `clip`, which is for comparing songs with each other.
         """
@@ -81,8 +82,7 @@ class Answer:
         del values["clip"]
         values["top"] = list(values["top"])
         for name in ("timeline", "tags"):
-            if values[name] is None:
-                del values[name]
-            else:
+            if values[name] is not None:
                 values[name] = list(values[name])
-        return values
+        optional = ("timeline", "tags", "warning")
+        return {k: value for k, value in values.items() if k not in optional or value is not None}

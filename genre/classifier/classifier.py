@@ -11,7 +11,7 @@ import numpy.typing as npt
 from genre.audio import CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SECONDS
 from genre.classifier.answers import Answer, Choice, Clip, ClipWanted, Moment, Tag
 from genre.classifier.inputs import looks, others, tag_columns
-from genre.classifier.stretches import LONGEST_SECONDS, stretches
+from genre.classifier.stretches import LONGEST_SECONDS, cut_off, stretches
 from genre.errors import AudioError, ParameterError
 from genre.models.base import Input
 from genre.models.ensemble import Ensemble
@@ -80,7 +80,7 @@ class Classifier:
         parts: list[npt.NDArray[np.float64]] = []
         words: dict[str, list[npt.NDArray[np.float64]]] = {tag: [] for tag in self._tags}
         features: dict[str, list[float]] = {}
-        end = 0
+        end, header_seconds = 0, None
         path = Path(source) if isinstance(source, str) else source
         for stretch in stretches(path, max_seconds=max_seconds, others=self._others):
             offsets = [offset for offset in stretch.offsets if stretch.segment(offset).any()]
@@ -93,7 +93,7 @@ class Classifier:
                     if name in seen[FEATURES]:
                         features.setdefault(name, []).extend(seen[FEATURES][name])
                 starts += [(stretch.start + offset) / SAMPLE_RATE for offset in offsets]
-            end = stretch.end
+            end, header_seconds = stretch.end, stretch.header_seconds
         if not parts:
             raise AudioError("is silent from beginning to end")
         each = np.concatenate(parts)
@@ -108,7 +108,8 @@ class Classifier:
         heard = strongest(words, tags) if tags else None
         seconds = end / SAMPLE_RATE
         part = self._clip(clip, seconds, np.array(starts), each, features) if clip else None
-        return Answer(best.genre, best.probability, choices, seconds, moments, heard, part)
+        warning = cut_off(seconds, header_seconds)
+        return Answer(best.genre, best.probability, choices, seconds, moments, heard, part, warning)
 
     def _clip(
         self,

@@ -11,7 +11,7 @@ than 3 s is one segment.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +55,7 @@ class Stretch:
 
     `offsets` are the first samples, within `y`, of the segments to answer for; `end` is how many
     samples the song has up to here. `others` are the same 30 s at other rates, by rate.
+    `header_seconds` is the length of the song by its header, None if that has none.
     """
 
     y: Samples
@@ -62,6 +63,7 @@ class Stretch:
     end: int
     offsets: tuple[int, ...]
     others: Mapping[int, Samples] = field(default_factory=dict)
+    header_seconds: float | None = None
 
     def segment(self, offset: int) -> Samples:
         """The segment at `offset` [shape=(SEGMENT_SAMPLES,)]."""
@@ -81,10 +83,16 @@ def stretches(
     ones that are not numbers, or is longer than `max_seconds`: at once where its header says so,
     else when that much was read.
     """
+    with _open(source) as stream:
+        header_seconds = None if stream.frames is None else stream.frames / stream.sample_rate
+        for stretch in _stretches(_resampled(stream, max_seconds, others), (SAMPLE_RATE, *others)):
+            yield replace(stretch, header_seconds=header_seconds)
+
+
+def _stretches(blocks: Iterator[tuple[Samples, ...]], every: tuple[int, ...]) -> Iterator[Stretch]:
+    """The stretches of a song whose `blocks` are given at `every` rate."""
     start = 0
-    every = (SAMPLE_RATE, *others)
     before = held = {rate: np.zeros(0, dtype=np.float32) for rate in every}
-    blocks = resampled(source, max_seconds, others)
     ended = False
     while not ended:
         block = next(blocks, None)
@@ -156,26 +164,48 @@ def resampled(
 
     Sample for sample what `genre.audio.load` returns in one piece. Raises as `stretches` does.
     """
+    with _open(source) as stream:
+        yield from _resampled(stream, max_seconds, others)
+
+
+def _open(source: Path | bytes) -> Stream:
     try:
-        stream = Stream(source)
+        return Stream(source)
     except AudioError as error:
         raise NotAudioError(str(error)) from error
-    with stream:
-        most = max_seconds * stream.sample_rate
-        if stream.frames is not None and stream.frames > most:
-            raise _too_long(max_seconds, stream.frames / stream.sample_rate)
-        rate = stream.sample_rate
-        through = [_Resampler(rate), *(make(rate) for make in others.values())]
-        total = 0
-        for block in stream.blocks(BLOCK_SECONDS):
-            total += len(block)
-            if total > most:
-                raise _too_long(max_seconds)
-            mono = to_mono(block)
-            if not np.isfinite(mono).all():
-                raise AudioError("holds samples that are not numbers (NaN or infinite)")
-            yield tuple(one(mono) for one in through)
-        yield tuple(one(np.zeros(0, dtype=np.float32), last=True) for one in through)
+
+
+def _resampled(
+    stream: Stream, max_seconds: float, others: Mapping[int, MakeResampler]
+) -> Iterator[tuple[Samples, ...]]:
+    most = max_seconds * stream.sample_rate
+    if stream.frames is not None and stream.frames > most:
+        raise _too_long(max_seconds, stream.frames / stream.sample_rate)
+    rate = stream.sample_rate
+    through = [_Resampler(rate), *(make(rate) for make in others.values())]
+    total = 0
+    for block in stream.blocks(BLOCK_SECONDS):
+        total += len(block)
+        if total > most:
+            raise _too_long(max_seconds)
+        mono = to_mono(block)
+        if not np.isfinite(mono).all():
+            raise AudioError("holds samples that are not numbers (NaN or infinite)")
+        yield tuple(one(mono) for one in through)
+    yield tuple(one(np.zeros(0, dtype=np.float32), last=True) for one in through)
+
+
+def cut_off(seconds: float, header_seconds: float | None) -> str | None:
+    """A warning if a song ends `seconds` from its start, long before its header says; else None.
+
+    Headers of MP3s without a frame count are estimates; these were off by up to 0.3 %.
+    """
+    if header_seconds is None or header_seconds - seconds <= max(1.0, 0.02 * header_seconds):
+        return None
+    return (
+        f"ends after {seconds:.0f} s, where its header says {header_seconds:.0f} s: it was "
+        "probably cut off"
+    )
 
 
 class _Resampler:

@@ -89,8 +89,9 @@ def classify(
 ) -> int:
     """Say which genre the songs in PATHS are: files, or folders with all that is below them.
 
-    In folders, files that are not audio by content are skipped. The exit code is 2 where a song
-    could not be answered; the others are.
+    In folders, files that are not audio (covers, playlists, texts) are skipped and counted. A song
+    that cannot be decoded is named with the reason, the others are classified, and the exit code is
+    2. A song that was cut off is classified with a warning.
     """
     from genre.classify import output, work
 
@@ -117,6 +118,8 @@ def classify(
         for result in results:
             if result.error:
                 click.echo(f"error: {printable(f'{result.path}: {result.error}')}", err=True)
+            elif result.answer and (warning := result.answer.warning):
+                click.echo(f"warning: {printable(f'{result.path}: {warning}')}", err=True)
     if timeline and answered:
         from genre.classify.timeline import draw
 

@@ -34,7 +34,7 @@ def write_json(results: Sequence[Result], version: str | None, file: IO[str]) ->
 
 
 def write_csv(results: Sequence[Result], version: str | None, file: IO[str]) -> None:
-    """A row a song: path, genre, probability, genre_2, …, seconds, model_version, error.
+    """A row a song: path, genre, probability, genre_2, …, seconds, model_version, error, warning.
 
     Before `seconds` stands `tags` where any were asked for, separated by semicolons.
     """
@@ -44,14 +44,15 @@ def write_csv(results: Sequence[Result], version: str | None, file: IO[str]) -> 
     rows = csv.writer(file, lineterminator="\n")
     tagged = any(one.answer and one.answer.tags is not None for one in results)
     names += ["tags"] if tagged else []
-    rows.writerow(["path", *names, "seconds", "model_version", "error"])
+    rows.writerow(["path", *names, "seconds", "model_version", "error", "warning"])
     for one in results:
         if one.answer is None:
-            rows.writerow([one.path, *[""] * len(names), "", "", one.error])
+            rows.writerow([one.path, *[""] * len(names), "", "", one.error, ""])
         else:
             choices = [cell for c in one.answer.top for cell in (c.genre, f"{c.probability:.6f}")]
             choices += ["; ".join(tag.tag for tag in one.answer.tags or ())] if tagged else []
-            rows.writerow([one.path, *choices, f"{one.answer.seconds:.3f}", version or "", ""])
+            seconds, warning = f"{one.answer.seconds:.3f}", one.answer.warning or ""
+            rows.writerow([one.path, *choices, seconds, version or "", "", warning])
 
 
 def print_table(answered: Sequence[Result], file: IO[str] | None = None) -> None:
@@ -103,13 +104,15 @@ def length(seconds: float) -> str:
 
 
 def summary(results: Sequence[Result], skipped: int, model: str) -> str:
-    """One line: how many were answered, skipped and not heard, and who answered."""
-    answered = sum(one.answer is not None for one in results)
-    words = [f"{_count(answered, 'song') if answered else 'no song'} answered by {model}"]
-    if failed := len(results) - answered:
-        words.append(f"{failed} could not be answered")
+    """One line: how many songs `model` classified, how many failed, and how many were skipped."""
+    answered = [one.answer for one in results if one.answer]
+    words = [f"{_count(len(answered), 'song') if answered else 'no song'} classified by {model}"]
+    if warned := sum(answer.warning is not None for answer in answered):
+        words.append(f"{warned} of them probably cut off")
+    if failed := len(results) - len(answered):
+        words.append(f"{failed} could not be classified")
     if skipped:
-        words.append(f"{_count(skipped, 'file')} skipped: no audio by content")
+        words.append(f"{_count(skipped, 'file')} skipped: not audio")
     return "; ".join(words)
 
 

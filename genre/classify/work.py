@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.classify.songs import File, find
+from genre.classify.songs import File, claims_to_be_audio, find
 from genre.compute import Failed, Song, Source, map_songs, open_workers, this_process
 from genre.errors import AudioError, GenreError, InputError
 from genre.progress import progress
@@ -24,8 +24,8 @@ WORTH_PROGRESS = 4
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """In the place of an answer: why this file is no audio by its content."""
+class NotAudio:
+    """In the place of an answer: why this file is not audio by its content."""
 
     reason: str
 
@@ -58,7 +58,7 @@ def load(folder: Path) -> Classifier:
 def listen(source: Source, content: str, *, folder: Path, settings: dict[str, Any]) -> Any:
     """Answer one song with the classifier in `folder`; `content` is not looked at.
 
-    Returns an `Answer`, or `Foreign` where the file is no audio. Raises `AudioError` where it
+    Returns an `Answer`, or `NotAudio` if the file is not audio. Raises `AudioError` where it
     cannot be opened or heard.
     """
     del content
@@ -69,14 +69,15 @@ def listen(source: Source, content: str, *, folder: Path, settings: dict[str, An
         _must_open(source)
         return classifier.classify(source, **settings)
     except NotAudioError as error:
-        return Foreign(str(error))
+        return NotAudio(str(error))
 
 
 def answer(
     paths: Sequence[Path], folder: Path, settings: dict[str, Any], compute: ComputeParams
 ) -> tuple[list[Result], int]:
-    """The results of `paths`, in order, and how many files of folders were no audio.
+    """The results of `paths`, in order, and how many files of folders were skipped: not audio.
 
+    A file of a folder that claims to be audio and cannot be decoded is not skipped but an error.
     `settings` are those of `Classifier.classify`. A folder without a single song is an error in
     its own name. Raises `InputError` if the classifier in `folder` cannot be loaded, and
     `UnforeseenError` as `map_songs`.
@@ -90,7 +91,8 @@ def answer(
     try:
         with redirect_stdout(sys.stderr):  # a log's lines; the answers alone go to stdout
             for file, outcome in outcomes:
-                if not (file.found and isinstance(outcome, Foreign)):
+                skip = file.found and isinstance(outcome, NotAudio)
+                if not skip or claims_to_be_audio(file.path):
                     results.append(_result(file, outcome))
                     songs.append(file.path)
     except _Broken as error:
@@ -101,8 +103,8 @@ def answer(
     return results, len(files) - len(songs)
 
 
-def _result(file: File, outcome: Answer | Foreign | Failed) -> Result:
-    if isinstance(outcome, Foreign | Failed):
+def _result(file: File, outcome: Answer | NotAudio | Failed) -> Result:
+    if isinstance(outcome, NotAudio | Failed):
         defect = isinstance(outcome, Failed) and outcome.defect is not None
         return Result(str(file.path), error=outcome.reason, defect=defect)
     return Result(str(file.path), outcome)
@@ -110,7 +112,7 @@ def _result(file: File, outcome: Answer | Foreign | Failed) -> Result:
 
 def _outcomes(
     files: Sequence[File], folder: Path, settings: dict[str, Any], compute: ComputeParams
-) -> Iterator[tuple[File, Answer | Foreign | Failed]]:
+) -> Iterator[tuple[File, Answer | NotAudio | Failed]]:
     work = partial(listen, folder=folder, settings=settings)
     songs = [Song(str(number), file.path, "") for number, file in enumerate(files)]
     few = len(files) < WORTH_WORKERS

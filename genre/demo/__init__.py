@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre.progress import progress
-from genre.workers import new_processes
+from genre.workers import core_count, new_processes
 
 GENRES = (
     "blues",
@@ -83,7 +83,7 @@ def write_songs(
     ]
     for genre in genres:
         (folder / genre).mkdir(parents=True, exist_ok=True)
-    count = min(workers or len(os.sched_getaffinity(0)), len(orders))
+    count = min(workers or core_count(), len(orders))
     if count <= 1:
         rows = [make_song(order) for order in orders]
     else:

@@ -42,7 +42,7 @@ class Boosting(Model):
         rounds = self.settings.n_estimators
 
         def tell(number: int, *_: Any) -> bool:
-            progress(number + 1, rounds, "trees")
+            progress(number + 1, rounds, f"tree {number + 1} of {rounds}")
             return False
 
         boosting.fit(train.X.astype(np.float32), train.y, monitor=tell)

@@ -86,7 +86,7 @@ def predict_out_of_fold(
         answers = Parallel(n_jobs=min(workers, len(used)), return_as="generator")(jobs)
         for step, part in enumerate(answers):
             found.append(part)
-            progress(step + 1, len(used), "of the folds predicted by models of the others")
+            progress(step + 1, len(used), f"cross-validation, fold {step + 1} of {len(used)}")
     return pd.concat(found).sort_values(["track_id", "segment"], ignore_index=True)
 
 

@@ -14,15 +14,14 @@ LINE_SECONDS = 5.0  # between lines in a log
 
 @contextmanager
 def training_progress(what: str) -> Iterator[Progress]:
-    """Yield the function that a model calls with steps done, steps at most and a few words."""
+    """Yield the function that a model calls with steps done, steps at most, and both in words."""
     if sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
             TextColumn("{task.fields[words]}"),
         )
         with Progress(*columns, console=Console(stderr=True)) as bars:
@@ -36,11 +35,11 @@ def training_progress(what: str) -> Iterator[Progress]:
 
     last = time.monotonic()
 
-    def write(done: int, total: int, words: str, _: Sequence[Epoch] = ()) -> None:
+    def write(_done: int, _total: int, words: str, _rows: Sequence[Epoch] = ()) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= LINE_SECONDS:
             last = now
-            print(f"{what}: {done} of at most {total}: {words}", flush=True)
+            print(f"{what}: {words}", flush=True)
 
     yield write

@@ -53,7 +53,7 @@ class Svm(Model):
             if held_out.any():
                 machine = self._machine().fit(X[~held_out], train.y[~held_out])
                 decisions[held_out] = self._decisions_of(machine, X[held_out])
-            progress(fold + 1, steps, "decisions out of fold")
+            progress(fold + 1, steps, f"calibration, fold {fold + 1} of {self.settings.folds}")
         scored = number != IN_NO_FOLD
         self.sigmoids = fit_sigmoids(decisions[scored], train.y[scored], len(self.classes))
         machine = self._machine().fit(X, train.y)

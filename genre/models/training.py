@@ -124,6 +124,7 @@ def train_network(
                     best, best_epoch = copy.deepcopy(network.state_dict()), epoch
                     highest = accuracy, -loss
                 words += f", best epoch {best_epoch}"
+            words = f"epoch {epoch} of at most {settings.max_epochs}, {words}"
             progress(epoch, settings.max_epochs, words, rows[seen:])
             if patience is not None and epoch - best_epoch >= patience:
                 break

@@ -120,7 +120,7 @@ def by_listening(pipeline: Pipeline, champion: Ensemble, rows: pd.DataFrame) -> 
     proba = np.empty((len(rows), len(champion.classes)))
     tracks = rows["track_id"].unique()
     for track in progress(tracks, total=len(tracks), what="songs asked of the champion"):
-        clip = pipeline.clips / f"{track}.wav"
+        clip = pipeline.clips / f"{track}.flac"
         try:
             answer = classifier.classify(clip, timeline=True)
         except AudioError as error:

@@ -12,7 +12,12 @@ song as it lies in the collection (null where there is nothing to listen to).
 from genre.review.faults import Fault, judge, measure, measures_of_clip, read_measures
 from genre.review.findings import (
     COLUMNS,
+    DUPLICATE,
+    FAULT,
     KINDS,
+    LABEL,
+    SET_ASIDE,
+    TWO_GENRES,
     collect,
     duplicate_findings,
     fault_findings,
@@ -24,7 +29,12 @@ from genre.review.page import page
 
 __all__ = [
     "COLUMNS",
+    "DUPLICATE",
+    "FAULT",
     "KINDS",
+    "LABEL",
+    "SET_ASIDE",
+    "TWO_GENRES",
     "Fault",
     "collect",
     "duplicate_findings",

@@ -33,7 +33,7 @@ def label_findings(suspects: pd.DataFrame, songs: pd.DataFrame, *, position: str
     for suspect in _rows(suspects):
         song = known[suspect["track_id"]]
         what = (
-            f"heard as {suspect['suggested']} ({suspect['p_suggested']:.2f}) "
+            f"predicted {suspect['suggested']} ({suspect['p_suggested']:.2f}) "
             f"rather than {suspect['genre']} ({suspect['p_genre']:.2f})"
         )
         margin = suspect["p_suggested"] - suspect["p_genre"]
@@ -70,7 +70,7 @@ def duplicate_findings(
 
     `duplicates` has the columns `track_id, duplicate_group, other, similarity, offset_s`. Songs of
     one group under several genres, and files set aside as exact duplicates of a song of another
-    genre, are label problems: each is listed as of two genres.
+    genre, may be label problems: each is listed as of two genres. Each pair is named once.
     """
     known = _by_track_id(catalogue[catalogue["status"] == "ok"])
     found = []
@@ -80,12 +80,11 @@ def duplicate_findings(
         keep = members[0][0]
         genres = {song["genre"] for song, _ in members}
         kind = DUPLICATE if len(genres) == 1 else TWO_GENRES
-        for song, row in members[1:]:
-            if kind == DUPLICATE:
-                what = f"nearly the same recording as {keep['path']}"
-            else:
-                what = f"the recording is also filed under {_and(genres - {song['genre']})}"
-                what += f", as {_and(_paths_elsewhere(song, members))}"
+        for place, (song, row) in enumerate(members[1:], start=1):
+            elsewhere = [s for s, _ in members[:place] if s["genre"] != song["genre"]]
+            what = f"nearly the same recording as {keep['path']}"
+            if elsewhere:
+                what = _filed_elsewhere(elsewhere)
             times = _clip_times(song, position)
             found.append(_row(kind, song, what, _keep(keep), row["similarity"], times))
     return found + _exact_under_two_genres(catalogue, known)
@@ -122,7 +121,7 @@ def _exact_under_two_genres(catalogue: pd.DataFrame, known: Mapping[str, Row]) -
     for copy in _rows(catalogue[catalogue["duplicate_of"].notna()]):
         song = known[copy["duplicate_of"]]
         if song["genre"] != copy["genre"]:
-            what = f"the recording is also filed under {song['genre']}, as {song['path']}"
+            what = _filed_elsewhere([song])
             found.append(_row(TWO_GENRES, copy, what, _keep(song), 1.0, (None, None)))
     return found
 
@@ -167,8 +166,9 @@ def _keep(song: Row) -> str:
     return f"keep {song['path']}, remove this"
 
 
-def _paths_elsewhere(song: Row, members: Sequence[tuple[Row, Any]]) -> set[str]:
-    return {other["path"] for other, _ in members if other["genre"] != song["genre"]}
+def _filed_elsewhere(songs: Sequence[Row]) -> str:
+    genres, paths = ({song[name] for song in songs} for name in ("genre", "path"))
+    return f"the recording is also filed under {_and(genres)}, as {_and(paths)}"
 
 
 def _and(words: set[str]) -> str:

@@ -8,6 +8,7 @@ from math import isnan
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from genre.hints import command
 from genre.review.findings import (
     DUPLICATE,
     FAULT,
@@ -30,31 +31,34 @@ class Section:
     title: str
     words: str
     none: str
-    command: Callable[[Row], str]
+    fix: Callable[[Row], str]
 
 
 def _relabel(row: Row) -> str:
-    return f"genre relabel {_arguments(row['path'], row['suggestion'].removeprefix(RELABEL))}"
+    return command(
+        f"genre relabel {_arguments(row['path'], row['suggestion'].removeprefix(RELABEL))}"
+    )
 
 
 def _remove(row: Row) -> str:
-    return f"genre remove {_arguments(row['path'])}"
+    return command(f"genre remove {_arguments(row['path'])}")
 
 
 SECTIONS = {
     LABEL: Section(
         "Labels to check",
-        "Models that had not heard these songs, nor others of their artists where they are known, "
-        "find another genre likelier. Many will turn out to be the models' mistakes: read from "
-        "the top, and listen first. The score is how much likelier, from 0 to 1. Test songs are "
-        "not looked at, so that no one mends them by what a model thinks.",
+        "Models trained without these songs, and without others of their artists where artists "
+        "are known, predict another genre. Many will be the models' mistakes: start at the top, "
+        "and listen first. The score is the difference of the two probabilities. Test songs are "
+        "left out, so that nobody corrects them by what a model predicts.",
         "No label is suspected.",
         _relabel,
     ),
     TWO_GENRES: Section(
         "One recording under several genres",
-        "At most one of the labels is right. The commands keep the longest recording of each "
-        "group; where another has the right genre, remove the others instead.",
+        "Perhaps a label is wrong, or one of them is a remix that belongs where it is. The "
+        "commands keep the longest recording of each group; if another one has the right genre, "
+        "remove the others instead.",
         "No recording is filed under several genres.",
         _remove,
     ),
@@ -68,7 +72,7 @@ SECTIONS = {
     DUPLICATE: Section(
         "Near-duplicates",
         "The same recording again: at another bit rate or level, or an excerpt. They stay "
-        "together when songs are shared out, so they do no harm but count twice. The commands "
+        "together in the split, so they do no harm but count twice. The commands "
         "keep the longest of each group.",
         "No near-duplicates were found.",
         _remove,
@@ -92,8 +96,8 @@ def page(findings: pd.DataFrame, *, heard: str, most: int) -> str:
         "",
         heard,
         "Nothing has been changed: these are songs to listen to. Times are those of the song in "
-        "`data/raw`. The commands are for copying, one by one, after listening; the whole list is "
-        "in `review.csv`.",
+        "`data/raw`. The commands can be pasted into a shell in the project's folder, one by one, "
+        "after listening; the whole list is in `review.csv`.",
         "",
         "| what | songs |",
         "| --- | ---: |",
@@ -123,7 +127,7 @@ def _section(section: Section, part: pd.DataFrame, most: int) -> list[str]:
         lines.append(f"| {' | '.join(cells)} |")
     if len(part) > len(shown):
         lines += ["", f"… and {len(part) - len(shown)} more in `review.csv`."]
-    return [*lines, "", "```sh", *(section.command(row) for row in shown), "```"]
+    return [*lines, "", "```sh", *(section.fix(row) for row in shown), "```"]
 
 
 def _listen(start: float, end: float) -> str:
