@@ -93,6 +93,7 @@ def classify(
     could not be answered; the others are.
     """
     from genre.classify import output, work
+    from genre.models.ensemble import SYNTHETIC, read_description
 
     if timeline:
         _check_timeline(timeline, paths)
@@ -106,9 +107,10 @@ def classify(
         if tags:
             work.must_know_tags(found.folder)
         results, skipped = work.answer(paths, found.folder, settings, found.compute)
+        synthetic = read_description(found.folder).synthetic
     answered = [result for result in results if result.answer]
     if form == "json":
-        output.write_json(results, found.version, sys.stdout)
+        output.write_json(results, found.version, sys.stdout, synthetic=synthetic)
     elif form == "csv":
         output.write_csv(results, found.version, sys.stdout)
     else:
@@ -122,6 +124,8 @@ def classify(
 
         draw(answered[0], timeline)
     click.echo(output.summary(results, skipped, str(found)), err=True)
+    if synthetic and form is None:
+        click.echo(f"note: {found} was trained on {SYNTHETIC}", err=True)
     return BAD_INPUT if len(answered) < len(results) else 0
 
 
