@@ -19,7 +19,7 @@ from genre.registry.database import SQLITE
 from genre.registry.facts import Pipeline
 from genre.registry.faults import named_errors, quiet
 from genre.registry.store import Store, locked, moved, open_experiment, open_store
-from genre.registry.versions import BLOCKED_BY, METRICS_HASH, MODEL_HASH
+from genre.registry.versions import BLOCKED_BY, FEWER_THAN, METRICS_HASH, MODEL_HASH
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
@@ -117,7 +117,14 @@ def warning(store: Store, version: ModelVersion) -> str | None:
         ways = lookup.ways_out(source, foreign=foreign, version=number)
         return f"version {other} of {name} is champion and cannot be used: {wrong}{kept}. {ways}"
     location = source.rpartition("/models/")[0]  # of the experiment that it belongs to
-    return moved(store, location) if location else None
+    if location and (problem := moved(store, location)):
+        return problem
+    if version.tags.get(FEWER_THAN) == other:
+        return (
+            f"version {number} of {name} has {version.tags.get(versions.REASON)}, which stays "
+            f"champion; {command(f'genre promote {number}')} makes version {number} champion"
+        )
+    return None
 
 
 def describe(pipeline: Pipeline) -> dict[str, str]:
@@ -133,6 +140,7 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
         "protocol": pipeline.protocol,
         "artist_leak": json.dumps(report["artist_leak"]),
         "genres": json.dumps(pipeline.genres),
+        "families": json.dumps(pipeline.families),
         "subset": subset,
         "accuracy": json.dumps(values["accuracy"]),
         "accuracy_low": json.dumps(low),
@@ -249,6 +257,7 @@ def _decide(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> 
         champion=None if champion is None else gate.question(store, champion, pipeline),
         policy=settings.policy,
         margin=settings.margin,
+        families=pipeline.families,
         experiment=pipeline.experiment,
     )
 
