@@ -1,7 +1,8 @@
 """evaluate: trained models → scores, predictions, plot data and figures below `reports/`.
 
-Every trained model, and the vote where there is one, answers every segment of the split; the
-figures are of the selected one, on test songs (on validation songs where there are no test songs).
+Every trained model, the baseline among them, and the vote if there is one predict every segment of
+the split; the figures are of the selected one, on test songs (on validation songs if there are no
+test songs).
 Test scores are reported and decide nothing: what is selected stands in `reports/selection.json`.
 """
 
@@ -25,7 +26,8 @@ from genre.models.store import CURVES, read_description
 from genre.params import EvaluateParams, Params
 from tasks import inputs, paths
 from tasks.cli import step
-from tasks.tables import read_held_out, read_songs, read_split
+from tasks.families import baseline, read_families
+from tasks.tables import is_demo, read_held_out, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,6 @@ METRICS = paths.REPORTS / "metrics.json"
 PREDICTIONS = paths.REPORTS / "predictions.parquet"
 PLOTS = paths.REPORTS / "plots"
 FIGURES = paths.REPORTS / "figures"
-DEMO = "synthetic demo song"  # how the catalogue's `source` begins for demo songs
 
 
 def run(params: Params, root: Path) -> str:
@@ -77,7 +78,7 @@ def run(params: Params, root: Path) -> str:
     }
     segments = of_subset(predictions[selected], subset)
     songs = evaluation.by_song(segments)
-    histories = {str(name): read_curves(root / paths.MODELS / name) for name in params.train.models}
+    histories = {name: read_curves(root / paths.MODELS / name) for name in alone}
     curves = {name: table for name, table in histories.items() if table is not None}
     write_plots(root / PLOTS, songs, curves)
     draw(
@@ -95,6 +96,7 @@ def run(params: Params, root: Path) -> str:
             "artist_leak": split.attrs["artist_leak"],
             "models": models,
             "selected": selected,
+            "baseline": baseline(params, read_families(params, root)),
             "calibration": {
                 name: {words: figures_of(found) for words, found in panels.items()}
                 for name, panels in calibration.items()
@@ -223,8 +225,7 @@ def draw(
     what: str,
 ) -> None:
     """Draw the selected model's confusion, genres and calibration, and every network's curves."""
-    sources = read_songs(root)["source"]
-    demo = bool(sources.str.startswith(DEMO).fillna(False).any())
+    demo = is_demo(root)
 
     def title(words: str) -> str:
         return figures.heading(words, protocol, demo=demo)

@@ -15,14 +15,15 @@ from functools import partial
 from pathlib import Path
 
 from genre import evaluation
-from genre.files import write_parquet
+from genre.files import atomic_folder, write_parquet
 from genre.models import family, make_model
 from genre.models.folds import predict_out_of_fold
 from genre.models.progress import training_progress
-from genre.params import Params
+from genre.params import BASELINE, Params
 from genre.splits import TRAIN, VALIDATION
 from tasks import inputs, paths
 from tasks.cli import step
+from tasks.families import is_trained, read_families
 
 
 def run(params: Params, root: Path, name: str) -> str:
@@ -30,9 +31,14 @@ def run(params: Params, root: Path, name: str) -> str:
 
     Raises `ParameterError` for an unknown name, `InputError` where features and split are absent,
     do not belong together, hold values that are not finite, or leave a genre without a song to
-    learn from or to validate on. `models/<name>` is then as it was.
+    learn from or to validate on. `models/<name>` is then as it was. The baseline is not trained,
+    and its folder is left empty, if `mlp` is the same network on the same columns.
     """
     model = make_model(name, params.train)
+    if name == BASELINE and not is_trained(name, read_families(params, root)):
+        with atomic_folder(root / paths.MODELS / name):
+            pass
+        return f"{name}: not trained again: the only feature family is report, so it would be mlp"
     data = inputs.read_data(root, model.input, params)
     inputs.check_genres(data)
     settings = params.train
