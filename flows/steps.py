@@ -26,6 +26,7 @@ from genre.unforeseen import as_error
 from tasks import collect as collection
 from tasks import pipeline, preflight
 from tasks.cli import UNCHANGED
+from tasks.families import try_weights_again
 from tasks.processes import EndedError, StepTimeoutError
 from tasks.summary import did_something
 
@@ -42,7 +43,7 @@ DESCRIPTIONS = {
     "log_mel": "Draw each clip as a log-mel spectrogram",
     "features": "Extract the 57 librosa features of each clip and of its 3 s segments",
     "extended": "Extract the columns of the family extended, if it is chosen",
-    "pretrained": "Fetch the published weights of the pretrained network, if it is chosen",
+    "pretrained": "Choose the feature families, and fetch the pretrained weights that they need",
     "musicnn": "Extract the columns of the family musicnn, if it is chosen",
     "split": "Split songs into training, validation and test; copies and artists stay together",
     "train": "Train one model a run",
@@ -106,7 +107,9 @@ def collect(stage: str, source: str | None, inbox: str, timeout: float) -> State
                 f"{stage}: the collection is empty; put songs into {inbox} in folders named as "
                 f"their genres, give a source, or add songs: {hints.command('genre add SOURCE')}"
             )
-        preflight.check(load_params(root / PARAMS_FILE), root)
+        params = load_params(root / PARAMS_FILE)
+        preflight.check(params, root)
+        try_weights_again(params, root)
         changed = pipeline.version_collection(root, on_line=logger.info)
     except Exception as error:
         return failure(as_error(error))

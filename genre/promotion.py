@@ -34,7 +34,8 @@ class Champion:
 
     `comparison` is None if the two models cannot be compared; `obstacle` then says why. `usable` is
     False if the champion cannot predict at all: its files are damaged or it was registered by
-    something else. `renamed` maps genres that it knows to their names of today.
+    something else. `renamed` maps genres that it knows to their names of today. `families` are the
+    feature families of its inputs, empty if its models use none.
     """
 
     version: str
@@ -43,6 +44,7 @@ class Champion:
     obstacle: str | None = None
     usable: bool = True
     renamed: Mapping[str, str] = field(default_factory=dict)
+    families: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Decision:
 
     `comparison` holds the figures behind it, the new version first and the champion `against`
     second, if the two were compared. `blocked_by` is the champion that cannot be used, if that
-    is the reason.
+    is the reason; `fewer_than` the champion that has more feature families, if that is.
     """
 
     alias: Alias | None
@@ -59,6 +61,7 @@ class Decision:
     against: str | None = None
     comparison: Comparison | None = None
     blocked_by: str | None = None
+    fewer_than: str | None = None
 
 
 def decide(
@@ -68,6 +71,7 @@ def decide(
     champion: Champion | None,
     policy: Policy,
     margin: float,
+    families: Collection[str] = (),
     experiment: str | None = None,
 ) -> Decision:
     """Decide which alias a new model gets.
@@ -75,9 +79,10 @@ def decide(
     `protocol` is the split's, `genres` are today's, `champion` is None if there is none, `policy`
     and `margin` (of macro-F1) are those of `register`, and `experiment` names the DVC experiment
     that the model comes from, if any. Experiments get no alias and leaky protocols are never
-    promoted, even if there is no champion. A champion that does not know one of today's genres is
-    replaced without a comparison. Any other stays unless the challenger meets the policy, also one
-    that cannot be used or compared.
+    promoted, even if there is no champion. A champion whose inputs are of more feature families
+    than `families`, the new model's, is only replaced manually. One that does not know one of
+    today's genres is replaced without a comparison. Any other stays unless the challenger meets the
+    policy, also one that cannot be used or compared.
     """
     if experiment is not None:
         return Decision(None, f"experiment {experiment}: experiments are recorded, never promoted")
@@ -88,6 +93,15 @@ def decide(
     obstacle = f"it cannot be compared with version {champion.version}: {champion.obstacle}"
     if not champion.usable:
         return Decision(CHALLENGER, obstacle, blocked_by=champion.version)
+    if 0 < len(families) < len(champion.families):
+        return Decision(
+            CHALLENGER,
+            f"fewer feature families ({', '.join(families)}) than version {champion.version} "
+            f"({', '.join(champion.families)})",
+            champion.version if champion.comparison else None,
+            champion.comparison,
+            fewer_than=champion.version,
+        )
     known = {champion.renamed.get(genre, genre) for genre in champion.genres}
     if missing := sorted(set(genres) - known):
         return Decision(

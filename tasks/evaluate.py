@@ -1,7 +1,8 @@
 """evaluate: trained models → scores, predictions, plot data and figures below `reports/`.
 
-Every trained model, and the vote where there is one, answers every segment of the split; the
-figures are of the selected one, on test songs (on validation songs where there are no test songs).
+Every trained model, the baseline among them, and the vote if there is one predict every segment of
+the split; the figures are of the selected one, on test songs (on validation songs if there are no
+test songs).
 Test scores are reported and decide nothing: what is selected stands in `reports/selection.json`.
 
 `reports/metrics.json` holds everything, for programs; `reports/summary.json` the selected model's
@@ -27,6 +28,7 @@ from genre.models.mixing import Mixture
 from genre.params import EvaluateParams, Params
 from tasks import inputs, paths, plots
 from tasks.cli import step
+from tasks.families import baseline, read_families
 from tasks.tables import read_held_out, read_split
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def run(params: Params, root: Path) -> str:
     }
     segments = of_subset(predictions[selected], subset)
     songs = evaluation.by_song(segments)
-    curves = plots.read_curves(root, params.train.models)
+    curves = plots.read_curves(root, list(alone))
     plots.write_tables(root, songs, curves)
     plots.draw(
         root,
@@ -93,6 +95,7 @@ def run(params: Params, root: Path) -> str:
         "artist_leak": split.attrs["artist_leak"],
         "models": models,
         "selected": selected,
+        "baseline": baseline(params, read_families(params, root)),
         "calibration": {
             name: {words: figures_of(found) for words, found in panels.items()}
             for name, panels in calibration.items()

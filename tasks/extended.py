@@ -1,7 +1,7 @@
 """extended: `data/clips` → two Parquet datasets of the extended columns, of clips and of segments.
 
 `data/extended/30s` has a row a clip, `data/extended/3s` ten, laid out as those of the step
-features. Where `extended` is not in `features.families` the folder is empty.
+features. If `extended` is not among the families the folder is empty.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from genre.store import fingerprint
 from tasks import paths
 from tasks.cli import step
 from tasks.datasets import write_datasets
+from tasks.families import read_families
 from tasks.tables import find_clips, read_songs
 
 LIBRARIES = ("numba", "numpy", "scipy", "soundfile")
@@ -26,10 +27,10 @@ MODULES = ("genre.audio", "genre.features", "genre.extended")
 
 def run(params: Params, root: Path) -> str:
     """Extract the columns of every clip; one that cannot be read is named and left out."""
-    if "extended" not in params.features.families:
+    if "extended" not in read_families(params, root):
         with atomic_folder(root / paths.EXTENDED):
             pass
-        return "extended is not in features.families"
+        return "extended is not among the feature families"
     songs = read_songs(root)
     frames = params.features
     settings = frames.model_dump(include={"n_fft", "hop_length"})

@@ -1,8 +1,8 @@
 """What a model learns from and answers for, read from the files of the steps before.
 
-Columns are those of the feature families in `features.families`, joined segment by segment, and of
-the layers in `musicnn.layers`. Features and pictures are joined with the split; excluded songs and
-segments that are nothing but appended silence are left out: they teach nothing and say nothing.
+Columns are those of the run's feature families (`tasks.families`), joined segment by segment, and
+of the layers in `musicnn.layers`. Features and pictures are joined with the split; excluded songs
+and segments that are nothing but appended silence are left out: they teach nothing and say nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from genre.hints import command, run_step
 from genre.models.base import Input
 from genre.models.data import Data, FeatureData, PictureData
 from genre.params import Family, MusicnnParams, Params
+from genre.params.looks import REPORT
 from genre.spectrogram import read_picture
 from genre.splits import EXCLUDED, TRAIN, VALIDATION
 from tasks import paths
+from tasks.families import read_families
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
 FEATURES: dict[Input, Path] = {
     "features_3s": paths.FEATURES_3S,
     "features_30s": paths.FEATURES_30S,
+    "report_3s": paths.FEATURES_3S,
 }
 PICTURES: dict[Input, Path] = {"spectrogram": paths.SPECTROGRAMS, "log_mel": paths.LOG_MEL}
 STAGES: dict[Input, str] = {"spectrogram": "spectrograms", "log_mel": "log_mel"}
-FAMILIES: dict[Family, Path] = {"extended": paths.EXTENDED, "musicnn": paths.MUSICNN}
+FOLDERS: dict[Family, Path] = {"extended": paths.EXTENDED, "musicnn": paths.MUSICNN}
 PLACE = ["track_id", "segment"]
 KEYS = ["track_id", "segment", "genre", "group", "subset"]
 NO_FEATURES = {*KEYS, "start_s"}
@@ -64,7 +67,7 @@ def read_data(root: Path, source: Input, params: Params) -> Data:
 
 
 def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """The columns of the chosen families for `rows`, side by side.
+    """The columns of the run's families for `rows`, side by side; of `report_3s`, the report's.
 
     `rows` are those of `read_rows`, with the columns of `report`. Raises `InputError` where a
     family was not computed, or not of all these songs.
@@ -72,11 +75,11 @@ def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) 
     import pandas as pd
 
     parts = []
-    for family in params.features.families:
+    for family in REPORT if source == "report_3s" else read_families(params, root):
         if family == "report":
             parts.append(rows[[name for name in rows if name not in NO_FEATURES]])
             continue
-        folder = root / FAMILIES[family] / FEATURES[source].name
+        folder = root / FOLDERS[family] / FEATURES[source].name
         found = _family(folder, family, params.musicnn if family == "musicnn" else None)
         joined = rows[PLACE].merge(found, on=PLACE, how="left", validate="one_to_one")
         values = joined.drop(columns=PLACE)
@@ -100,7 +103,7 @@ def _family(folder: Path, family: Family, musicnn: MusicnnParams | None) -> pd.D
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise InputError(
-            f"{folder}: not there, and features.families names {family}; {run_step(family)}"
+            f"{folder}: not there, and {family} is a feature family; {run_step(family)}"
         )
     names = [name for name in pq.read_schema(files[0]).names if name not in NO_FEATURES]
     if musicnn:

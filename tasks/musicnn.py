@@ -3,7 +3,7 @@
 `patches` has a row a 3 s patch, named and timed (`segment` counts patches, `start_s`); `3s` a row
 a segment of the clip, the mean of its patches; `30s` a row a song, mean and deviation of them all.
 The network listens to the 30 s that trim keeps, resampled once from the song as it came, not to
-the clip. Where `musicnn` is not in `features.families` the folder is empty.
+the clip. If `musicnn` is not among the families the folder is empty.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from genre.store import fingerprint
 from tasks import paths
 from tasks.cli import step
 from tasks.datasets import LONG, SHORT, TableWriter
+from tasks.families import read_families
 from tasks.songs import Tally, each_song
 from tasks.tables import read_songs
 
@@ -34,10 +35,10 @@ SETTINGS = {"weights", "patch_frames", "hop_frames"}  # the layers are chosen wh
 
 def run(params: Params, root: Path) -> str:
     """Listen to every usable song; one that can no longer be read is named and left out."""
-    if "musicnn" not in params.features.families:
+    if "musicnn" not in read_families(params, root):
         with atomic_folder(root / paths.MUSICNN):
             pass
-        return "musicnn is not in features.families"
+        return "musicnn is not among the feature families"
     table = read_songs(root)
     genres = dict(zip(table["track_id"], table["genre"], strict=True))
     files = zip(table["track_id"], table["path"], table["sha256"], strict=True)

@@ -13,14 +13,13 @@ from genre import evaluation, figures
 from genre.files import atomic_folder, write_text
 from genre.models.store import CURVES, read_description
 from tasks import paths
-from tasks.tables import read_songs
+from tasks.tables import is_demo
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PLOTS = paths.REPORTS / "plots"
 FIGURES = paths.REPORTS / "figures"
-DEMO = "synthetic demo song"  # how the catalogue's `source` begins for demo songs
 
 
 def write_tables(root: Path, songs: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> None:
@@ -56,8 +55,7 @@ def draw(
     what: str,
 ) -> None:
     """Draw the selected model's confusion, genres and calibration, and every network's curves."""
-    sources = read_songs(root)["source"]
-    demo = bool(sources.str.startswith(DEMO).fillna(False).any())
+    demo = is_demo(root)
 
     def title(words: str) -> str:
         return figures.heading(words, protocol, demo=demo)

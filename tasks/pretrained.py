@@ -1,28 +1,63 @@
-"""pretrained: the published wheel of MusiCNN → `data/pretrained/<name>.safetensors`.
+"""pretrained: the feature families → `data/families.json`, and the weights → `data/pretrained/`.
 
-The files that `musicnn.weights` names and no others. Right ones that are there already are kept:
-then nothing is fetched. Where `musicnn` is not in `features.families` the folder is empty.
+With `features.families: auto` the demo songs get `report`, real songs `extended` and `musicnn`. If
+MusiCNN's weights cannot be fetched, `auto` means `extended` alone, until the next `make run` or
+retraining (`tasks.families.try_weights_again`).
+
+The weights are those that `musicnn.weights` names and no others, `<name>.safetensors` each, from
+the published wheel. Valid files are reused: then nothing is fetched. Without `musicnn` the folder
+is empty.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from genre.files import atomic_folder, write_bytes
+from genre.errors import GenreError
+from genre.files import atomic_folder, write_bytes, write_json
+from genre.hints import command
 from genre.musicnn import weights, wheel
-from genre.params import Params
+from genre.params import AUTO, Params
 from tasks import paths
 from tasks.cli import step
+from tasks.families import REAL, SYNTHETIC, WITHOUT_WEIGHTS
+from tasks.tables import is_demo
 
 
 def run(params: Params, root: Path) -> str:
-    """Fetch and convert the weights that are not there.
+    """Choose the families, and fetch and convert the weights that are missing.
 
-    Raises `GenreError` where they cannot be fetched, `InputError` where what came is not them.
+    Raises `GenreError` if the weights cannot be fetched, `InputError` if what was fetched is
+    something else; with `auto` both are a warning.
     """
+    chosen = params.features.families
+    families = list(chosen if chosen != AUTO else SYNTHETIC if is_demo(root) else REAL)
+    names = params.musicnn.weights if "musicnn" in families else []
+    try:
+        fetched = bring_weights(names, root)
+    except GenreError as error:
+        if chosen != AUTO:
+            raise
+        families, fetched = [*WITHOUT_WEIGHTS], bring_weights((), root)
+        print(
+            f"warning: {error}. This run goes on with the family extended alone; the next make run "
+            f"or retraining tries again, or {command('dvc repro --force pretrained')}",
+            file=sys.stderr,
+        )
+    write_json(root / paths.FAMILIES, {"families": families})
+    summary = f"feature families: {', '.join(families)}"
+    if "musicnn" in families:
+        summary += f" (weights {', '.join(names)}, {fetched} of {len(names)} fetched)"
+    elif names:
+        summary += " (without musicnn: its weights could not be fetched)"
+    return summary
+
+
+def bring_weights(names: Sequence[str], root: Path) -> int:
+    """Leave the weights `names` and nothing else in `data/pretrained`; return how many came new."""
     target = root / paths.PRETRAINED
-    names: list[str] = list(params.musicnn.weights) if "musicnn" in params.features.families else []
     contents = {name: weights.read_right(target, name) for name in names}
     missing = [name for name, content in contents.items() if content is None]
     if missing:
@@ -32,9 +67,7 @@ def run(params: Params, root: Path) -> str:
         for name, content in contents.items():
             assert content is not None
             write_bytes(folder / weights.file_name(name), content)
-    if not names:
-        return "no pretrained family is chosen"
-    return f"MusiCNN's weights {', '.join(names)} ({len(missing)} of {len(names)} fetched)"
+    return len(missing)
 
 
 def main() -> None:

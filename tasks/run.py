@@ -5,6 +5,10 @@
 SOURCE is a folder of genre folders, an archive of one, its URL, or `demo`. Without it the
 collection is taken as it is; where there is none, the project makes its demo songs. Exit codes:
 0 done, 1 failed and may be tried again, 2 bad input or parameter, 130 ended by Ctrl-C.
+
+The inputs of the models (features.families in params.yaml, auto): for the demo songs the student
+report's 57 columns; for real songs 91 other columns, and the tags and embeddings that MusiCNN, a
+pretrained network, predicts (29 MB, fetched once through pip).
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from genre.params import PARAMS_FILE, load_params
 from genre.unforeseen import one_line
 from tasks import collect, pipeline, preflight, summary
 from tasks.cli import BAD_INPUT, FAILED, OK
+from tasks.families import try_weights_again
 from tasks.transcript import Event, Outcome, Said, Started
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -44,6 +49,7 @@ def run(source: str | None, sha256: str | None, root: Path, console: Console) ->
     params = load_params(root / PARAMS_FILE)  # a typing error is told before any work
     gather(source, sha256, root, console)
     preflight.check(params, root)
+    try_weights_again(params, root)
     outcomes = pipeline.reproduce(root, lambda event: tell(event, console))
     summary.show(outcomes, root, console)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]

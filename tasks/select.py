@@ -2,12 +2,14 @@
 
 Chosen by song-level macro-F1 on held-out predictions (`models/<name>/held_out.parquet`): songs of
 train and validation, each answered by a model that had not heard it. The classifier's temperature
-is fitted to the same songs. Test songs are not looked at.
+is fitted to the same songs. Test songs are not looked at. The baseline is described beside the
+candidates, for evaluate, and is none of them: it is never selected and has no vote.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,11 @@ from genre import evaluation
 from genre.files import write_json, write_parquet
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
-from genre.params import Params
+from genre.params import BASELINE, Family, Params
 from tasks import paths
 from tasks.cli import step
-from tasks.tables import read_held_out, read_protocol
+from tasks.families import is_trained, read_families
+from tasks.tables import is_demo, read_held_out, read_protocol
 
 if TYPE_CHECKING:
     from genre.evaluation import Candidate
@@ -41,10 +44,18 @@ def run(params: Params, root: Path) -> str:
     is then as it was.
     """
     settings = params.evaluate
-    held_out = {str(name): read_held_out(root, name) for name in params.train.models}
-    found = evaluation.candidates(
-        held_out, vote=params.select.vote, samples=settings.bootstrap_samples, seed=settings.seed
-    )
+    families = read_families(params, root)
+    held_out = {
+        str(name): read_held_out(root, name)
+        for name in params.train.models
+        if is_trained(name, families)
+    }
+    beside = {str(name): held_out.pop(name) for name in [BASELINE] if name in held_out}
+    samples, seed = settings.bootstrap_samples, settings.seed
+    found = evaluation.candidates(held_out, vote=params.select.vote, samples=samples, seed=seed)
+    described = [*found]
+    if beside:
+        described += evaluation.candidates(beside, vote=False, samples=samples, seed=seed)
     chosen = evaluation.select(found)
     members = [load_model(root / paths.MODELS / name) for name in chosen.members]
     classifier = Ensemble(
@@ -53,14 +64,15 @@ def run(params: Params, root: Path) -> str:
         chosen.mixture,
         temperature=chosen.temperature,
         protocol=read_protocol(root),
-        front=(front := fronts(params, {member.input for member in members})),
+        front=(front := fronts(params, families, {member.input for member in members})),
         pretrained=root / paths.PRETRAINED if "musicnn" in front else None,
+        synthetic=is_demo(root),
     )
     classifier.save(root / paths.CLASSIFIER)
     write_parquet(root / paths.HELD_OUT, chosen.held_out)
     write_json(
         root / paths.SELECTION,
-        {"selected": chosen.name, "models": {one.name: describe(one) for one in found}},
+        {"selected": chosen.name, "models": {one.name: describe(one) for one in described}},
     )
     scores = chosen.scores
     return (
@@ -80,15 +92,20 @@ def describe(one: Candidate) -> dict[str, Any]:
     }
 
 
-def fronts(params: Params, inputs: set[Input]) -> dict[str, dict[str, Any]]:
+def fronts(
+    params: Params, families: Sequence[Family], inputs: set[Input]
+) -> dict[str, dict[str, Any]]:
     """The settings of what made the inputs, by their section of `params.yaml`."""
     sections = {section for name in inputs for section in FRONTS[name]}
-    if "features" in sections and "musicnn" in params.features.families:
+    if "features" in sections and "musicnn" in families:
         sections.add("musicnn")
-    return {
+    found: dict[str, dict[str, Any]] = {
         section: getattr(params, section).model_dump(mode="json", exclude=NOT_HEARD)
         for section in sorted(sections)
     }
+    if "features" in found:
+        found["features"]["families"] = list(families)
+    return found
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from genre.errors import InputError
 from genre.hints import command
 from tasks import paths
 from tasks.cli import UNCHANGED
+from tasks.tables import is_synthetic
 from tasks.transcript import Outcome
 
 SET_ASIDE_SHOWN = 10
-SYNTHETIC = "synthetic"  # begins the `source` of every demo song
+STAGE_WIDTH = 14  # columns of a step's name, at least
 SUBSETS = ("validation", "test")
 
 
@@ -40,7 +41,7 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
     add_steps(table, outcomes)
     if "ingest" in done:
         songs = read_songs(root)
-        synthetic = is_synthetic(songs)
+        synthetic = is_synthetic(song["source"] for song in songs)
         add_songs(table, songs, synthetic=synthetic)
     add_set_aside(table, outcomes)
     if "evaluate" in done:
@@ -103,11 +104,6 @@ def read_songs(root: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def is_synthetic(songs: Iterable[dict[str, Any]]) -> bool:
-    """Whether the songs are the demo songs that the project makes itself."""
-    return any((song["source"] or "").startswith(SYNTHETIC) for song in songs)
-
-
 def add_songs(table: Table, songs: Sequence[dict[str, Any]], *, synthetic: bool) -> None:
     """How many songs were kept of each genre, and which were set aside and why."""
     kept = Counter(song["genre"] for song in songs if song["status"] == "ok")
@@ -149,9 +145,30 @@ def add_figures(table: Table, metrics: dict[str, Any]) -> None:
             if level is not None:
                 table.add_row(heading, Text(f"{name:<14} {subset:<10}  {accuracy(level)}"))
                 heading = ""
+    for line in about_figures(metrics):
+        table.add_row("", Text(line, "dim"))
     if metrics.get("artist_leak"):
         genres = ", ".join(metrics["artist_leak"])
         table.add_row("", Text(f"too few artists to keep apart in: {genres}", "dim"))
+
+
+def about_figures(metrics: dict[str, Any]) -> Iterator[str]:
+    """Which model is the baseline, and whether validation and test agree."""
+    if name := metrics.get("baseline"):
+        yield f"{name} is the baseline: the student report's MLP on its 57 columns"
+    subsets = metrics["models"][metrics["selected"]]
+    levels = [subsets[name]["song"] for name in SUBSETS if "song" in subsets.get(name, {})]
+    if len(levels) < len(SUBSETS):
+        return
+    low, high = sorted(level["ci95"] for level in levels)
+    if high[0] <= low[1]:
+        yield "the intervals of validation and test overlap: the difference is within chance"
+    else:
+        yield (
+            "the intervals of validation and test do not overlap: their songs are by other "
+            f"artists, and {min(level['n'] for level in levels)} songs may not be enough to "
+            "represent a genre"
+        )
 
 
 def selected_first(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

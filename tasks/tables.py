@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,24 @@ from tasks import paths
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+SYNTHETIC = "synthetic demo song"  # begins the `source` of every demo song (`genre.demo`)
+
+
+def is_synthetic(sources: Iterable[str | None]) -> bool:
+    """Whether songs with these `source` values are the demo songs that the project makes."""
+    return any((source or "").startswith(SYNTHETIC) for source in sources)
+
+
+def is_demo(root: Path) -> bool:
+    """Whether the collection is the demo songs; raises `InputError` without a catalogue."""
+    import pyarrow.parquet as parquet
+
+    path = root / paths.CATALOGUE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {run_step('ingest')}")
+    return is_synthetic(parquet.read_table(path, columns=["source"])["source"].to_pylist())
 
 
 def read_songs(root: Path) -> pd.DataFrame:

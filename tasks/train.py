@@ -12,13 +12,14 @@ does not know of it.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from genre import evaluation
-from genre.files import write_parquet
+from genre.files import atomic_folder, write_parquet
 from genre.models import family, make_model
 from genre.models.base import Epoch
 from genre.models.folds import predict_out_of_fold
@@ -29,10 +30,13 @@ from genre.splits import TRAIN, VALIDATION
 from genre.workers import core_count
 from tasks import inputs, paths
 from tasks.cli import step
+from tasks.families import is_trained, read_families
 
 
 def recorded(params: Params, root: Path, name: str) -> str:
     """As `run`, with the training as a run in MLflow (see `genre.registry.training`)."""
+    if not is_trained(name, read_families(params, root)):
+        return run(params, root, name)
     settings = make_model(name, params.train).settings.model_dump(mode="json")
     experiment = os.environ.get("DVC_EXP_NAME") or None
     with training_run(params, root, name, settings, experiment=experiment) as record:
@@ -53,9 +57,14 @@ def run(
 
     Raises `ParameterError` for an unknown name, `InputError` where features and split are absent,
     do not belong together, hold values that are not finite, or leave a genre without a song to
-    learn from or to validate on. `models/<name>` is then as it was.
+    learn from or to validate on. `models/<name>` is then as it was. The baseline is not trained,
+    and its folder is left empty, if `mlp` is the same network on the same columns.
     """
     model = make_model(name, params.train)
+    if not is_trained(name, read_families(params, root)):
+        with atomic_folder(root / paths.MODELS / name):
+            pass
+        return f"{name}: not trained again: the only feature family is report, so it would be mlp"
     data = inputs.read_data(root, model.input, params)
     inputs.check_genres(data)
     settings = params.train

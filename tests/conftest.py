@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     (numba issue 10128), and whoever loads them crashes, from then on.
     """
     if getattr(config.option, "numprocesses", None):
-        # Not with EAGER_IMPORT: its order is random, and some orders are circular (lazy_loader 0.6).
+        # Not by EAGER_IMPORT: lazy_loader 0.6 imports in a random order, and some are circular.
         compile_all = "import librosa\nfor name in dir(librosa): getattr(librosa, name)"
         subprocess.run([sys.executable, "-c", compile_all], check=True)
 

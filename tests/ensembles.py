@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from chosen import with_families
 
 from genre.features import NAMES
 from genre.models.base import Model
@@ -49,7 +50,7 @@ def network(name: str, genres: tuple[str, ...] = GENRES) -> Model:
 
 def ensemble(*members: Model, temperature: float = 1.5, protocol: str = "song") -> Ensemble:
     """`members` with equal weights, with the settings of `params.yaml`."""
-    params = load_params(CHECKOUT / "params.yaml")
+    params = with_families(load_params(CHECKOUT / "params.yaml"), "report")
     sections = {FRONTS[member.input] for member in members}
     front = {name: getattr(params, name).model_dump(mode="json") for name in sections}
     front.get("features", {}).pop("csv", None)

@@ -140,6 +140,7 @@ def write_songs(root: Path, genres: Sequence[str], sides: Sequence[str] = SIDES)
         "reason": "is 1.20 s long, shorter than ingest.min_seconds (3 s)",
     }
     (root / "data/features/3s").mkdir(parents=True, exist_ok=True)
+    write_json(root / "data/families.json", {"families": ["report"]})
     pd.DataFrame([*songs, broken]).to_parquet(root / "data/catalogue.parquet", index=False)
     split = pd.DataFrame(subsets).sort_values("track_id")
     split.insert(1, "segment", pd.array([None] * len(split), dtype="Int64"))

@@ -74,6 +74,17 @@ def test_a_model_from_a_folder_has_no_version_and_no_accuracy(tmp_path: Path) ->
     assert "not on record for this model" in said
 
 
+def test_a_model_of_the_demo_songs_is_called_one() -> None:
+    made = ensemble(mlp())
+    before = html.about(Answering(Classifier(made), "music-genre", "3", None))
+    made.synthetic = True
+
+    after = html.about(Answering(Classifier(made), "music-genre", "3", None))
+
+    assert "synthetic" not in before
+    assert "synthetic demo songs, made by arithmetic" in after
+
+
 def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "classifier.json").write_text("{")
 

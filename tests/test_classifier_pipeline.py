@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from chosen import with_families
 from songs import tone, write
 
 from genre import evaluation
@@ -38,7 +39,7 @@ ROUNDING = 2e-6  # networks add up in float32, in an order that hangs on the row
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
     """All kinds of models, trained for a moment."""
-    params = load_params(project / "params.yaml")
+    params = with_families(load_params(project / "params.yaml"), "report")
     short = {"max_epochs": 2, "batch_size": 16}
     models = params.train
     changed = {
@@ -88,7 +89,7 @@ def classifiers(params: Params, root: Path) -> dict[str, Classifier]:
             members,
             Mixture(tuple(heat), tuple(weight)),
             temperature=one["temperature"],
-            front=select.fronts(params, {member.input for member in members}),
+            front=select.fronts(params, ["report"], {member.input for member in members}),
         )
         found[name] = Classifier(candidate)
     chosen = Classifier.from_folder(root / paths.CLASSIFIER)

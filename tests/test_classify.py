@@ -88,11 +88,28 @@ def test_json_holds_an_object_a_song(classify: Any, music: Path) -> None:
         str(music / "deep/er/a.flac"),
     ]
     first = said.rows[0]
-    assert set(first) == {"path", "genre", "probability", "top", "seconds", "model_version"}
+    known = {"path", "genre", "probability", "top", "seconds", "model_version", "model_synthetic"}
+    assert set(first) == known
+    assert first["model_synthetic"] is False
     assert first["top"][0] == {"genre": first["genre"], "probability": first["probability"]}
     assert sorted(choice["genre"] for choice in first["top"]) == list(GENRES)
     assert sum(choice["probability"] for choice in first["top"]) == pytest.approx(1)
     assert (first["seconds"], first["model_version"]) == (4, None)
+
+
+def test_a_model_of_the_demo_songs_is_called_one(
+    classify: Any, music: Path, tmp_path: Path
+) -> None:
+    made = ensemble(mlp())
+    made.synthetic = True
+    made.save(tmp_path / "demo")
+
+    shown = classify(music / "b.wav", ask=tmp_path / "demo")
+    rows = classify(music / "b.wav", "--json", ask=tmp_path / "demo")
+
+    assert f"note: {tmp_path / 'demo'} was trained on synthetic demo songs" in shown.err
+    assert rows.rows[0]["model_synthetic"] is True
+    assert "note:" not in rows.err
 
 
 def test_covers_and_playlists_in_a_folder_are_skipped_and_counted(
@@ -396,7 +413,7 @@ def test_tags_are_refused_where_the_model_hears_none(classify: Any, music: Path)
     said = classify(music / "b.wav", "--tags")
 
     assert (said.code, said.out) == (2, "")
-    assert "--tags: this classifier has no words for how a song sounds" in said.err
+    assert "--tags: this model does not predict tags" in said.err
     assert "features.families" in said.err
 
 

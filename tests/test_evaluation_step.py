@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from chosen import with_families
 from songs import write_no_duplicates
 
 from genre import evaluation
@@ -24,7 +25,7 @@ COLUMNS = ("rms_mean", "tempo", "mfcc1_mean")
 
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
-    params = load_params(project / "params.yaml")
+    params = with_families(load_params(project / "params.yaml"), "report")
     mlp = params.train.mlp.model_copy(
         update={"hidden": [8], "learning_rate": 0.01, "max_epochs": 4, "batch_size": 16}
     )
@@ -74,7 +75,9 @@ def metrics(root: Path) -> dict[str, Any]:
 def test_it_writes_metrics_as_the_contract_says(params: Params, root: Path) -> None:
     summary = evaluate.run(params, root)
     found = metrics(root)
-    assert set(found) == {"protocol", "artist_leak", "models", "selected", "calibration"}
+    known = {"protocol", "artist_leak", "models", "selected", "baseline", "calibration"}
+    assert set(found) == known
+    assert found["baseline"] == "mlp"
     assert (found["protocol"], found["artist_leak"]) == ("song", [])
     models, name = found["models"], found["selected"]
     assert isinstance(models, dict)

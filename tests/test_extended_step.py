@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from chosen import with_families
 from songs import write_collection
 
 from genre.audio import SAMPLE_RATE, read_clip, segment
@@ -17,15 +18,9 @@ from genre.params import Params, load_params
 from tasks import extended, features, ingest, trim
 
 
-def choosing(params: Params, *families: str) -> Params:
-    """The same parameters with these families."""
-    chosen = params.features.model_copy(update={"families": list(families)})
-    return params.model_copy(update={"features": chosen})
-
-
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
-    return choosing(load_params(project / "params.yaml"), "report", "extended")
+    return with_families(load_params(project / "params.yaml"), "report", "extended")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +97,7 @@ def test_a_clip_that_cannot_be_read_is_set_aside_by_name(
 
 
 def test_where_the_family_is_not_chosen_the_folder_is_empty(root: Path, params: Params) -> None:
-    summary = extended.run(choosing(params, "report"), root)
+    summary = extended.run(with_families(params, "report"), root)
 
-    assert summary == "extended is not in features.families"
+    assert summary == "extended is not among the feature families"
     assert list((root / "data/extended").iterdir()) == []

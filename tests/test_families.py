@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from chosen import with_families
 from registry_project import Project, make_project
 
 from genre.errors import InputError
@@ -24,12 +25,8 @@ def project(tmp_path: Path) -> Project:
 
 def choose(project: Project, *families: str, **musicnn: Any) -> Params:
     params = project.params
-    return params.model_copy(
-        update={
-            "features": params.features.model_copy(update={"families": list(families)}),
-            "musicnn": params.musicnn.model_copy(update={"weights": ["msd"], **musicnn}),
-        }
-    )
+    settings = params.musicnn.model_copy(update={"weights": ["msd"], **musicnn})
+    return with_families(params, *families, musicnn=settings)
 
 
 def write_family(project: Project, family: str, names: list[str]) -> pd.DataFrame:
@@ -90,7 +87,7 @@ def test_a_family_that_was_not_computed_is_named_with_its_step(
 ) -> None:
     (project.root / "data" / family).mkdir()
 
-    with pytest.raises(InputError, match=rf"names {family}; run the step {family} first"):
+    with pytest.raises(InputError, match=rf"is a feature family; run the step {family} first"):
         inputs.read_data(project.root, "features_3s", choose(project, "report", family))
 
 

@@ -136,6 +136,32 @@ def test_the_selected_model_comes_first_with_its_interval(root):
     assert "too few artists to keep apart in: jazz" in text
 
 
+def test_intervals_of_validation_and_test_are_compared(root):
+    assert "overlap: the difference is within chance" in shown(root, everything())
+
+    metrics = json.loads(json.dumps(METRICS))
+    metrics["models"]["mlp"]["test"]["song"] |= {"ci95": [0.9, 1.0]}
+    (root / "reports/metrics.json").write_text(json.dumps(metrics))
+
+    text = " ".join(shown(root, everything()).split())
+    assert "do not overlap: their songs are by other artists, and 35 songs" in text
+
+
+def test_without_test_songs_no_intervals_are_compared(root):
+    (root / "reports/metrics.json").write_text(json.dumps(METRICS | {"selected": "cnn"}))
+
+    assert "overlap" not in shown(root, everything())
+
+
+def test_the_baseline_is_named(root):
+    assert "baseline" not in shown(root, everything())
+    (root / "reports/metrics.json").write_text(json.dumps(METRICS | {"baseline": "mlp"}))
+
+    text = shown(root, everything())
+
+    assert "mlp is the baseline: the student report's MLP on its 57 columns" in text
+
+
 def test_the_version_its_alias_and_what_to_type_next_are_told(root):
     text = shown(root, everything())
 

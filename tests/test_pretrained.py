@@ -11,15 +11,19 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from musicnn_weights import published_wheel
 
+from genre import demo
 from genre.errors import GenreError, InputError
-from genre.files import write_bytes
+from genre.files import write_bytes, write_parquet, write_text
 from genre.musicnn import weights, wheel
 from genre.params import Params, load_params
 from tasks import pretrained
+from tasks.families import read_families, try_weights_again
+from tasks.tables import is_synthetic
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -43,7 +47,12 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def project(root: Path, families: list[str], names: list[str]) -> Params:
+def write_catalogue(root: Path, source: str | None) -> None:
+    """A catalogue of one song from `source`."""
+    write_parquet(root / "data/catalogue.parquet", pd.DataFrame({"source": [source]}))
+
+
+def project(root: Path, families: list[str] | str, names: list[str]) -> Params:
     """The checkout's parameters, with other families, as the project at `root` has them."""
     content: dict[str, Any] = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
     content["features"]["families"] = families
@@ -69,7 +78,7 @@ def test_without_musicnn_nothing_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "data/pretrained").mkdir(parents=True)
     (tmp_path / "data/pretrained/old").write_text("")
     params = project(tmp_path, ["report"], ["msd"])
-    assert pretrained.run(params, tmp_path) == "no pretrained family is chosen"
+    assert pretrained.run(params, tmp_path) == "feature families: report"
     assert list((tmp_path / "data/pretrained").iterdir()) == []
 
 
@@ -88,6 +97,79 @@ def test_the_published_wheel_gives_the_weights_to_the_byte(
     assert "0 of 2 fetched" in pretrained.run(params, tmp_path)
     assert "0 of 1" in pretrained.run(project(tmp_path, ["musicnn"], ["mtt"]), tmp_path)
     assert [path.name for path in folder.iterdir()] == ["mtt.safetensors"]
+
+
+@pytest.mark.usefixtures("offline")
+def test_auto_gives_demo_songs_the_reports_columns_and_fetches_nothing(tmp_path: Path) -> None:
+    params = project(tmp_path, "auto", ["msd"])
+    write_catalogue(tmp_path, demo.source_of(seed=0))
+
+    assert pretrained.run(params, tmp_path) == "feature families: report"
+    assert read_families(params, tmp_path) == ["report"]
+
+
+def test_auto_gives_real_songs_musicnn_as_soon_as_its_weights_can_be_had(
+    tmp_path: Path, offline: Path, the_wheel: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = project(tmp_path, "auto", ["msd"])
+    write_catalogue(tmp_path, None)
+
+    without = pretrained.run(params, tmp_path)
+
+    assert without.startswith("feature families: extended (without musicnn: ")
+    assert read_families(params, tmp_path) == ["extended"]
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: MusiCNN's weights could not be fetched")
+    assert "PIP_FIND_LINKS" in warning
+    assert "make run" in warning
+
+    try_weights_again(params, tmp_path)
+
+    assert not (tmp_path / "data/families.json").exists()  # DVC runs the step again
+
+    write_bytes(offline / wheel.WHEEL, the_wheel)
+
+    assert "extended, musicnn (weights msd, 1 of 1 fetched)" in pretrained.run(params, tmp_path)
+    assert read_families(params, tmp_path) == ["extended", "musicnn"]
+    assert capsys.readouterr().err == ""
+
+    (offline / wheel.WHEEL).unlink()
+    try_weights_again(params, tmp_path)
+
+    assert read_families(params, tmp_path) == ["extended", "musicnn"]
+
+
+def test_a_list_without_musicnn_is_final(tmp_path: Path) -> None:
+    params = project(tmp_path, ["extended"], ["msd"])
+    pretrained.run(params, tmp_path)
+
+    try_weights_again(params, tmp_path)
+
+    assert (tmp_path / "data/families.json").exists()
+
+
+def test_without_a_choice_of_families_the_step_to_run_is_named(tmp_path: Path) -> None:
+    params = project(tmp_path, "auto", ["msd"])
+    with pytest.raises(InputError, match="run the step pretrained first"):
+        read_families(params, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"families": ["report", "reprot"]}'])
+def test_a_damaged_choice_of_families_is_refused_and_made_again(
+    tmp_path: Path, content: str
+) -> None:
+    params = project(tmp_path, "auto", ["msd"])
+    write_text(tmp_path / "data/families.json", content)
+
+    try_weights_again(params, tmp_path)
+
+    with pytest.raises(InputError, match=r"families\.json: damaged; run the step pretrained again"):
+        read_families(params, tmp_path)
+
+
+def test_a_demo_song_is_known_by_its_source() -> None:
+    assert is_synthetic([None, demo.source_of(seed=7)])
+    assert not is_synthetic([None, "my shelf", "synthesizer records"])
 
 
 def test_a_replaced_file_is_fetched_again(tmp_path: Path, offline: Path, the_wheel: bytes) -> None:
@@ -121,7 +203,7 @@ def test_offline_the_step_fails_in_a_way_that_may_pass(tmp_path: Path) -> None:
     result = step(tmp_path)
     assert result.returncode == 1
     assert "tried pip download musicnn==0.1.0" in result.stderr
-    assert "take musicnn out of features.families" in result.stderr
+    assert "list families without musicnn in features.families" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "data").exists()
 

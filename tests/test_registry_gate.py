@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,32 @@ def test_an_equal_model_takes_over_where_not_worse_is_enough(
 
     assert receipt["reason"].startswith("as good: " if policy == "not_worse" else "no better: ")
     assert held(project) == expected
+
+
+def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project) -> None:
+    path = project.root / "classifier/classifier.json"
+    described = json.loads(path.read_text())
+    described["front"]["features"]["families"] = ["report", "extended"]
+    project.retrain(confused=GENRES)
+    path.write_text(json.dumps(described))
+    run(project)
+    project.retrain()
+
+    receipt = run(project)
+
+    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert receipt["reason"] == (
+        "fewer feature families (report) than version 1 (report, extended)"
+    )
+    assert receipt["comparison"]["estimate"] > 0
+    assert receipt["warning"].startswith("version 2 of music-genre has fewer feature families")
+    assert "genre promote 2" in receipt["warning"]
+    assert run(project)["warning"] == receipt["warning"]
+
+    with registry.quiet():
+        registry.promote(project.params, project.root, "2")
+
+    assert run(project)["warning"] is None
 
 
 def test_a_champion_of_other_genres_gives_way(project: Project) -> None:

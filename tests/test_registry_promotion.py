@@ -105,6 +105,44 @@ def test_songs_of_a_single_group_say_nothing_for_their_interval_has_no_width() -
     assert decision.reason.startswith("too few songs to tell")
 
 
+@pytest.mark.parametrize("genres", [GENRES, ("blues", "metal", "rock")])
+def test_a_model_with_fewer_feature_families_stays_challenger_however_good(
+    genres: tuple[str, ...],
+) -> None:
+    found = Comparison(0.3, 0.2, 0.4, 20, 18, (0.8, 0.7, 0.9), (0.5, 0.4, 0.6))
+    champion = Champion("3", GENRES, found, families=("extended", "musicnn"))
+
+    decision = decide(protocol="song", genres=genres, champion=champion, families=["extended"])
+
+    assert decision.alias == CHALLENGER
+    assert decision.reason == (
+        "fewer feature families (extended) than version 3 (extended, musicnn)"
+    )
+    assert (decision.fewer_than, decision.comparison) == ("3", found)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (("report",), ("extended", "musicnn")),
+        (("report",), ("extended",)),
+        (("extended", "musicnn"), ("report", "musicnn")),
+        (("extended", "musicnn"), ()),  # its inputs are pictures
+        ((), ("extended",)),
+    ],
+)
+def test_as_many_feature_families_or_none_leave_the_decision_to_the_scores(
+    before: tuple[str, ...], now: tuple[str, ...]
+) -> None:
+    found = Comparison(0.3, 0.2, 0.4, 20, 18, (0.8, 0.7, 0.9), (0.5, 0.4, 0.6))
+    champion = Champion("3", GENRES, found, families=before)
+
+    decision = decide(protocol="song", genres=GENRES, champion=champion, families=now)
+
+    assert decision.alias == CHAMPION
+    assert decision.fewer_than is None
+
+
 def test_a_champion_that_does_not_know_a_genre_of_today_gives_way_even_to_a_worse_model() -> None:
     decision = judge(-0.8, genres=("blues", "metal", "rock"))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from chosen import with_families as choose
 
 from benchmarks.report import families, family_page, measure, page
 from benchmarks.report.markdown import NAMES
@@ -23,7 +24,7 @@ COLUMNS = ("rms_mean", "tempo", "mfcc1_mean")
 
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
-    params = load_params(project / "params.yaml")
+    params = choose(load_params(project / "params.yaml"), "report")
     mlp = params.train.mlp.model_copy(update={"hidden": [8], "max_epochs": 20})
     draws = params.evaluate.model_copy(update={"bootstrap_samples": 100})
     small = params.train.model_copy(update={"mlp": mlp})

@@ -14,10 +14,13 @@ from PIL import Image
 from songs import RATE, tone, write, write_collection, write_m4a
 from test_whole_run import clone, receipt, run
 
+from genre.features import NAMES
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SETTINGS = {  # a model of each kind, and little else to wait for
-    "train": {"models": ["mlp", "lda", "boosting"], "folds": 2},
+    "features": {"families": ["extended"]},
+    "train": {"models": ["mlp", "lda", "boosting", "report_mlp"], "folds": 2},
     "evaluate": {"bootstrap_samples": 100},
     "compute": {"workers": 1},
 }
@@ -42,7 +45,8 @@ def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -
     params = yaml.safe_load((root / "params.yaml").read_text())
     for section, settings in SETTINGS.items():
         params[section] |= settings
-    params["train"]["mlp"]["max_epochs"] = 3
+    for name in ("mlp", "report_mlp"):
+        params["train"][name]["max_epochs"] = 3
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     run(root, "python", "-m", "tasks.run", str(songs))
     return root
@@ -56,6 +60,22 @@ def test_songs_in_four_formats_become_a_registered_model(root: Path) -> None:
     assert list(catalogue["status"]) == ["ok"] * 14
     assert list(catalogue.loc[catalogue["path"].str.endswith(".m4a"), "title"]) == ["By phone"] * 2
     assert receipt(root)["version"] == "1"
+
+
+def test_the_reports_mlp_is_evaluated_beside_the_others_and_never_selected(root: Path) -> None:
+    metrics = json.loads((root / "reports/metrics.json").read_text())
+    selection = json.loads((root / "reports/selection.json").read_text())
+    model = json.loads((root / "models/report_mlp/model.json").read_text())
+    classifier = json.loads((root / "classifier/classifier.json").read_text())
+
+    assert metrics["baseline"] == "report_mlp"
+    assert metrics["selected"] != "report_mlp"
+    assert metrics["models"]["report_mlp"]["test"]["song"]["n"] > 0
+    members = selection["models"].get("vote", {"members": []})["members"]
+    assert "report_mlp" not in [member["name"] for member in members]
+    assert tuple(model["features"]) == NAMES
+    assert classifier["front"]["features"]["families"] == ["extended"]
+    assert classifier["synthetic"] is False
 
 
 def test_the_registered_model_classifies_a_folder_with_an_m4a_and_a_picture(

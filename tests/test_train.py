@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from chosen import with_families
 
 from genre import evaluation
 from genre.errors import InputError, ParameterError
@@ -22,7 +23,7 @@ SIDES = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
 
 @pytest.fixture
 def params(project: Path) -> Params:
-    params = load_params(project / "params.yaml")
+    params = with_families(load_params(project / "params.yaml"), "report")
     mlp = params.train.mlp.model_copy(
         update={"hidden": [8], "learning_rate": 0.01, "max_epochs": 5, "batch_size": 16}
     )
@@ -95,6 +96,31 @@ def test_it_writes_what_models_say_that_have_not_heard_the_song(params: Params, 
     assert len(table) == 240
     songs = evaluation.by_song(table)
     assert (evaluation.predicted(songs) == songs["genre"]).mean() > 0.6
+
+
+def test_the_baseline_is_not_trained_where_mlp_is_the_same(params: Params, root: Path) -> None:
+    summary = train.run(params, root, "report_mlp")
+
+    assert "not trained again" in summary
+    assert list((root / "models/report_mlp").iterdir()) == []
+
+
+def test_the_baseline_learns_from_the_reports_columns_alone(params: Params, root: Path) -> None:
+    train.run(params, root, "mlp")
+    extended = features_of(root)[["track_id", "genre", "segment", "start_s"]].assign(flux_mean=1.0)
+    (root / "data/extended/3s").mkdir(parents=True)
+    extended.to_parquet(root / "data/extended/3s/part-0.parquet", index=False)
+    settings = params.train.model_copy(update={"report_mlp": params.train.mlp})
+    chosen = with_families(params, "report", "extended", train=settings)
+
+    train.run(chosen, root, "report_mlp")
+
+    assert load_model(root / "models/report_mlp").features == COLUMNS
+    expected, found = (
+        pd.read_parquet(root / "models" / name / "held_out.parquet").drop(columns="model")
+        for name in ("mlp", "report_mlp")
+    )
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:

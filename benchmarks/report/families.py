@@ -32,6 +32,7 @@ COMBINATIONS: tuple[tuple[Family, ...], ...] = (
     ("musicnn",),
     ("report", "extended"),
     ("report", "musicnn"),
+    ("extended", "musicnn"),  # what `auto` gives real songs
     ("report", "extended", "musicnn"),
 )
 MODELS = ("mlp", "lda", "logistic", "svm")

@@ -20,8 +20,10 @@ def section(found: Sequence[dict[str, Any]]) -> Iterable[str]:
     yield "### Feature families"
     yield (
         "Accuracy of **whole songs** with its 95 % interval, for `features.families` in "
-        "`params.yaml`. *Held out*: songs of train and validation, each answered by a model that "
-        "has not heard it, its copies or its artist. The network behind `musicnn` was trained by "
+        "`params.yaml`. The default, `auto`, is `extended` + `musicnn` for real songs (`extended` "
+        "while the weights cannot be fetched) and `report` for the demo songs. *Held out*: songs "
+        "of train and validation, each answered by a model that has not heard it, its copies or "
+        "its artist. The network behind `musicnn` was trained by "
         "its authors on commercial recordings with listeners' tags, genre words among them; how "
         "many songs of this collection are among those is unknown, so its figures may flatter. The "
         "columns of `extended` were chosen by what they gained out of fold on the clips of "

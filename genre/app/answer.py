@@ -10,6 +10,7 @@ from genre.app.picture import timeline
 from genre.classify.output import length
 from genre.classify.timeline import palette, steps
 from genre.cli import printable
+from genre.models.ensemble import SYNTHETIC
 from genre.registry.card import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def about(answering: Answering) -> str:
         )
     else:
         facts["Songs named right"] = "not on record for this model"
+    if answering.classifier.ensemble.synthetic:
+        facts["Trained on"] = SYNTHETIC
     facts["Genres it knows"] = ", ".join(answering.classifier.classes)
     rows = "".join(
         f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in facts.items()

@@ -21,6 +21,7 @@ from genre.errors import InputError
 from genre.models.base import Input
 from genre.models.images import cut
 from genre.params import (
+    AUTO,
     Family,
     FeatureParams,
     LogMelParams,
@@ -69,7 +70,7 @@ def families(inputs: Collection[str], front: Front) -> tuple[Family, ...]:
     """Which families of features `inputs` are made of; raises as `looks_at` does."""
     if "features_3s" not in inputs:
         return ()
-    return tuple(_settings(front, "features", FeatureParams, csv=False).families)
+    return tuple(_families(_settings(front, "features", FeatureParams, csv=False)))
 
 
 def others(inputs: Collection[str], front: Front) -> dict[int, MakeResampler]:
@@ -119,7 +120,7 @@ def _features(front: Front, name: str, pretrained: Path | None) -> Look:
         "extended": lambda: _extended(settings),
         "musicnn": lambda: _musicnn(front, name, pretrained),
     }
-    each = [makers[family]() for family in settings.families]
+    each = [makers[family]() for family in _families(settings)]
 
     def look(stretch: Stretch, offsets: Sequence[int]) -> Columns:
         columns: Columns = {}
@@ -128,6 +129,15 @@ def _features(front: Front, name: str, pretrained: Path | None) -> Look:
         return columns
 
     return look
+
+
+def _families(settings: FeatureParams) -> list[Family]:
+    if settings.families == AUTO:
+        raise InputError(
+            "the classifier's settings of features have families auto, expected a list; choose it "
+            "again (dvc repro select)"
+        )
+    return settings.families
 
 
 def _report(settings: FeatureParams) -> Look:

@@ -94,6 +94,7 @@ def classify(
     2. A song that was cut off is classified with a warning.
     """
     from genre.classify import output, work
+    from genre.models.ensemble import SYNTHETIC, read_description
 
     if timeline:
         _check_timeline(timeline, paths)
@@ -107,9 +108,10 @@ def classify(
         if tags:
             work.must_know_tags(found.folder)
         results, skipped = work.answer(paths, found.folder, settings, found.compute)
+        synthetic = read_description(found.folder).synthetic
     answered = [result for result in results if result.answer]
     if form == "json":
-        output.write_json(results, found.version, sys.stdout)
+        output.write_json(results, found.version, sys.stdout, synthetic=synthetic)
     elif form == "csv":
         output.write_csv(results, found.version, sys.stdout)
     else:
@@ -125,6 +127,8 @@ def classify(
 
         draw(answered[0], timeline)
     click.echo(output.summary(results, skipped, str(found)), err=True)
+    if synthetic and form is None:
+        click.echo(f"note: {found} was trained on {SYNTHETIC}", err=True)
     return BAD_INPUT if len(answered) < len(results) else 0
 
 

@@ -18,18 +18,29 @@ if TYPE_CHECKING:
 BAR_WIDTH = 40
 
 
-def as_dict(result: Result, version: str | None) -> dict[str, Any]:
-    """A result as plain values: the answer's and `model_version`, or `path` and `error`."""
+def as_dict(result: Result, version: str | None, *, synthetic: bool) -> dict[str, Any]:
+    """A result as plain values, or `path` and `error`.
+
+    The prediction's, `model_version` and `model_synthetic`, whether the model was trained on the
+    synthetic demo songs.
+    """
     if result.answer is None:
         return {"path": result.path, "error": result.error}
     answer = result.answer.as_dict()
     answer.pop("timeline", None)
-    return {"path": result.path, **answer, "model_version": version}
+    return {
+        "path": result.path,
+        **answer,
+        "model_version": version,
+        "model_synthetic": synthetic,
+    }
 
 
-def write_json(results: Sequence[Result], version: str | None, file: IO[str]) -> None:
-    """A list of objects, one a song."""
-    rows = [as_dict(result, version) for result in results]
+def write_json(
+    results: Sequence[Result], version: str | None, file: IO[str], *, synthetic: bool
+) -> None:
+    """A list of objects, one a song; `synthetic` as in `as_dict`."""
+    rows = [as_dict(result, version, synthetic=synthetic) for result in results]
     file.write(json.dumps(rows, indent=2, ensure_ascii=True) + "\n")
 
 

@@ -128,10 +128,9 @@ def must_know_tags(folder: Path) -> None:
     """Raise `InputError` unless the classifier in `folder` can say how a song sounds."""
     from genre.models.ensemble import read_description
 
-    families = read_description(folder).front.get("features", {}).get("families", ())
-    if "musicnn" not in families:
+    if "musicnn" not in read_description(folder).families:
         raise InputError(
-            "--tags: this classifier has no words for how a song sounds; train one with musicnn "
+            "--tags: this model does not predict tags; train one with musicnn "
             "in features.families of params.yaml"
         )
 

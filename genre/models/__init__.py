@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FAMILIES = {
     "mlp": "genre.models.mlp:Mlp",
+    "report_mlp": "genre.models.mlp:ReportMlp",
     "lda": "genre.models.lda:Lda",
     "logistic": "genre.models.logistic:Logistic",
     "svm": "genre.models.svm:Svm",

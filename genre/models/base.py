@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from genre.models.store import Reader
     from genre.params import Section, TrainParams
 
-Input = Literal["features_3s", "features_30s", "spectrogram", "log_mel"]
+Input = Literal["features_3s", "features_30s", "report_3s", "spectrogram", "log_mel"]
 
 
 class Progress(Protocol):

@@ -30,6 +30,10 @@ DESCRIPTION = "classifier.json"
 PRETRAINED = "pretrained"
 FORMAT: Literal[1] = 1
 MOST_BYTES = 16 * 2**20  # of the description
+SYNTHETIC = (  # what a model of the demo songs was trained on
+    "synthetic demo songs, made by arithmetic: its figures and predictions say nothing about real "
+    "music"
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +49,10 @@ class Member(BaseModel):
 
 
 class Description(BaseModel):
-    """What `classifier.json` holds; `front` are the sections of `params.yaml` behind the inputs."""
+    """What `classifier.json` holds; `front` are the sections of `params.yaml` behind the inputs.
+
+    `synthetic` if it was trained on the demo songs.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -56,6 +63,18 @@ class Description(BaseModel):
     members: Annotated[list[Member], Field(min_length=1)]
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     front: dict[str, dict[str, Any]]
+    synthetic: bool = False
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The feature families of its inputs; none if no member's input are features."""
+        return families_of(self.front)
+
+
+def families_of(front: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The feature families that a classifier's `front` names; `report` if it is older than that."""
+    found = front["features"].get("families", ["report"]) if "features" in front else []
+    return tuple(str(family) for family in found) if isinstance(found, list) else ()
 
 
 class Ensemble:
@@ -71,11 +90,13 @@ class Ensemble:
         protocol: str = "",
         front: Mapping[str, Mapping[str, Any]] | None = None,
         pretrained: Path | None = None,
+        synthetic: bool = False,
     ) -> None:
         """Let `members` answer as `mixture` says.
 
         `front` are the settings of what made their inputs: sections of `params.yaml`, by name;
-        `pretrained` is the folder of the weights that these need, null where they need none.
+        `pretrained` is the folder of the weights that these need, None if they need none;
+        `synthetic` if the members were trained on the demo songs.
         Raises `InputError` where the members know different genres.
         """
         if len({member.classes for member in members}) != 1:
@@ -87,7 +108,7 @@ class Ensemble:
         self.name, self.members, self.mixture = name, tuple(members), mixture
         self.temperature, self.protocol = temperature, protocol
         self.front = {section: dict(values) for section, values in (front or {}).items()}
-        self.pretrained = pretrained
+        self.pretrained, self.synthetic = pretrained, synthetic
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -123,6 +144,7 @@ class Ensemble:
             members=[Member(name=m.name, weight=w, temperature=t) for m, w, t in parts],
             temperature=self.temperature,
             front=self.front,
+            synthetic=self.synthetic,
         )
         with atomic_folder(Path(folder)) as new:
             write_json(new / DESCRIPTION, description.model_dump())
@@ -151,6 +173,7 @@ class Ensemble:
             protocol=found.protocol,
             front=found.front,
             pretrained=pretrained if (pretrained := folder / PRETRAINED).is_dir() else None,
+            synthetic=found.synthetic,
         )
         if list(ensemble.classes) != found.classes:
             raise InputError(

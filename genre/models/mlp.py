@@ -7,12 +7,12 @@ classify` need not wait for torch to be imported.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from genre.models.base import Examples, History, Model, Progress, softmax
+from genre.models.base import Examples, History, Input, Model, Progress, softmax
 from genre.params import MlpParams
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Mlp(Model):
     """Standardised features → hidden layers with ReLU and dropout → logits."""
 
     name = "mlp"
-    input = "features_3s"
+    input: ClassVar[Input] = "features_3s"
     settings_type = MlpParams
     settings: MlpParams
     stops_early = True
@@ -85,6 +85,13 @@ class Mlp(Model):
     def _scaled(self, examples: Examples) -> Examples:
         rows = ((examples.X.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
         return Examples(rows, examples.y, examples.groups, examples.classes, examples.features)
+
+
+class ReportMlp(Mlp):
+    """The same network on the report's 57 columns, whatever families the other models have."""
+
+    name = "report_mlp"
+    input = "report_3s"
 
 
 def build_network(layers: list[int], dropout: float) -> torch.nn.Sequential:

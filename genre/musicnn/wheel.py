@@ -110,6 +110,5 @@ def _unavailable(why: str) -> GenreError:
     return GenreError(
         f"MusiCNN's weights could not be fetched: tried pip download {REQUIREMENT}, and {why}. "
         "Check the network and pip's index (pip config list), or give pip a folder with "
-        f"{WHEEL} (PIP_FIND_LINKS); or take musicnn out of features.families: the pipeline runs "
-        "without it"
+        f"{WHEEL} (PIP_FIND_LINKS); or list families without musicnn in features.families"
     )

@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from genre.errors import ParameterError
 from genre.params.looks import (
+    AUTO,
+    LIST,
     Family,
     FeatureParams,
     FrameParams,
@@ -23,6 +25,7 @@ from genre.params.looks import (
     SpectrogramParams,
 )
 from genre.params.models import (
+    BASELINE,
     BoostingParams,
     CnnParams,
     EvaluateParams,
@@ -55,6 +58,8 @@ from genre.params.songs import (
 )
 
 __all__ = [
+    "AUTO",
+    "BASELINE",
     "PARAMS_FILE",
     "BoostingParams",
     "ClassifyParams",
@@ -147,7 +152,7 @@ def load_params(path: str | Path = PARAMS_FILE) -> Params:
 
 def _explain(problem: Any) -> str:
     """Say in one line what is wrong with one key."""
-    location = [part for part in problem["loc"] if not isinstance(part, int)]
+    location = [part for part in problem["loc"] if not isinstance(part, int) and part != LIST]
     key = ".".join(str(part) for part in location)
     kind = problem["type"]
     if kind == "extra_forbidden":

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from genre.params.section import Positive, Section
 
 Family = Literal["report", "extended", "musicnn"]
+AUTO: Literal["auto"] = "auto"
+LIST = "list"  # the tag of the other kind of value, in pydantic's error locations
+
+
+def _kind(value: Any) -> str | None:
+    return LIST if isinstance(value, list) else AUTO if value == AUTO else None
+
+
+Families = Annotated[  # told apart by `_kind`, so that an error is about one of the two
+    Annotated[Literal["auto"], Tag(AUTO)] | Annotated[list[Family], Field(min_length=1), Tag(LIST)],
+    Discriminator(
+        _kind,
+        custom_error_type="families",
+        custom_error_message="expected auto, or a list of report, extended and musicnn",
+    ),
+]
 
 Layer = Literal["tags", "penultimate", "mean_pool", "max_pool"]
 REPORT: tuple[Family, ...] = ("report",)
@@ -49,17 +65,18 @@ class FrameParams(Section):
 
 
 class FeatureParams(FrameParams):
-    """The columns that models look at, and the frames of what is computed of a short-time spectrum.
+    """The feature families, and the frames of what is computed from a short-time spectrum.
 
-    `families` may be left out where a classifier was trained before there were several.
+    `families` may be `auto` in `params.yaml`; the step `pretrained` then decides. A classifier has
+    a list, or nothing if it was trained before there were several families.
     """
 
-    families: list[Family] = Field(default_factory=lambda: list(REPORT), min_length=1)
+    families: Families = Field(default_factory=lambda: list(REPORT))
     csv: bool
 
     @model_validator(mode="after")
     def _families_are_different(self) -> FeatureParams:
-        if len(set(self.families)) < len(self.families):
+        if self.families != AUTO and len(set(self.families)) < len(self.families):
             raise ValueError(f"families is {self.families}, expected each name once")
         return self
 

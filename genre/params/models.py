@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from genre.params.section import Count, Positive, Section, Share
 
-ModelName = Literal["mlp", "cnn", "resnet", "lda", "logistic", "svm", "boosting"]
+ModelName = Literal["mlp", "cnn", "resnet", "lda", "logistic", "svm", "boosting", "report_mlp"]
+BASELINE: Literal["report_mlp"] = "report_mlp"
 
 
 class MlpParams(Section):
@@ -96,11 +97,14 @@ class TrainParams(Section):
     boosting: BoostingParams
     cnn: CnnParams
     resnet: ResnetParams
+    report_mlp: MlpParams
 
     @model_validator(mode="after")
     def _models_are_different(self) -> TrainParams:
         if len(set(self.models)) < len(self.models):
             raise ValueError(f"models is {self.models}, expected each name once")
+        if self.models == [BASELINE]:
+            raise ValueError(f"models is {self.models}, expected another model beside the baseline")
         return self
 
 

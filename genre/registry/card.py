@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genre import evaluation
-from genre.models.ensemble import read_description
+from genre.models.ensemble import SYNTHETIC, read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
 from genre.splits import LEAKY, TRAIN
 
-SYNTHETIC = "synthetic"  # begins the `source` of every demo song
 FAMILIES = {
     "report": "57 librosa features of each 3 s segment",
     "extended": "further librosa features of each 3 s segment",
@@ -103,10 +102,9 @@ def _summary(pipeline: Pipeline) -> Iterable[str]:
 
 def _looks(pipeline: Pipeline) -> Iterable[str]:
     """What the models look at, and who trained what listens for them."""
-    front = read_description(pipeline.classifier).front
-    if "features" not in front:
+    front, families = read_description(pipeline.classifier).front, pipeline.families
+    if not families:
         return
-    families = front["features"].get("families", ["report"])
     yield "## What it looks at"
     words = [f"`{family}`: {FAMILIES[family]}" for family in families]
     yield f"Feature families: {'; '.join(words)}."
@@ -200,12 +198,8 @@ def _limits(pipeline: Pipeline) -> list[str]:
         "Probabilities were calibrated on this collection's songs; on music unlike them they are "
         "likely to be too sure.",
     ]
-    if any(str(source).startswith(SYNTHETIC) for source in pipeline.songs["source"]):
-        limits.insert(
-            0,
-            "It was trained on synthetic demo songs, made by arithmetic: its figures say nothing "
-            "about real music.",
-        )
+    if read_description(pipeline.classifier).synthetic:
+        limits.insert(0, f"It was trained on {SYNTHETIC}.")
     if pipeline.protocol in LEAKY:
         limits.insert(0, "Its split leaks, so it is never promoted to champion.")
     return limits

@@ -69,6 +69,11 @@ class Pipeline:
         """The genres that the classifier knows."""
         return read_description(self.classifier).classes
 
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """The feature families of the classifier's inputs."""
+        return read_description(self.classifier).families
+
     @property
     def protocol(self) -> str:
         """The split protocol behind the figures."""

@@ -22,7 +22,7 @@ from genre import changes, evaluation
 from genre.audio import SEGMENT_SECONDS
 from genre.errors import AudioError, InputError
 from genre.models.data import FeatureData
-from genre.models.ensemble import Ensemble
+from genre.models.ensemble import Ensemble, families_of
 from genre.progress import progress
 from genre.promotion import Champion
 from genre.registry import artifacts
@@ -60,7 +60,8 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
         trained = json.loads((folder / TRAINING_SONGS).read_bytes())
         then = pd.DataFrame(trained.get("genres", {}).items(), columns=["track_id", "genre"])
         renamed = changes.renamed(then, pipeline.songs[pipeline.songs["status"] == "ok"])
-        champion = Champion(number, model.classes, renamed=renamed)
+        families = families_of(model.front)
+        champion = Champion(number, model.classes, renamed=renamed, families=families)
         for member in model.members:
             member.classes = tuple(renamed.get(genre, genre) for genre in member.classes)
         if set(pipeline.answers["genre"]) - set(model.classes):

@@ -20,7 +20,7 @@ from genre.registry.faults import named_errors, quiet
 from genre.registry.locks import locked
 from genre.registry.runs import EXPERIMENT, MODEL_HASH
 from genre.registry.store import Store, moved, open_experiment, open_store
-from genre.registry.versions import BLOCKED_BY, METRICS_HASH
+from genre.registry.versions import BLOCKED_BY, FEWER_THAN, METRICS_HASH
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
@@ -125,7 +125,14 @@ def warning(store: Store, version: ModelVersion) -> str | None:
         ways = lookup.ways_out(source, foreign=foreign, version=number)
         return f"version {other} of {name} is champion and cannot be used: {wrong}{kept}. {ways}"
     location = source.rpartition("/models/")[0]  # of the experiment that it belongs to
-    return moved(store, location) if location else None
+    if location and (problem := moved(store, location)):
+        return problem
+    if version.tags.get(FEWER_THAN) == other:
+        return (
+            f"version {number} of {name} has {version.tags.get(versions.REASON)}, which stays "
+            f"champion; {command(f'genre promote {number}')} makes version {number} champion"
+        )
+    return None
 
 
 def describe(pipeline: Pipeline) -> dict[str, str]:
@@ -141,6 +148,7 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
         "protocol": pipeline.protocol,
         "artist_leak": ", ".join(report["artist_leak"]) or "none",
         "genres": ", ".join(pipeline.genres),
+        "families": ", ".join(pipeline.families),
         "subset": subset,
         "accuracy": json.dumps(values["accuracy"]),
         "accuracy_low": json.dumps(low),
@@ -243,6 +251,7 @@ def _decide(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> 
         champion=None if champion is None else gate.question(store, champion, pipeline),
         policy=settings.policy,
         margin=settings.margin,
+        families=pipeline.families,
         experiment=pipeline.experiment,
     )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 METRICS_HASH = "metrics_sha256"
 DECISION, REASON, SETTLED = "decision", "reason", "settled"
 BLOCKED_BY = "blocked_by"  # the champion that could not be used when the gate decided
+FEWER_THAN = "fewer_than"  # the champion that has more feature families
 COMPARISON = "mlflow.genre.comparison"  # the figures behind the decision, as JSON
 COMPARISON_BEFORE = "comparison"  # the tag of versions that were registered before it was renamed
 TEXTS = ("model", "protocol", "subset", "data_sha256", "git_commit", "git_dirty", REASON)
@@ -114,10 +115,11 @@ def settle(store: Store, version: ModelVersion, decision: Decision) -> None:
 def record_decision(store: Store, version: ModelVersion, decision: Decision) -> None:
     """Record the decision about the version, so that it is not taken again."""
     tags = {DECISION: decision.alias or "", REASON: decision.reason}
-    if decision.blocked_by:
-        tags[BLOCKED_BY] = decision.blocked_by
-    elif BLOCKED_BY in version.tags:
-        store.client.delete_model_version_tag(version.name, str(version.version), BLOCKED_BY)
+    for tag, other in ((BLOCKED_BY, decision.blocked_by), (FEWER_THAN, decision.fewer_than)):
+        if other:
+            tags[tag] = other
+        elif tag in version.tags:
+            store.client.delete_model_version_tag(version.name, str(version.version), tag)
     if decision.comparison is not None:
         figures = {"against": decision.against, **asdict(decision.comparison)}
         tags[COMPARISON] = json.dumps(figures, sort_keys=True)

@@ -1,0 +1,74 @@
+"""The feature families of this run, and the baseline among its models.
+
+`data/families.json` holds the families as `{"families": ["extended", "musicnn"]}`. The step
+`pretrained` writes it (it resolves `auto`); every later step reads it through `read_families`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from genre.errors import InputError
+from genre.hints import run_step
+from genre.params import AUTO, BASELINE, Family, Params
+from genre.params.looks import REPORT
+from tasks import paths
+
+# What `features.families: auto` means.
+SYNTHETIC: tuple[Family, ...] = REPORT
+REAL: tuple[Family, ...] = ("extended", "musicnn")
+WITHOUT_WEIGHTS: tuple[Family, ...] = ("extended",)
+
+
+class Chosen(BaseModel):
+    """The content of `data/families.json`."""
+
+    families: Annotated[list[Family], Field(min_length=1)]
+
+
+def read_families(params: Params, root: Path) -> list[Family]:
+    """The families of `params.yaml`, or those that the step `pretrained` chose if it says `auto`.
+
+    Raises `InputError` if that step has not run, or its file is damaged.
+    """
+    if params.features.families != AUTO:
+        return params.features.families
+    path = root / paths.FAMILIES
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {run_step('pretrained')}")
+    try:
+        return Chosen.model_validate_json(path.read_bytes()).families
+    except ValidationError as error:
+        raise InputError(f"{path}: damaged; {run_step('pretrained', 'again')}") from error
+
+
+def try_weights_again(params: Params, root: Path) -> None:
+    """Let DVC run the step `pretrained` again if `auto` had to do without MusiCNN's weights.
+
+    Nothing that DVC compares says that they can be fetched now; a missing output does.
+    """
+    path = root / paths.FAMILIES
+    auto = params.features.families == AUTO and path.is_file()
+    with suppress(InputError):  # of a damaged file, which DVC makes again anyway
+        if auto and tuple(read_families(params, root)) == WITHOUT_WEIGHTS:
+            path.unlink()
+
+
+def is_trained(name: str, families: Sequence[Family]) -> bool:
+    """Whether the model `name` of `train.models` is trained with these families.
+
+    With `report` alone, `mlp` is the baseline's network on the baseline's columns, which is then
+    not trained a second time.
+    """
+    return name != BASELINE or tuple(families) != REPORT
+
+
+def baseline(params: Params, families: Sequence[Family]) -> str | None:
+    """The trained model that is the report's MLP on its 57 columns; None if there is none."""
+    name = "mlp" if tuple(families) == REPORT else BASELINE
+    return name if name in params.train.models else None
