@@ -18,7 +18,10 @@ from collections.abc import Iterable, Iterator
 LINE_SECONDS = 10.0  # between counts of packages
 LARGE_MB = 20.0  # a download that is named
 BAD_INPUT = 2
-PIP = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off")
+PIP = (
+    *(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"),
+    "--no-compile",  # Python compiles what it imports, a small part of what is installed
+)
 
 _DOWNLOAD = re.compile(r"\s*Downloading (?:\S*/)?(?P<file>[^/\s]+) \((?P<mb>[\d.]+) MB\)")
 _UNREACHABLE = re.compile(r"after connection broken by '(?P<why>.+)': \S+$")
