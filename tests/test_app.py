@@ -121,6 +121,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bad(tmp_path_factory.mktemp("bad"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -143,6 +144,7 @@ def test_what_cannot_be_answered_is_told_in_words(
     assert told.locator("img").count() == 0
 
 
+@pytest.mark.slow
 def test_a_file_beyond_the_limit_is_refused_and_the_limits_are_named(
     server: Server, page: Page, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_file_beyond_the_limit_is_refused_and_the_limits_are_named(
     assert server.left() == []
 
 
+@pytest.mark.slow
 def test_a_song_that_is_dropped_is_answered_and_a_large_one_refused(
     page: Page, song: Path, answer: Answer, tmp_path: Path
 ) -> None:
@@ -180,6 +183,7 @@ def test_a_song_that_is_dropped_is_answered_and_a_large_one_refused(
     expect(page.locator("#too-large")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_recording_is_answered(page: Page) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(1500)
@@ -189,6 +193,7 @@ def test_a_recording_is_answered(page: Page) -> None:
     expect(page.locator(".verdict")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_recording_ends_before_it_is_too_large(page: Page) -> None:
     expect(page.locator("#ask")).to_contain_text("A recording ends by itself after 10 seconds.")
 
@@ -198,6 +203,7 @@ def test_a_recording_ends_before_it_is_too_large(page: Page) -> None:
     expect(page.locator("#answer")).to_contain_text("Your recording")
 
 
+@pytest.mark.slow
 def test_an_example_is_chosen_by_keyboard_called_synthetic_and_played(page: Page) -> None:
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -212,6 +218,7 @@ def test_an_example_is_chosen_by_keyboard_called_synthetic_and_played(page: Page
     page.wait_for_function("document.querySelector('.card audio').currentTime > 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [(PHONE, "light"), (PHONE, "dark")], indirect=True)
 def test_a_phone_never_scrolls_sideways(page: Page, song: Path, tmp_path: Path) -> None:
     copy = shutil.copy(song, tmp_path / f"{'a-very-long-name-' * 9}{song.suffix}")
@@ -226,6 +233,7 @@ def test_a_phone_never_scrolls_sideways(page: Page, song: Path, tmp_path: Path) 
     assert not page.evaluate(f"[...document.querySelectorAll('#columns *')].some({outside})")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [(DESKTOP, "light"), (DESKTOP, "dark")], indirect=True, ids=["light", "dark"]
 )
@@ -268,6 +276,7 @@ def test_other_sites_and_names_are_refused(server: Server) -> None:
         urllib.request.urlopen(asked)
 
 
+@pytest.mark.slow
 def test_no_song_is_kept_and_nothing_at_all_once_the_server_ended(
     server: Server, page: Page, song: Path, bad: Path
 ) -> None:

@@ -253,6 +253,7 @@ def test_a_song_beyond_the_limit_is_refused(classify: Any, music: Path) -> None:
     assert "is 4 s long, longer than the 3.6 s" in said.rows[0]["error"]
 
 
+@pytest.mark.slow
 def test_many_songs_are_shared_out_and_answered_alike(
     model: Path, tmp_path: Path, classify: Any
 ) -> None:

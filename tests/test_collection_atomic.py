@@ -94,6 +94,7 @@ def every_moment(root: Path, work: Callable[[], object], tmp_path: Path) -> tupl
         assert left_behind(root) == []
 
 
+@pytest.mark.slow
 def test_an_add_killed_at_any_moment_leaves_the_collection_as_it_was_or_whole(
     root: Path, new: Path, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_an_add_killed_at_any_moment_leaves_the_collection_as_it_was_or_whole(
     assert whole > 3
 
 
+@pytest.mark.slow
 def test_a_relabel_killed_at_any_moment_is_whole_or_not_there(root: Path, tmp_path: Path) -> None:
     def work() -> None:
         if (root / "data/raw/rock/c.wav").exists():
@@ -160,6 +162,7 @@ def no_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "exchange", lambda _one, _other: False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_exchange")
 def test_without_an_exchange_in_one_step_a_killed_add_is_undone_or_finished_by_the_next_command(
     root: Path, new: Path, tmp_path: Path

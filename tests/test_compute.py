@@ -73,6 +73,7 @@ def on(address: str) -> ComputeParams:
     return LOCAL.model_copy(update={"engine": "dask", "address": address})
 
 
+@pytest.mark.slow
 def test_results_come_in_order_whatever_the_engine_and_the_number_of_workers(
     tmp_path: Path, cluster: tuple[str, list[int]]
 ) -> None:
@@ -165,6 +166,7 @@ def test_where_no_song_has_a_result_the_rest_is_not_tried(
     assert len(asked) < 40
 
 
+@pytest.mark.slow
 def test_a_full_disk_or_memory_is_no_songs_fault(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         results(LOCAL, work.shout, songs(tmp_path, "a", "full"))
@@ -253,6 +255,7 @@ def test_workers_keep_to_one_thread(tmp_path: Path) -> None:
     assert results(LOCAL, work.threads, songs(tmp_path, "a")) == [b"1 1"]
 
 
+@pytest.mark.slow
 def test_no_worker_is_left_when_the_run_is_over_or_broken_off(tmp_path: Path) -> None:
     items = songs(tmp_path, *"abcdefgh")
     pids = {int(result.split()[1]) for result in results(LOCAL, work.slowly, items)}
@@ -267,6 +270,7 @@ def test_no_worker_is_left_when_the_run_is_over_or_broken_off(tmp_path: Path) ->
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+@pytest.mark.slow
 def test_a_dask_worker_that_dies_costs_only_its_unfinished_songs(
     tmp_path: Path, cluster: tuple[str, list[int]]
 ) -> None:
@@ -288,6 +292,7 @@ def test_a_dask_worker_that_dies_costs_only_its_unfinished_songs(
     assert pids[0] not in done_by[-5:]
 
 
+@pytest.mark.slow
 def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
     tmp_path: Path, project: Path, cluster: tuple[str, list[int]]
 ) -> None:
@@ -305,6 +310,7 @@ def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
     assert written[0] == written[1]
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_a_clear_error_within_ten_seconds() -> None:
     start = time.monotonic()
 

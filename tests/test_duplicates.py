@@ -92,6 +92,7 @@ def test_no_copies_make_an_empty_table(
     assert written.dtypes.equals(pd.read_parquet(tmp_path / paths.DUPLICATES).dtypes)
 
 
+@pytest.mark.slow
 def test_the_table_is_the_same_bytes_whoever_did_the_work_and_when(
     root: Path, params: Params
 ) -> None:

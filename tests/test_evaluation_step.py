@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,15 @@ def params(project: Path) -> Params:
 
 
 @pytest.fixture
-def root(params: Params, tmp_path: Path) -> Path:
-    """A project with ten songs a genre, split and trained."""
+def root(evaluated: Path, tmp_path: Path) -> Path:
+    """A project with ten songs a genre, split, trained and evaluated."""
+    return Path(shutil.copytree(evaluated, tmp_path / "project"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project that `root` is a copy of."""
+    root = tmp_path_factory.mktemp("evaluated")
     random = np.random.default_rng(0)
     songs = pd.DataFrame(
         {
@@ -47,18 +55,19 @@ def root(params: Params, tmp_path: Path) -> Path:
     )
     facts = {"artist": "", "status": "ok", "duplicate_of": None, "source": "synthetic demo song 1"}
     catalogue = songs.assign(path=songs["genre"] + "/" + songs["track_id"] + ".wav", **facts)
-    write_parquet(tmp_path / paths.CATALOGUE, catalogue)
+    write_parquet(root / paths.CATALOGUE, catalogue)
     features = songs.loc[songs.index.repeat(10)].reset_index(drop=True)
     features["segment"] = np.tile(np.arange(10), len(songs))
     features["start_s"] = features["segment"] * 3.0
     place = features["genre"].map({genre: n for n, genre in enumerate(GENRES)}).to_numpy()
     for column in COLUMNS:
         features[column] = random.normal(place, 1.0, len(features)) + 10
-    write_parquet(tmp_path / paths.FEATURES_3S / "part-0.parquet", features)
-    write_no_duplicates(tmp_path)
-    split.run(params, tmp_path)
-    train_all(params, tmp_path)
-    return tmp_path
+    write_parquet(root / paths.FEATURES_3S / "part-0.parquet", features)
+    write_no_duplicates(root)
+    split.run(params, root)
+    train_all(params, root)
+    evaluate.run(params, root)
+    return root
 
 
 def train_all(params: Params, root: Path) -> None:
@@ -94,11 +103,7 @@ def test_it_writes_metrics_as_the_contract_says(params: Params, root: Path) -> N
     )
 
 
-def test_the_file_that_dvc_shows_is_flat_and_of_the_selected_model(
-    params: Params, root: Path
-) -> None:
-    evaluate.run(params, root)
-
+def test_the_file_that_dvc_shows_is_flat_and_of_the_selected_model(root: Path) -> None:
     report, shown = metrics(root), json.loads((root / evaluate.SUMMARY).read_text())
     scores = report["models"][report["selected"]]["test"]["song"]
     low, high = scores["ci95"]
@@ -154,8 +159,7 @@ def test_it_writes_a_prediction_for_every_segment_that_is_not_excluded(
         assert models[name] == evaluation.evaluate(rows, samples=200, seed=0)
 
 
-def test_it_writes_plot_data_and_figures_of_the_test_songs(params: Params, root: Path) -> None:
-    evaluate.run(params, root)
+def test_it_writes_plot_data_and_figures_of_the_test_songs(root: Path) -> None:
     plots = root / "reports" / "plots"
     confusion = pd.read_csv(plots / "confusion.csv")
     assert list(confusion) == ["actual", "predicted"]
@@ -175,8 +179,7 @@ def test_it_writes_plot_data_and_figures_of_the_test_songs(params: Params, root:
     }
 
 
-def test_calibration_brings_confidence_nearer_to_accuracy(params: Params, root: Path) -> None:
-    evaluate.run(params, root)
+def test_calibration_brings_confidence_nearer_to_accuracy(root: Path) -> None:
     calibration = metrics(root)["calibration"]
     assert isinstance(calibration, dict)
     assert set(calibration) == {"held_out", "test"}
@@ -188,9 +191,8 @@ def test_calibration_brings_confidence_nearer_to_accuracy(params: Params, root: 
     assert after["consistent"]
 
 
-def test_the_figures_are_those_of_the_selected_classifier(params: Params, root: Path) -> None:
+def test_the_figures_are_those_of_the_selected_classifier(root: Path) -> None:
     # given the classifier that select wrote
-    evaluate.run(params, root)
     classifier = Ensemble.load(root / "classifier")
     assert metrics(root)["selected"] == classifier.name
     # when it is asked about the test songs, then it answers what the report says
@@ -228,6 +230,7 @@ def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:
 
 def test_a_model_that_was_not_trained_is_named(params: Params, root: Path) -> None:
     (root / "models" / "mlp" / "model.json").unlink()
+    (root / "reports" / "metrics.json").unlink()
     with pytest.raises(InputError, match="no trained model here"):
         evaluate.run(params, root)
     assert not (root / "reports" / "metrics.json").exists()

@@ -45,6 +45,7 @@ def test_the_first_clip_needs_neither_librosa_nor_what_it_imports() -> None:
     assert run(FIRST_CLIP)
 
 
+@pytest.mark.slow
 def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     # A file in the place of the folder refuses even the superuser.
     in_the_way = tmp_path / "file"
@@ -53,6 +54,7 @@ def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> No
     assert run(FIRST_CLIP, NUMBA_CACHE_DIR=str(in_the_way / "cache")) == run(FIRST_CLIP)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o555, 0o700])
 def test_a_missing_cache_folder_is_made_and_a_read_only_one_passed_over(
     tmp_path: Path, mode: int
@@ -88,6 +90,7 @@ def test_without_any_folder_to_write_to_kernels_are_compiled_in_memory(
     assert total(np.arange(4.0)) == 6.0
 
 
+@pytest.mark.slow
 def test_machine_code_is_kept_under_the_version_of_what_kernels_share(tmp_path: Path) -> None:
     run("import genre.features.shape", NUMBA_CACHE_DIR=str(tmp_path))
 

@@ -120,6 +120,7 @@ def test_one_song_more_computes_one_song(root: Path, params: Params) -> None:
     assert len(datasets(root)[0]) == 7
 
 
+@pytest.mark.slow
 def test_another_genre_for_a_song_computes_nothing(root: Path, params: Params) -> None:
     (root / "data/raw/jazz/jazz0.wav").rename(root / "data/raw/rock/jazz0.wav")
     write(root / "data/raw/jazz/new.wav", tone(6, seed=999))
@@ -130,6 +131,7 @@ def test_another_genre_for_a_song_computes_nothing(root: Path, params: Params) -
     assert datasets(root)[0]["genre"].value_counts().to_dict() == {"rock": 4, "jazz": 3}
 
 
+@pytest.mark.slow
 def test_other_frames_compute_everything(root: Path, params: Params) -> None:
     frames = params.features.model_copy(update={"n_fft": 1024})
 
@@ -151,6 +153,7 @@ def test_a_clip_that_is_truncated_is_set_aside_by_name_and_the_rest_goes_on(
     assert clip.stem not in set(datasets(root)[1]["track_id"])
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_with_the_songs_it_had_finished(root: Path, params: Params) -> None:
     shutil.rmtree(root / ".cache")
     before = digest(root)
@@ -209,6 +212,7 @@ def test_the_columns_are_named_as_in_the_public_table(shared_data: Path) -> None
     assert list(header) == ["filename", "length", *NAMES, "label", "fault_filtered"]
 
 
+@pytest.mark.slow
 def test_waiting_workers_end_with_a_killed_run(root: Path) -> None:
     import psutil
 

@@ -242,6 +242,7 @@ def warned(tmp_path, project, monkeypatch):
     return receipt["warning"]
 
 
+@pytest.mark.slow
 def test_a_warning_of_the_registration_is_seen_in_the_list_of_runs_and_comes_first(warned):
     state = retrain(return_state=True)
 
@@ -275,6 +276,7 @@ def test_make_retrain_prints_the_warning_on_stderr_and_ends_with_0(monkeypatch, 
     assert capsys.readouterr().err == "warning: version 2 is damaged\n"
 
 
+@pytest.mark.slow
 def test_bad_input_is_not_tried_again_in_the_step_that_registers_either(root):
     bad = "echo x >> tries; echo 'error: the store is missing' >&2; exit 2"
     stages = {"ingest": INGEST, "register": {"cmd": bad, "deps": ["data/catalogue"]}}
@@ -287,6 +289,7 @@ def test_bad_input_is_not_tried_again_in_the_step_that_registers_either(root):
     assert isinstance(state.result(raise_on_failure=False), InputError)
 
 
+@pytest.mark.slow
 def test_a_forced_run_runs_steps_that_are_up_to_date(root):
     pipeline.bring_up_to_date("ingest", root)
 
@@ -295,6 +298,7 @@ def test_a_forced_run_runs_steps_that_are_up_to_date(root):
     assert states(forced) == {"collect": "Cached", "ingest": "Completed", "push": "Skipped"}
 
 
+@pytest.mark.slow
 def test_new_songs_are_versioned_and_a_remembered_step_says_restored(root):
     pipeline.bring_up_to_date("ingest", root)
     add_song(root, "jazz", "three")
@@ -308,6 +312,7 @@ def test_new_songs_are_versioned_and_a_remembered_step_says_restored(root):
     assert states(back) == {**ran, "ingest": "Restored"}
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_is_tried_again_and_then_succeeds(root):
     flaky = f"echo x >> tries; test $(wc -l < tries) -ge 3 || exit 1; {INGEST['cmd']}"
     change(root, ingest={"cmd": flaky})
@@ -319,6 +324,7 @@ def test_a_step_that_fails_is_tried_again_and_then_succeeds(root):
     assert task_runs(state)["ingest"]["run_count"] == 3
 
 
+@pytest.mark.slow
 def test_bad_input_is_not_tried_again_and_an_independent_branch_survives(root):
     bad = "echo x >> tries; echo 'error: no clips' >&2; exit 2"
     change(root, ingest={}, features={"cmd": bad}, train={}, spectrograms={})
@@ -339,6 +345,7 @@ def test_bad_input_is_not_tried_again_and_an_independent_branch_survives(root):
     assert isinstance(state.result(raise_on_failure=False), InputError)
 
 
+@pytest.mark.slow
 def test_a_time_out_is_tried_again_and_leaves_no_process_behind(root, monkeypatch):
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
     change(root, ingest={"cmd": "(trap '' TERM; sleep 300) & echo $! >> pids; wait"})
@@ -355,6 +362,7 @@ def test_a_time_out_is_tried_again_and_leaves_no_process_behind(root, monkeypatc
         assert not alive(root / f"{number}.pid")
 
 
+@pytest.mark.slow
 def test_an_empty_collection_is_bad_input(root):
     shutil.rmtree(root / "data/raw")
     (root / "data/raw.dvc").unlink()
@@ -387,6 +395,7 @@ def test_a_step_has_its_own_retries_back_off_and_time_out(project):
     assert trim.retries == params.retries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_flow_that_is_ended_leaves_no_process_behind(root, project, number):
     lingering = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"

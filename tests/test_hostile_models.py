@@ -43,6 +43,8 @@ from genre.registry import artifacts, lookup
 from genre.registry.artifacts import FILES
 from tasks import register
 
+pytestmark = pytest.mark.slow
+
 CHAMPION = "models:/music-genre@champion"
 MEGABYTES = 200  # that a refusal may take, imports included
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,17 +38,22 @@ def dvc(root: Path, *command: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of three steps that have run."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site-cache"))
-    root = tmp_path / "project"
-    root.mkdir()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project that `root` is a copy of."""
+    root = tmp_path_factory.mktemp("finished")
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=root, check=True)
     (root / "source").write_text("songs")
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STEPS}, sort_keys=False))
     dvc(root, "repro")
     return root
+
+
+@pytest.fixture
+def root(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of three steps that have run."""
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site-cache"))
+    return Path(shutil.copytree(finished, tmp_path / "project", symlinks=True))
 
 
 def test_what_is_whole_stays_as_it_is(root: Path) -> None:
@@ -78,6 +84,7 @@ def test_wherever_an_added_folder_is_cut_off_nothing_is_left() -> None:
         assert lockfile.whole_part(ADDED[:length]) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.55, 0.75, 0.95, 0.999])
 def test_the_next_run_brings_back_what_the_lock_file_lost(root: Path, share: float) -> None:
     whole = (root / "dvc.lock").read_bytes()
@@ -109,6 +116,7 @@ def test_steps_of_a_matrix_come_by_name_and_unknown_ones_last() -> None:
     assert text == head + "".join(entries[name] for name in ("a@x", "a@y", "b", "old"))
 
 
+@pytest.mark.slow
 def test_a_step_that_had_to_wait_for_another_command_leaves_the_same_lock_file(root: Path) -> None:
     apart = {"cmd": "echo > apart", "outs": ["apart"]}
     (root / "dvc.yaml").write_text(
@@ -131,6 +139,7 @@ def test_a_step_that_had_to_wait_for_another_command_leaves_the_same_lock_file(r
     assert (root / "dvc.lock").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_nothing_is_mended_while_dvc_may_be_writing(root: Path) -> None:
     (root / "dvc.lock").write_text("schema: '2.0'\nstag")
     held = str(root / lockfile.DVC_LOCK)

@@ -142,6 +142,7 @@ def test_rows_that_were_not_asked_for_are_neither_learned_nor_predicted(
     pd.testing.assert_frame_equal(*tables)
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(params: TrainParams) -> None:
     data = make_data()
     tables = [

@@ -168,6 +168,7 @@ def test_a_songs_answer_is_the_calibrated_mean_of_its_samples(
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_adding_songs_changes_nothing_for_the_others(
     answered: tuple[Path, str, dict], params: Params, tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_adding_songs_changes_nothing_for_the_others(
     assert "2 computed, 6 reused" in said
 
 
+@pytest.mark.slow
 def test_the_same_songs_give_the_same_bytes(
     answered: tuple[Path, str, dict], params: Params, root: Path
 ) -> None:
@@ -241,6 +243,7 @@ def test_songs_that_stand_in_training_are_excluded_and_counted(
     )
 
 
+@pytest.mark.slow
 def test_broken_short_silent_and_repeated_songs_are_set_aside(root: Path, params: Params) -> None:
     folder = add(root, {"rock/new.wav": 200})
     shutil.copy(folder / "rock/new.wav", folder / "rock/twice.wav")
@@ -289,6 +292,7 @@ def test_the_folder_that_the_project_brings_may_be_empty(root: Path, params: Par
     assert metrics == {"songs": 0}
 
 
+@pytest.mark.slow
 def test_a_folder_elsewhere_is_found_by_its_absolute_path(
     root: Path, params: Params, tmp_path: Path
 ) -> None:

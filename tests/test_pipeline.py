@@ -118,6 +118,7 @@ def test_exit_code_2_is_bad_input_with_the_steps_own_message(tmp_path):
     assert str(raised.value) == "ingest: params.yaml: seed is 1.5\nexpected 1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cmd", "message"),
     [
@@ -149,6 +150,7 @@ def test_a_time_out_leaves_no_process_behind(tmp_path, monkeypatch):
     assert_nothing_is_left(root)
 
 
+@pytest.mark.slow
 def test_ending_all_from_another_thread_leaves_no_process_behind(tmp_path, monkeypatch):
     root = lingering_project(tmp_path)
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
@@ -173,6 +175,7 @@ def test_ending_all_from_another_thread_leaves_no_process_behind(tmp_path, monke
         assert pipeline.stages(root).keys() == {"ingest"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_driver_leaves_no_process_behind(tmp_path, number, project):
     root = lingering_project(tmp_path)
@@ -193,6 +196,7 @@ def test_a_killed_driver_leaves_no_process_behind(tmp_path, number, project):
     wait_until(lambda: not alive(root / "child.pid") and not alive(root / "grandchild.pid"))
 
 
+@pytest.mark.slow
 def test_a_process_that_a_step_leaves_in_the_background_is_ended(tmp_path):
     cmd = "sleep 300 & echo $! > child.pid; echo > data/catalogue; echo done"
     root = make_project(tmp_path, {"ingest": {**CHAIN["ingest"], "cmd": cmd}})
@@ -219,6 +223,7 @@ def dvc_at_work(root):
             holder.kill()
 
 
+@pytest.mark.slow
 def test_a_lock_held_by_another_dvc_is_waited_for_and_then_named(tmp_path):
     root = make_project(tmp_path)
     with (
@@ -230,6 +235,7 @@ def test_a_lock_held_by_another_dvc_is_waited_for_and_then_named(tmp_path):
     assert pipeline.bring_up_to_date("ingest", root).state == "ran"
 
 
+@pytest.mark.slow
 def test_a_collection_that_another_dvc_may_be_fetching_is_waited_for(tmp_path, monkeypatch):
     root = make_project(tmp_path)
     (root / "data/raw").rename(root / "elsewhere")
@@ -244,6 +250,7 @@ def test_a_collection_that_another_dvc_may_be_fetching_is_waited_for(tmp_path, m
     assert (root / "data/raw/blues/one.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_step_that_another_dvc_is_running_is_waited_for(tmp_path):
     slow = {**CHAIN["ingest"], "cmd": "touch started; sleep 3; touch data/catalogue; echo done"}
     root = make_project(tmp_path, {"ingest": slow})
@@ -259,6 +266,7 @@ def test_a_step_that_another_dvc_is_running_is_waited_for(tmp_path):
     assert any(line.startswith("waiting for another DVC command") for line in lines)
 
 
+@pytest.mark.slow
 def test_a_list_of_busy_files_that_a_kill_cut_off_stops_nobody(tmp_path):
     root = make_project(tmp_path)
     (root / ".dvc/tmp/rwlock").write_text('{"write": {"/so')
@@ -306,6 +314,7 @@ def test_a_failed_step_stops_only_what_depends_on_it(tmp_path):
     assert str(outcomes["features"].error) == "features: no clips"
 
 
+@pytest.mark.slow
 def test_a_step_without_its_output_stops_only_what_depends_on_it(tmp_path):
     empty = {**CHAIN["features"], "cmd": "echo done"}
     root = make_project(tmp_path, {**CHAIN, "features": empty})
@@ -321,6 +330,7 @@ def test_a_step_without_its_output_stops_only_what_depends_on_it(tmp_path):
     assert "data/features" in str(outcomes["features"].error)
 
 
+@pytest.mark.slow
 def test_the_collection_is_versioned_when_new_or_changed(tmp_path):
     root = make_project(tmp_path)
     before = (root / "data/raw.dvc").read_text()

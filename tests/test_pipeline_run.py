@@ -76,6 +76,7 @@ def test_a_run_does_everything_and_a_second_finds_it_up_to_date(run):
     assert second.count("up to date") == 2
 
 
+@pytest.mark.slow
 def test_a_collection_that_was_deleted_comes_back_from_the_cache(root, run):
     shutil.rmtree(root / "data/raw")
 
@@ -86,6 +87,7 @@ def test_a_collection_that_was_deleted_comes_back_from_the_cache(root, run):
     assert (root / "data/raw/blues/one.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_genre_folder_that_was_renamed_by_hand_is_said_and_keeps_its_manifest_rows(root, run):
     raw = root / "data/raw"
     (raw / "manifest.csv").write_text("path,artist\nblues/one.txt,A\nblues/two.txt,B\n")
@@ -102,6 +104,7 @@ def test_a_genre_folder_that_was_renamed_by_hand_is_said_and_keeps_its_manifest_
     assert "delta-blues/one.txt,delta-blues,A" in (raw / "manifest.csv").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("genre", "message"),
     [
@@ -135,6 +138,7 @@ def test_a_typing_error_in_params_yaml_is_told_before_any_step(root, run):
     assert "ingest" not in out
 
 
+@pytest.mark.slow
 def test_a_failed_step_is_named_and_its_exit_code_kept(root, run):
     (root / "ingest.py").write_text("import sys; sys.exit('error: data/raw: no songs')")
 
@@ -161,6 +165,7 @@ def test_a_checksum_without_a_source_is_refused(run):
     assert "--sha256 needs a SOURCE" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ending_a_run_leaves_no_process_and_no_traceback(root, start, number, code):
     (root / "ingest.py").write_text(

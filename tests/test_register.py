@@ -174,6 +174,7 @@ def test_songs_that_the_champion_was_trained_on_are_left_out(project: Project) -
     assert "on 3 validation songs that neither was trained on" in receipt["reason"]
 
 
+@pytest.mark.slow
 def test_a_champion_that_heard_every_validation_song_of_today_stays(project: Project) -> None:
     run(project)
     write_songs(project.root, GENRES, ("validation", "validation", "train", "train", "test"))
@@ -212,6 +213,7 @@ def with_other_frames(project: Project) -> None:
     project.retrain()
 
 
+@pytest.mark.slow
 def test_a_champion_with_other_frames_listens_to_the_clips_itself(project: Project) -> None:
     run(project)
     with_other_frames(project)
@@ -302,6 +304,7 @@ def test_an_experiment_records_in_the_main_checkout_and_leaves_its_receipt_where
     assert project.store.client.get_run(receipt["run_id"]).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_pointing_at_another_store_registers_again(project: Project) -> None:
     first = run(project)
     project.retrain()
@@ -328,6 +331,7 @@ def test_deleting_the_store_registers_again(project: Project) -> None:
     assert project.receipt["run_id"] != first["run_id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "name"),
     [

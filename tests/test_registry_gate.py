@@ -159,6 +159,7 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
     assert held(project) == {"champion": "1", "challenger": "2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "words"),
     [

@@ -171,6 +171,7 @@ def test_a_commit_that_was_killed_is_undone_and_the_champion_before_it_found(
     assert not journal.exists()
 
 
+@pytest.mark.slow
 def test_a_store_that_may_only_be_read_gives_its_champion(
     read_only: Callable[[], subprocess.CompletedProcess[str]],
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_store_that_was_copied_does_not_write_into_the_original(tmp_path: Path
     assert f"mv {tmp_path}/two/mlruns {tmp_path}/two/mlruns.old && make run" in problem
 
 
+@pytest.mark.slow
 def test_a_deleted_experiment_is_named(tmp_path: Path) -> None:
     store = stored(tmp_path)
     number = open_experiment(store, "music-genre").experiment_id

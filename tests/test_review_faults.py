@@ -149,6 +149,7 @@ def test_flatness_of_white_noise_is_what_the_mean_of_31_spectra_gives() -> None:
     assert found.mean() == pytest.approx(expected, abs=0.002)
 
 
+@pytest.mark.slow
 def test_no_demo_song_is_listed(limits: ReviewParams, tmp_path: Path) -> None:
     write_songs(tmp_path, songs_per_genre=1, workers=1)
     found = {

@@ -16,7 +16,7 @@ from test_whole_run import clone, receipt, run
 
 from genre.features import NAMES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 SETTINGS = {  # a model of each kind, and little else to wait for
     "features": {"families": ["extended"]},

@@ -77,6 +77,7 @@ def test_a_song_that_changed_since_ingest_is_named_and_the_rest_goes_on(
     assert "rock/rock1.wav has changed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_clips_and_pictures_are_the_same_bytes_every_time(collected: Path, params: Params) -> None:
     written = []
     for workers in (1, 2):

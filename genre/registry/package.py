@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import wave
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,8 +85,8 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
             ),
         )
     (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
-    for cache in list(folder.rglob("__pycache__")):
-        shutil.rmtree(cache)
+    for compiled in list(folder.rglob("__pycache__")):
+        shutil.rmtree(compiled)
 
 
 def training_reference(pipeline: Pipeline) -> Reference:
@@ -166,12 +167,20 @@ def needed_modules(module: str) -> set[Path]:
             continue
         needed.add(path)
         waiting.append(name.rpartition(".")[0])
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        waiting += _imports(path)
     return needed
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """The names that a module imports, and those that they may be modules of."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(found)
 
 
 def _file(module: str) -> Path | None:
