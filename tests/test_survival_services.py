@@ -13,6 +13,8 @@ import registry_project
 from flows_harness import alive, wait_until, write_stages
 from services_harness import INGEST, LINGERING, Services, make_services_project, ours, popen, python
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"ingest": INGEST}
 UNTIL_TOLD = "touch started; while [ ! -e go ]; do sleep 0.2; done"
 SLOW = {"ingest": {**INGEST, "cmd": f"{UNTIL_TOLD}; {INGEST['cmd']}"}}
@@ -24,8 +26,6 @@ REGISTER = """
 import pathlib
 from genre.registry import package
 from tasks import register
-
-pytestmark = pytest.mark.slow
 
 save = package.save
 
