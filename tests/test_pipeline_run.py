@@ -155,7 +155,7 @@ def test_bad_input_gives_exit_code_2(root, run):
     code, out, _ = run()
 
     assert code == 2
-    assert "mend what the message names" in out
+    assert "fix what the message names" in out
 
 
 def test_a_checksum_without_a_source_is_refused(run):

@@ -25,6 +25,8 @@ from genre.promotion import CHAMPION
 from genre.registry import aliases, artifacts, gate, registration, versions
 from tasks import register
 
+pytestmark = pytest.mark.slow
+
 NAME = "music-genre"
 CHECKOUT = Path(__file__).parent.parent
 REGISTER = "from tasks.register import main; main()"
@@ -42,7 +44,6 @@ for number in sys.argv[1:]:
 PROMOTE_AT_SERVER = f"""
 from genre.errors import GenreError
 
-pytestmark = pytest.mark.slow
 try:
 {indent(PROMOTE.strip(), "    ")}
 except GenreError as error:
