@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 AUDIO  ?= ../shared/data/gtzan_dev
 SEED   ?= 0
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # TORCH=cpu takes torch's build for CPUs, 2.2 GB of environment in place of 6.
 INSTALL = $(BIN)/python -m tasks.install --constraint requirements.lock \
 	$(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
@@ -22,7 +22,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run app retrain up down status boot test test-slow test-all test-pythons soak lint bench lock moved
+.PHONY: help setup run app retrain up down status boot test test-quick test-slow test-all test-pythons soak lint bench lock moved
 
 help:  ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,11 @@ status: $(VENV)/.installed-services  ## Say what `make up` keeps running, and ho
 boot: $(VENV)/.installed-services  ## Write a systemd unit that starts the services at boot, and say how to enable it
 	@$(BIN)/python -m flows.services unit
 
-test: $(VENV)/.installed-dev lint  ## Set up what tests need, then lint, types and the tests that take minutes
+# At once: the tests often wait, lint never does.
+test: $(VENV)/.installed-dev  ## Set up what tests need, then lint, types and the tests that take minutes
+	@$(MAKE) --no-print-directory --jobs=2 lint test-quick
+
+test-quick: $(VENV)/.installed-dev
 	@$(PYTEST) -m "not slow" $(PARALLEL)
 
 test-slow: $(VENV)/.installed-dev  ## The slow tests: kills, full disks, hostile files, services, documents, page

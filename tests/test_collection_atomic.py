@@ -116,6 +116,7 @@ def test_a_relabel_killed_at_any_moment_is_whole_or_not_there(root: Path, tmp_pa
     assert whole > 3
 
 
+@pytest.mark.slow
 def test_a_first_add_killed_at_any_moment_leaves_no_collection_or_a_whole_one(
     new: Path, tmp_path: Path
 ) -> None:

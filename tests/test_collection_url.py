@@ -192,6 +192,7 @@ def test_a_server_that_never_falls_silent_but_trickles_is_given_up(
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.slow
 def test_a_slow_server_that_keeps_its_pace_is_waited_for(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_song_that_is_known_is_not_worked_on(tmp_path: Path) -> None:
         assert [result for _, result in found] == [b"A", b"known", b"B"]
 
 
+@pytest.mark.slow
 def test_a_song_that_crashes_hangs_or_is_refused_harms_no_other(tmp_path: Path) -> None:
     settings = LOCAL.model_copy(update={"song_timeout_seconds": 3.0})
     items = songs(tmp_path, "a", "crash", "b", "hang", "c", "refuse", *"defg")
@@ -188,6 +189,7 @@ def test_a_file_that_goes_missing_or_changes_fails_alone(
     )
 
 
+@pytest.mark.slow
 def test_workers_have_the_code_of_this_process_whatever_stands_first_on_the_path(
     tmp_path: Path,
 ) -> None:

@@ -66,6 +66,7 @@ def test_copies_are_listed_with_their_groups_and_nothing_else_is(
     assert printed.count(" as in ") == 2  # each pair once
 
 
+@pytest.mark.slow
 def test_the_split_keeps_copies_of_two_genres_together(root: Path, params: Params) -> None:
     duplicates.run(params, root)
     split.run(params, root)
@@ -107,6 +108,7 @@ def test_the_table_is_the_same_bytes_whoever_did_the_work_and_when(
     assert (root / paths.DUPLICATES).read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_song_that_has_changed_since_is_named_and_left_out(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_song_that_has_changed_since_is_named_and_left_out(
     assert "set aside: data/raw/jazz/song.wav cannot be opened" in printed
 
 
+@pytest.mark.slow
 def test_songs_that_ingest_set_aside_are_no_copies(root: Path, params: Params) -> None:
     raw = root / "data/raw"
     shutil.copy(raw / "jazz/jazz0.wav", raw / "jazz/the very same.wav")

@@ -218,6 +218,7 @@ def test_without_test_songs_the_figures_are_of_validation_songs(params: Params, 
     assert set(models["mlp"]) == {"train", "validation"}
 
 
+@pytest.mark.slow
 def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:
     runs = []
     for _ in range(2):
@@ -271,6 +272,7 @@ def test_a_split_that_does_not_say_its_protocol_is_refused(params: Params, root:
         evaluate.run(params, root)
 
 
+@pytest.mark.slow
 def test_the_leaky_protocol_runs_through_the_steps_and_says_so(params: Params, root: Path) -> None:
     settings = params.split.model_copy(update={"protocol": "segment"})
     leaky = params.model_copy(update={"split": settings})

@@ -196,6 +196,7 @@ def test_a_clip_too_short_for_ten_segments_is_refused() -> None:
         extract_clip(np.zeros(27 * SR, np.float32), SR)
 
 
+@pytest.mark.slow
 def test_the_first_clip_needs_neither_librosa_nor_what_it_imports() -> None:
     code = """
 import sys, genre.extended

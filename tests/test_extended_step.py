@@ -68,6 +68,7 @@ def test_the_rows_hold_what_extract_gives_for_the_clip_and_for_its_segments(made
     )
 
 
+@pytest.mark.slow
 def test_nothing_changed_computes_nothing_and_computing_afresh_gives_the_same_bytes(
     root: Path, params: Params
 ) -> None:

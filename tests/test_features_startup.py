@@ -41,6 +41,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert out.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_first_clip_needs_neither_librosa_nor_what_it_imports() -> None:
     assert run(FIRST_CLIP)
 

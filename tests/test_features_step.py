@@ -98,6 +98,7 @@ def test_nothing_changed_computes_nothing_and_gives_the_same_bytes(
     assert digest(root) == before
 
 
+@pytest.mark.slow
 def test_computed_afresh_by_one_worker_the_bytes_are_the_same(root: Path, params: Params) -> None:
     before = digest(root)
     shutil.rmtree(root / ".cache")

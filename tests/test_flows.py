@@ -202,6 +202,7 @@ def test_a_run_in_which_nothing_changed_says_that_an_earlier_one_decided(twice):
     assert "| version 3 (an earlier run) | 0.700 | 0.600 to 0.800 |" in found[results.RESULTS]
 
 
+@pytest.mark.slow
 def test_who_is_champion_is_looked_up_and_not_remembered(tmp_path):
     made = registry_project.make_project(tmp_path / "project")
     register.run(made.params, made.root)

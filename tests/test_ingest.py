@@ -220,6 +220,7 @@ def test_no_collection_and_one_genre_are_told_apart(tmp_path: Path, params: Para
         ingest.run(params, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_the_same_bytes_with_any_number_of_workers(
     tmp_path: Path, params: Params
 ) -> None:

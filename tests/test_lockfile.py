@@ -97,6 +97,7 @@ def test_the_next_run_brings_back_what_the_lock_file_lost(root: Path, share: flo
     assert json.loads(dvc(root, "status", "--json").splitlines()[-1]) == {}
 
 
+@pytest.mark.slow
 def test_the_entries_come_in_the_order_of_the_pipeline_whichever_ended_first(root: Path) -> None:
     whole = (root / "dvc.lock").read_text()
     head, one, two, three = re.split(r"(?m)^(?=  \w+:\n)", whole)

@@ -9,6 +9,8 @@ from musicnn_weights import pretrained  # noqa: F401
 
 from benchmarks import embeddings
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_benchmark_prints_what_it_measured(
     pretrained: Path,  # noqa: F811

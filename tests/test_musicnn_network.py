@@ -41,6 +41,7 @@ def test_even_filters_see_one_zero_more_after_the_patch() -> None:
     assert [same(frames) for frames in (7, 128, 64, 32)] == [(3, 3), (63, 64), (31, 32), (15, 16)]
 
 
+@pytest.mark.slow
 def test_zeros_around_a_patch_are_zeros_after_normalisation() -> None:
     network = random_network()
     x = network.normalisation(torch.rand(1, 1, 20, 96))
@@ -76,6 +77,7 @@ def test_shared_frames_give_what_each_patch_gives_alone(frames: int, hop: int) -
     torch.testing.assert_close(shared, alone, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_shared_frames_give_the_published_network_the_same_answers(pretrained: Path) -> None:  # noqa: F811
     t = np.arange(8 * 16_000) / 16_000
     y = (0.4 * np.sin(440 * t * (1 + t)) + 0.2 * np.sign(np.sin(14 * t))).astype(np.float32)

@@ -205,6 +205,7 @@ def test_the_same_songs_give_the_same_bytes(
     }
 
 
+@pytest.mark.slow
 def test_songs_that_stand_in_training_are_excluded_and_counted(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -273,6 +274,7 @@ def test_the_songs_of_an_artist_are_drawn_together(
     assert table["group"].nunique() == 3
 
 
+@pytest.mark.slow
 def test_no_song_that_is_new_is_said_and_not_scored(root: Path, params: Params) -> None:
     folder = root / paths.NEW_SONGS
     shutil.copytree(root / paths.RAW / "jazz", folder / "jazz")

@@ -66,6 +66,7 @@ def test_stages_come_parents_first_and_a_matrix_gives_one_a_model(finished):
     assert next(iter(stages)) == "ingest"
 
 
+@pytest.mark.slow
 def test_a_broken_dvc_yaml_is_bad_input(tmp_path):
     root = make_project(tmp_path)
     (root / "dvc.yaml").write_text("stages: {ingest: {comand: true}}")
@@ -86,6 +87,7 @@ def test_a_step_runs_once_and_is_cached_the_second_time(tmp_path):
     assert second == Outcome("ingest", "cached")
 
 
+@pytest.mark.slow
 def test_a_forced_step_runs_again(tmp_path):
     root = make_project(tmp_path)
     pipeline.bring_up_to_date("ingest", root)
@@ -95,6 +97,7 @@ def test_a_forced_step_runs_again(tmp_path):
     assert (again.state, again.summary) == ("ran", "2 songs in 1 genre")
 
 
+@pytest.mark.slow
 def test_a_step_that_dvc_remembers_is_restored(tmp_path):
     root = make_project(tmp_path)
     pipeline.bring_up_to_date("ingest", root)
@@ -135,11 +138,13 @@ def test_any_other_failure_may_be_tried_again(tmp_path, cmd, message):
         pipeline.bring_up_to_date("ingest", root)
 
 
+@pytest.mark.slow
 def test_an_unknown_step_is_named(finished):
     with pytest.raises(StepError, match="mixdown"):
         pipeline.bring_up_to_date("mixdown", finished)
 
 
+@pytest.mark.slow
 def test_a_time_out_leaves_no_process_behind(tmp_path, monkeypatch):
     root = lingering_project(tmp_path)
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
@@ -355,6 +360,7 @@ def test_an_absent_collection_is_not_versioned(tmp_path):
     assert (root / "data/raw/blues/one.txt").read_text() == "one\n"
 
 
+@pytest.mark.slow
 def test_a_collection_that_the_cache_does_not_hold_is_named(tmp_path):
     root = make_project(tmp_path)
     shutil.rmtree(root / "data/raw")

@@ -149,6 +149,7 @@ def test_a_failed_step_is_named_and_its_exit_code_kept(root, run):
     assert "Not run" in out
 
 
+@pytest.mark.slow
 def test_bad_input_gives_exit_code_2(root, run):
     (root / "ingest.py").write_text("import sys; print('error: no songs'); sys.exit(2)")
 

@@ -82,6 +82,7 @@ def test_without_musicnn_nothing_is_fetched(tmp_path: Path) -> None:
     assert list((tmp_path / "data/pretrained").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_published_wheel_gives_the_weights_to_the_byte(
     tmp_path: Path, offline: Path, the_wheel: bytes
 ) -> None:

@@ -273,6 +273,7 @@ def test_an_experiment_is_recorded_and_moves_nothing(
     assert project.store.client.get_logged_model(receipt["model_id"]).status == "READY"
 
 
+@pytest.mark.slow
 def test_an_experiment_that_was_applied_is_judged_as_any_model(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

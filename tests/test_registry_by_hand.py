@@ -260,6 +260,7 @@ def test_a_promotion_by_hand_of_a_version_whose_registration_was_killed_stands(
     )
 
 
+@pytest.mark.slow
 def test_after_a_rollback_registering_the_same_again_moves_nothing(project: Project) -> None:
     project.retrain(confused=("blues", "jazz"))
     register.run(project.params, project.root)

@@ -86,6 +86,7 @@ def test_a_worse_model_stays_challenger_and_its_tags_say_why(
     assert tags["reason"].startswith("worse: song-level macro-F1 -0.667 against version 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
@@ -132,6 +133,7 @@ def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project
     assert run(project)["warning"] is None
 
 
+@pytest.mark.slow
 def test_a_champion_of_other_genres_gives_way(project: Project) -> None:
     run(project)
     genres = ("blues", "metal", "rock")
@@ -143,6 +145,7 @@ def test_a_champion_of_other_genres_gives_way(project: Project) -> None:
     assert held(project) == {"champion": "2", "previous": "1"}
 
 
+@pytest.mark.slow
 def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: Project) -> None:
     path = project.root / "classifier/mlp/model.json"
     path.write_text(path.read_text().replace("rms_mean", "loudness_mean"))
@@ -206,6 +209,7 @@ def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
     assert "genre rollback" in receipt["warning"]
 
 
+@pytest.mark.slow
 def test_once_the_champion_is_restored_the_blocked_version_is_compared(project: Project) -> None:
     project.retrain(confused=PAIR)
     place = project.root / "mlruns/artifacts/models" / run(project)["model_id"]
@@ -221,6 +225,7 @@ def test_once_the_champion_is_restored_the_blocked_version_is_compared(project: 
     assert held(project) == {"champion": "2", "previous": "1"}
 
 
+@pytest.mark.slow
 def test_a_champion_damaged_after_the_comparison_is_not_said_to_be_uncompared(
     project: Project,
 ) -> None:

@@ -61,6 +61,7 @@ def test_a_file_store_and_a_store_without_a_file_are_refused(tmp_path: Path, uri
         resolve_uri(uri, tmp_path)
 
 
+@pytest.mark.slow
 def test_artifacts_lie_beside_the_database_also_where_a_folder_has_a_space(tmp_path: Path) -> None:
     store = stored(tmp_path / "my music")
 
@@ -171,6 +172,7 @@ def test_the_lock_is_held_against_other_processes_and_dies_with_its_holder(tmp_p
         pass
 
 
+@pytest.mark.slow
 def test_a_store_that_was_killed_while_it_was_made_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from genre.files import write_parquet
 from genre.params import Params, load_params
 from tasks import inputs, paths
 
+pytestmark = pytest.mark.slow
+
 GENRES = ("blues", "jazz", "pop", "rock")
 COLUMNS = ("rms_mean", "tempo", "mfcc1_mean")
 

@@ -161,6 +161,7 @@ def test_no_demo_song_is_listed(limits: ReviewParams, tmp_path: Path) -> None:
     assert not any(found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.real_audio
 def test_no_real_song_is_listed(limits: ReviewParams, shared_data: Path) -> None:
     songs = (

@@ -200,6 +200,7 @@ def test_the_services_and_the_flows_fail_in_one_line(
     assert capsys.readouterr().err == FAIL.format(".services/errors.log") + "\n"
 
 
+@pytest.mark.slow
 def test_the_page_shows_an_unforeseen_error_in_place_of_the_prediction(
     in_new_project: Path,
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from genre import demo
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 GENRES = ("country", "pop", "rock")  # alike enough to be mistaken for each other
 PRODUCTS = (
