@@ -1,6 +1,6 @@
 """Broken and hostile archives: each is added or refused, and nothing else happens.
 
-Two hundred in `make test`, five hundred in `make soak`.
+Two hundred in `make test-slow`, five hundred in `make soak`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Broken and hostile files lie in the collection; the run takes them as they come.
 
-Three hundred in `make test`, 2 500 in `make soak`.
+Three hundred in `make test-slow`, 2 500 in `make soak`.
 """
 
 from __future__ import annotations
