@@ -85,6 +85,7 @@ def answer(project: Path, song: Path) -> Answer:
     return Classifier.from_folder(project / "classifier").classify(song, top=5, timeline=True)
 
 
+@pytest.mark.slow
 def test_a_song_is_answered_with_bars_a_timeline_and_who_answered(
     page: Page, song: Path, answer: Answer
 ) -> None:
@@ -265,6 +266,7 @@ def test_text_is_readable_in_light_and_dark(page: Page) -> None:
         assert (high + 0.05) / (low + 0.05) >= READABLE, where
 
 
+@pytest.mark.slow
 def test_other_sites_and_names_are_refused(server: Server) -> None:
     with urllib.request.urlopen(server.url) as response:
         policy = response.headers["Content-Security-Policy"]

@@ -32,6 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_module, "write_songs", pretend_songs)
 
 
+@pytest.mark.slow
 def test_the_real_demo_songs_become_the_collection(tmp_path: Path) -> None:
     added = add_demo(tmp_path, songs_per_genre=1, workers=2)
     assert len(added.added) == len(GENRES)

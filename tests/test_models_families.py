@@ -226,6 +226,7 @@ def test_the_width_of_the_kernel_suits_the_number_of_columns(params: TrainParams
     assert Svm(params.svm.model_copy(update={"gamma": 0.3})).gamma == 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lda", "logistic", "svm"])
 def test_more_columns_than_rows_are_learned_from(params: TrainParams, name: str) -> None:
     train, other = songs(1), songs(2)

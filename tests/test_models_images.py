@@ -71,6 +71,7 @@ def test_the_residual_network_halves_and_widens_four_times(blocks: int) -> None:
     assert network(torch.zeros(2, 1, 32, 32, dtype=torch.uint8)).shape == (2, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANNELS)
 def test_it_learns_what_can_be_learned_and_answers_for_any_width(
     trained: dict[str, Model], name: str

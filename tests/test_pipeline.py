@@ -279,6 +279,7 @@ def test_a_list_of_busy_files_that_a_kill_cut_off_stops_nobody(tmp_path):
     assert pipeline.bring_up_to_date("ingest", root).state == "ran"
 
 
+@pytest.mark.slow
 def test_reproduce_tells_each_step_its_lines_and_its_end(tmp_path):
     root = make_project(tmp_path, models=("mlp", "cnn"))
     events = []

@@ -65,6 +65,7 @@ def run(start):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_does_everything_and_a_second_finds_it_up_to_date(run):
     code, first, _ = run()
     again, second, _ = run()

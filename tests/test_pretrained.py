@@ -173,6 +173,7 @@ def test_a_demo_song_is_known_by_its_source() -> None:
     assert not is_synthetic([None, "my shelf", "synthesizer records"])
 
 
+@pytest.mark.slow
 def test_a_replaced_file_is_fetched_again(tmp_path: Path, offline: Path, the_wheel: bytes) -> None:
     write_bytes(offline / wheel.WHEEL, the_wheel)
     write_bytes(tmp_path / "data/pretrained/msd.safetensors", b"another")
@@ -209,6 +210,7 @@ def test_offline_the_step_fails_in_a_way_that_may_pass(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_an_index_with_another_wheel_of_that_name_is_refused(tmp_path: Path, offline: Path) -> None:
     with zipfile.ZipFile(offline / wheel.WHEEL, "w") as archive:
         archive.writestr("musicnn/__init__.py", "raise SystemExit")
@@ -223,6 +225,7 @@ def test_an_index_with_another_wheel_of_that_name_is_refused(tmp_path: Path, off
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_truncated_wheel_is_refused(offline: Path, the_wheel: bytes) -> None:
     write_bytes(offline / wheel.WHEEL, the_wheel[:-1000])
     with pytest.raises(InputError, match=wheel.SHA256):
@@ -235,6 +238,7 @@ def test_nothing_of_another_wheel_is_opened(the_wheel: bytes) -> None:
             wheel.convert_wheel(content, ["msd"], "some.whl")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_cut_off_in_the_wheel_is_refused(the_wheel: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(the_wheel)) as archive:
         index = archive.read("musicnn/MSD_musicnn/.index")

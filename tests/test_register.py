@@ -162,6 +162,7 @@ def test_a_model_that_is_no_better_becomes_challenger_with_the_reason(project: P
     )
 
 
+@pytest.mark.slow
 def test_songs_that_the_champion_was_trained_on_are_left_out(project: Project) -> None:
     run(project)
     # One song of each genre that the champion learned from is a validation song today.
@@ -225,6 +226,7 @@ def test_a_champion_with_other_frames_listens_to_the_clips_itself(project: Proje
     assert f"on {len(project.songs('validation'))} validation songs" in receipt["reason"]
 
 
+@pytest.mark.slow
 def test_a_champion_with_other_frames_and_no_clips_to_hear_stays(project: Project) -> None:
     run(project)
     with_other_frames(project)
@@ -236,6 +238,7 @@ def test_a_champion_with_other_frames_and_no_clips_to_hear_stays(project: Projec
     assert "data/clips" in receipt["reason"]
 
 
+@pytest.mark.slow
 def test_a_champion_whose_files_are_gone_stays(project: Project) -> None:
     first = run(project)
     shutil.rmtree(project.root / "mlruns/artifacts/models" / first["model_id"])
@@ -290,6 +293,7 @@ def test_an_experiment_that_was_applied_is_judged_as_any_model(
     assert receipt["reason"].startswith("better: ")
 
 
+@pytest.mark.slow
 def test_an_experiment_records_in_the_main_checkout_and_leaves_its_receipt_where_it_runs(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

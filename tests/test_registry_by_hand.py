@@ -204,6 +204,7 @@ def test_a_deleted_alias_previous_is_known_from_the_history(project: Project) ->
     assert registry.rollback(project.params, project.root)[0] == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", range(1, 5))
 def test_killed_at_any_write_no_alias_is_lost_and_the_next_change_is_right(
     project: Project, monkeypatch: pytest.MonkeyPatch, write: int
@@ -243,6 +244,7 @@ def test_killed_at_any_write_no_alias_is_lost_and_the_next_change_is_right(
     assert (history[-1]["version"], history[-1]["replaced"]) == ("3", champion)
 
 
+@pytest.mark.slow
 def test_a_promotion_by_hand_of_a_version_whose_registration_was_killed_stands(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

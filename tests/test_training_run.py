@@ -115,6 +115,7 @@ def test_a_training_that_breaks_off_is_a_failed_or_killed_run(
     assert reason == ("the loss is nan" if status == "FAILED" else None)
 
 
+@pytest.mark.slow
 def test_a_registration_leaves_a_living_training_alone_and_closes_one_that_was_killed(
     project: Project,
 ) -> None:
