@@ -106,7 +106,6 @@ def test_protocol_artist_leaks_nothing_at_all_or_refuses(rows: list[Any], seed: 
     assert_no_leak(found, catalogue)
 
 
-@pytest.mark.slow
 @QUICK
 @given(collections, st.randoms(use_true_random=False))
 def test_protocol_predefined_parts_no_copies_and_changes_no_other_word(
