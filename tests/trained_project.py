@@ -130,7 +130,7 @@ class TrainedProject:
 
 
 def all_but_registered(checkout: Path, session: Path) -> Path:
-    """A project whose steps were run, except `register`: the registry holds absolute paths.
+    """A project whose steps were run, except `register`, without a store: it has absolute paths.
 
     The first process of the tests that asks makes it; copy it, and run what is left.
     """
@@ -146,6 +146,7 @@ def all_but_registered(checkout: Path, session: Path) -> Path:
             demo.write_songs(songs, songs_per_genre=4, genres=GENRES)
             run(making, "python", "-m", "genre.cli", "add", str(songs))
             run(making, "dvc", "repro", "evaluate", "new_songs", "review")
+            run(making, "git", "clean", "-fdxq", "mlruns")  # the runs of the trainings
             making.parent.rename(root.parent)
     return root
 
