@@ -108,7 +108,7 @@ def test_every_test_song_is_answered_as_by_evaluate(params: Params, root: Path) 
         songs = evaluation.by_song(mine).set_index("track_id")
         columns = [f"p_{genre}" for genre in classifier.classes]
         for track_id, rows in mine.groupby("track_id"):
-            clip = root / paths.CLIPS / f"{track_id}.wav"
+            clip = root / paths.CLIPS / f"{track_id}.flac"
             answer = classifier.classify(clip, top=2, timeline=True)
 
             moments = answer.timeline or ()

@@ -22,7 +22,10 @@ from genre import demo
 
 GENRES = ("country", "pop", "rock")
 STAMPS = (".installed", ".installed-app", ".installed-dev")  # what `make setup` leaves
-NOT_A_PERSONS = ("DVC_EXP", "DVC_ROOT", "PREFECT_", "MLFLOW_", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
+NOT_A_PERSONS = (
+    *("DVC_EXP", "DVC_ROOT", "PREFECT_", "MLFLOW_", "PYTEST_", "PYTHON", "VIRTUAL_ENV"),
+    *("MAKE", "MFLAGS"),
+)
 QUIET = {
     "DVC_NO_ANALYTICS": "1",
     "DO_NOT_TRACK": "1",
