@@ -193,11 +193,14 @@ def write_project(root: Path) -> None:
 
 
 def tree(root: Path) -> dict[str, str]:
-    """Every file of a project with the hash of its content; what is remembered apart."""
+    """Every file of a project with the hash of its content; what is remembered apart.
+
+    The MLflow store is left out: each training adds its record.
+    """
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and ".cache" not in path.parts
+        if path.is_file() and not {".cache", "mlruns"} & set(path.parts)
     }
 
 

@@ -113,10 +113,11 @@ def test_the_model_answers_without_the_project_like_the_classifier(
 def test_the_model_answers_in_an_environment_made_from_its_own_requirements(
     project: Project, song: Path, tmp_path: Path
 ) -> None:
-    venv.create(tmp_path / "environment", with_pip=True)
+    venv.create(tmp_path / "environment")
     python = tmp_path / "environment/bin/python"
     requirements = model_folder(project) / "requirements.txt"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    uv = Path(sys.executable).parent / "uv"
+    install = [uv, "pip", "install", "--quiet", "--python", python]
     subprocess.run([*install, "-r", requirements], check=True, timeout=550)
 
     code, answers, _ = ask(python, project, song)

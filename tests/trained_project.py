@@ -157,6 +157,7 @@ def all_but_registered(checkout: Path, session: Path) -> Path:
 def make_small(params: Path, services: dict[str, int]) -> None:
     """Let the project train one cheap model, and nothing by itself."""
     content = yaml.safe_load(params.read_text())
+    content["features"] |= {"families": ["report"]}
     content["train"] |= {"models": ["lda"], "folds": 2}
     content["evaluate"]["bootstrap_samples"] = 100
     content["retrain"] |= {"cron": "0 3 29 2 *"}
