@@ -7,7 +7,8 @@ BIN    := $(VENV)/bin
 AUDIO  ?= ../shared/data/gtzan_dev
 SEED   ?= 0
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+WAITING := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))# processes of tests that often wait
+PARALLEL := --maxprocesses 6 --dist loadfile --no-loadscope-reorder
 # TORCH=cpu takes torch's build for CPUs, 2.2 GB of environment in place of 6.
 INSTALL = $(BIN)/python -m tasks.install --constraint requirements.lock \
 	$(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
@@ -55,10 +56,10 @@ test: $(VENV)/.installed-dev  ## Set up what tests need, then lint, types and th
 	@$(MAKE) --no-print-directory --jobs=2 lint test-quick
 
 test-quick: $(VENV)/.installed-dev
-	@$(PYTEST) -m "not slow" $(PARALLEL)
+	@$(PYTEST) -m "not slow" --numprocesses logical $(PARALLEL)
 
 test-slow: $(VENV)/.installed-dev  ## The slow tests: kills, full disks, hostile files, services, documents, page
-	@$(PYTEST) -m "slow and not whole_machine" --seed $(SEED) $(PARALLEL)
+	@$(PYTEST) -m "slow and not whole_machine" --seed $(SEED) --numprocesses $(WAITING) $(PARALLEL)
 	@$(PYTEST) -m whole_machine --seed $(SEED)
 
 test-all: test test-slow  ## Both
