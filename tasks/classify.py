@@ -7,7 +7,7 @@ file could not be classified, and `warning`, if it was probably cut off. Files t
 (covers, playlists, texts) have no row. A table is of one folder. A file is classified again if its
 content or the version changes, if it could not be read, or if it met a defect of the program (its
 `sha256` is then null, as it is for an unreadable file). The table is replaced in one step, batch by
-batch. What was heard of songs is kept beside it (see `tasks.drift`).
+batch. What drift compares of each song is kept beside it (see `tasks.drift`).
 """
 
 from __future__ import annotations

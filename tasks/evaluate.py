@@ -28,7 +28,7 @@ from genre.models.mixing import Mixture
 from genre.params import EvaluateParams, Params
 from tasks import inputs, paths, plots
 from tasks.cli import step
-from tasks.families import baseline, read_families
+from tasks.families import baseline
 from tasks.tables import read_held_out, read_split
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def run(params: Params, root: Path) -> str:
         "artist_leak": split.attrs["artist_leak"],
         "models": models,
         "selected": selected,
-        "baseline": baseline(params, read_families(params, root)),
+        "baseline": baseline(params, root),
         "calibration": {
             name: {words: figures_of(found) for words, found in panels.items()}
             for name, panels in calibration.items()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ from genre.params.looks import REPORT
 from tasks import paths
 
 # What `features.families: auto` means.
-SYNTHETIC: tuple[Family, ...] = REPORT
+DEMO: tuple[Family, ...] = REPORT
 REAL: tuple[Family, ...] = ("extended", "musicnn")
 WITHOUT_WEIGHTS: tuple[Family, ...] = ("extended",)
 
@@ -59,16 +58,16 @@ def try_weights_again(params: Params, root: Path) -> None:
             path.unlink()
 
 
-def is_trained(name: str, families: Sequence[Family]) -> bool:
-    """Whether the model `name` of `train.models` is trained with these families.
+def is_trained(name: str, params: Params, root: Path) -> bool:
+    """Whether the model `name` of `train.models` is trained with the families of this run.
 
     With `report` alone, `mlp` is the baseline's network on the baseline's columns, which is then
     not trained a second time.
     """
-    return name != BASELINE or tuple(families) != REPORT
+    return name != BASELINE or tuple(read_families(params, root)) != REPORT
 
 
-def baseline(params: Params, families: Sequence[Family]) -> str | None:
+def baseline(params: Params, root: Path) -> str | None:
     """The trained model that is the report's MLP on its 57 columns; None if there is none."""
-    name = "mlp" if tuple(families) == REPORT else BASELINE
+    name = BASELINE if is_trained(BASELINE, params, root) else "mlp"
     return name if name in params.train.models else None

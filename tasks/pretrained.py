@@ -22,7 +22,7 @@ from genre.musicnn import weights, wheel
 from genre.params import AUTO, Params
 from tasks import paths
 from tasks.cli import step
-from tasks.families import REAL, SYNTHETIC, WITHOUT_WEIGHTS
+from tasks.families import DEMO, REAL, WITHOUT_WEIGHTS
 from tasks.tables import is_demo
 
 
@@ -33,7 +33,7 @@ def run(params: Params, root: Path) -> str:
     something else; with `auto` both are a warning.
     """
     chosen = params.features.families
-    families = list(chosen if chosen != AUTO else SYNTHETIC if is_demo(root) else REAL)
+    families = list(chosen if chosen != AUTO else DEMO if is_demo(root) else REAL)
     names = params.musicnn.weights if "musicnn" in families else []
     try:
         fetched = bring_weights(names, root)

@@ -48,7 +48,7 @@ def run(params: Params, root: Path) -> str:
     held_out = {
         str(name): read_held_out(root, name)
         for name in params.train.models
-        if is_trained(name, families)
+        if is_trained(name, params, root)
     }
     beside = {str(name): held_out.pop(name) for name in [BASELINE] if name in held_out}
     samples, seed = settings.bootstrap_samples, settings.seed

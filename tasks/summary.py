@@ -26,7 +26,6 @@ from tasks.tables import is_synthetic
 from tasks.transcript import Outcome
 
 SET_ASIDE_SHOWN = 10
-STAGE_WIDTH = 14  # columns of a step's name, at least
 SUBSETS = ("validation", "test")
 
 

@@ -24,18 +24,18 @@ from genre.models import family, make_model
 from genre.models.base import Epoch
 from genre.models.folds import predict_out_of_fold
 from genre.models.progress import training_progress
-from genre.params import BASELINE, Params
+from genre.params import Params
 from genre.registry.training import training_run
 from genre.splits import TRAIN, VALIDATION
 from genre.workers import core_count
 from tasks import inputs, paths
 from tasks.cli import step
-from tasks.families import is_trained, read_families
+from tasks.families import is_trained
 
 
 def recorded(params: Params, root: Path, name: str) -> str:
     """As `run`, with the training as a run in MLflow (see `genre.registry.training`)."""
-    if name == BASELINE and not is_trained(name, read_families(params, root)):
+    if not is_trained(name, params, root):
         return run(params, root, name)
     settings = make_model(name, params.train).settings.model_dump(mode="json")
     experiment = os.environ.get("DVC_EXP_NAME") or None
@@ -61,7 +61,7 @@ def run(
     and its folder is left empty, if `mlp` is the same network on the same columns.
     """
     model = make_model(name, params.train)
-    if name == BASELINE and not is_trained(name, read_families(params, root)):
+    if not is_trained(name, params, root):
         with atomic_folder(root / paths.MODELS / name):
             pass
         return f"{name}: not trained again: the only feature family is report, so it would be mlp"

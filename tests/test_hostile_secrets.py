@@ -24,7 +24,7 @@ from app_server import running
 from flows_harness import dvc
 from services_harness import Services, family, listening, make_services_project, ours
 from songs import write_collection
-from test_whole_run import clone
+from test_whole_run import GIT, clone
 
 from genre.addresses import has_password, hidden
 from genre.errors import ParameterError
@@ -48,7 +48,6 @@ EVERYWHERE = dict.fromkeys(  # how each server would be told, were it asked, to 
     "0.0.0.0",
 )
 USER, PASSWORD = "ann", f"{CANARY}-source:p@ss"
-GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost")
 OWN = {".dvc/config.local", ".git/config"}  # where the person wrote a secret down
 
 

@@ -17,6 +17,7 @@ from genre import demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
+GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost")
 GENRES = ("country", "pop", "rock")  # alike enough to be mistaken for each other
 PRODUCTS = (
     "data/catalogue.parquet",
@@ -56,9 +57,8 @@ def clone(project: Path, target: Path) -> Path:
     if (project / kernels).is_dir():  # spares the test half a minute of compiling
         unfinished = shutil.ignore_patterns("*.tmp.*", "*.pyc.*")  # of another Python's tests
         shutil.copytree(project / kernels, target / kernels, ignore=unfinished)
-    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@localhost"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "the project"]):
-        subprocess.run([*git, *command], cwd=target, check=True)
+        subprocess.run([*GIT, *command], cwd=target, check=True)
     return target
 
 
@@ -104,8 +104,7 @@ def quick(root: Path) -> Path:
         assert before in text
         text = text.replace(before, after)
     params.write_text(text)
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
-    subprocess.run(["git", *identity, "commit", "-qam", "fewer folds"], cwd=root, check=True)
+    subprocess.run([*GIT, "commit", "-qam", "fewer folds"], cwd=root, check=True)
     return root
 
 
@@ -225,8 +224,7 @@ def test_a_typing_error_in_the_parameters_is_told_before_any_step(root: Path) ->
 def test_an_experiment_trains_again_and_moves_no_alias(root: Path) -> None:
     champion = receipt(root)
     run(root, "git", "add", "data/raw.dvc", "dvc.lock")
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
-    run(root, "git", *identity, "commit", "-qm", "the collection")
+    run(root, *GIT, "commit", "-qm", "the collection")
 
     printed = run(root, "dvc", "exp", "run", "-S", "train.mlp.learning_rate=0.0005")
 

@@ -21,7 +21,9 @@ from test_whole_run import clone, run
 from genre import demo
 
 GENRES = ("country", "pop", "rock")
-STAMPS = (".installed", ".installed-app", ".installed-dev")  # what `make setup` leaves
+STAMPS = (  # what `make` leaves in `.venv`
+    *(".installed", ".installed-app", ".installed-services", ".installed-dev"),
+)
 NOT_A_PERSONS = (
     *("DVC_EXP", "DVC_ROOT", "PREFECT_", "MLFLOW_", "PYTEST_", "PYTHON", "VIRTUAL_ENV"),
     *("MAKE", "MFLAGS"),

@@ -105,11 +105,13 @@ class Classifier:
                 for start, row in zip(starts, each, strict=True)
             )
         best = choices[0]
-        heard = strongest(words, tags) if tags else None
+        strong = strongest(words, tags) if tags else None
         seconds = end / SAMPLE_RATE
         part = self._clip(clip, seconds, np.array(starts), each, features) if clip else None
         warning = cut_off(seconds, header_seconds)
-        return Answer(best.genre, best.probability, choices, seconds, moments, heard, part, warning)
+        return Answer(
+            best.genre, best.probability, choices, seconds, moments, strong, part, warning
+        )
 
     def _clip(
         self,
