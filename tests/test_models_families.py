@@ -25,7 +25,7 @@ from genre.models.base import Examples, Model
 from genre.models.boosting import Boosting
 from genre.models.lda import Lda
 from genre.models.logistic import Logistic
-from genre.models.normalise import LIMIT, Normaliser, Whitener, yeo_johnson
+from genre.models.normalise import LIMIT, Normaliser, Whitener, likeliest_power, yeo_johnson
 from genre.models.pairwise import couple, fit_sigmoids, pairs
 from genre.models.svm import Svm
 from genre.params import TrainParams, load_params
@@ -168,6 +168,22 @@ def test_the_power_transform_is_that_of_scipy_and_scikit_learn(train: Examples) 
     reference = PowerTransformer().fit_transform(train.X / normaliser.unit)
     expected = np.clip(reference, -LIMIT, LIMIT)
     np.testing.assert_allclose(normaliser.transform(train.X), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("rows", [5, 12, 700])
+def test_the_powers_are_bit_for_bit_those_of_scikit_learn(rows: int) -> None:
+    draw = np.random.default_rng(rows)
+    normal = draw.normal(size=rows)
+    columns = [
+        *(normal, normal + 100, -np.exp(normal), np.exp(3 * normal), 1e-3 * normal, 1e6 * normal),
+        *(np.zeros(rows), np.full(rows, -7.0), np.full(rows, 0.1), np.round(normal)),
+        *(np.r_[np.zeros(rows - 1), 5.0], np.r_[np.full(rows - 1, 8.0), -3.0]),
+        *(draw.gamma(0.5, size=rows), -draw.gamma(2.0, size=rows), draw.uniform(size=rows)),
+        np.log1p(np.arange(rows)),
+    ]
+    X = np.column_stack(columns)
+    expected = PowerTransformer(standardize=False).fit(X).lambdas_
+    np.testing.assert_array_equal(likeliest_power(X), expected)
 
 
 def test_the_unit_of_a_feature_changes_nothing(train: Examples) -> None:
