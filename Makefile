@@ -67,9 +67,9 @@ test-all: test test-slow  ## Both
 test-pythons: $(VENV)/.installed-dev  ## Test decoding, features and a short run on every other Python found here
 	@$(BIN)/python tests/other_pythons.py
 
-soak: $(VENV)/.installed-dev  ## All kills, damaged files and archives, of which test-all draws a few: make soak SEED=7
+soak: $(VENV)/.installed-dev  ## All kills, damaged files, archives and clips, of which test-all draws a few: make soak SEED=7
 	@$(PYTEST) --soak --seed $(SEED) tests/test_survival_kills.py tests/test_hostile_audio.py tests/test_hostile_archives.py \
-		tests/test_ordinary_use.py
+		tests/test_ordinary_use.py tests/test_musicnn_embedder.py
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, the arrows between the packages, and that imports are declared
 	@$(BIN)/ruff check .

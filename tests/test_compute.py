@@ -108,6 +108,7 @@ def test_a_song_that_crashes_hangs_or_is_refused_harms_no_other(tmp_path: Path) 
     assert finished == [letter.encode() for letter in "ABCDEFG"]
 
 
+@pytest.mark.slow
 def test_an_unexpected_exception_sets_its_song_aside_and_the_others_are_computed(
     tmp_path: Path, in_new_project: Path, cluster: tuple[str, list[int]]
 ) -> None:

@@ -78,6 +78,7 @@ def test_the_split_keeps_copies_of_two_genres_together(root: Path, params: Param
         assert groups.loc[mine, "subset"] == groups.loc[yours, "subset"]
 
 
+@pytest.mark.slow
 def test_no_copies_make_an_empty_table(
     tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ def digest(root: Path) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()]
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_the_57_with_the_extended_columns(root: Path, params: Params) -> None:
     features.run(params, root)
 

@@ -180,6 +180,7 @@ def test_a_save_that_fails_leaves_the_old_model(
     assert sorted(path.name for path in folder.parent.iterdir()) == ["mlp"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["store.write_bytes", "store.write_json", "files.exchange"])
 def test_a_kill_leaves_the_old_model_and_the_next_save_sweeps(
     folder: Path, call: str, project: Path

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from conftest import Draws
 from musicnn_weights import pretrained  # noqa: F401
 
 from genre.audio import decode, to_mono
@@ -96,6 +97,7 @@ def test_patches_may_have_another_length_and_distance(embedder: Embedder) -> Non
             embedder.embed(music(4), **wrong)
 
 
+@pytest.mark.slow
 def test_a_long_song_is_heard_as_its_parts_are(embedder: Embedder) -> None:
     """Patches go through the network 32 at a time."""
     y = music(40)
@@ -142,20 +144,24 @@ def published(shared_data: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.f
 
 @pytest.mark.real_audio
 @pytest.mark.slow
-def test_tags_are_the_published_ones(shared_data: Path, pretrained: Path) -> None:  # noqa: F811
-    """All clips that are here; what is left is the rounding of float32 on the way."""
+def test_tags_are_the_published_ones(
+    shared_data: Path,
+    pretrained: Path,  # noqa: F811
+    draws: Draws,
+) -> None:
+    """Some of the clips, with `--soak` all; what is left is the rounding of float32 on the way."""
     embedder = Embedder.load(pretrained, ["msd"], device="cpu")
     ids, activations = published(shared_data)
+    paths = {str(clip): shared_data / "gtzan_dev" / clip.replace(".au", ".flac") for clip in ids}
+    here = sorted(clip for clip, path in paths.items() if path.exists())
+    assert len(here) >= 100
     differences = []
-    for clip in np.unique(ids):
-        path = shared_data / "gtzan_dev" / str(clip).replace(".au", ".flac")
-        if path.exists():
-            audio = decode(path)
-            found = embedder.embed(resample(to_mono(audio.samples), audio.sample_rate)).tags["msd"]
-            expected = activations[ids == clip]
-            assert found.shape == expected.shape
-            differences.append(np.abs(found - expected))
-    assert len(differences) >= 100
+    for clip in draws.random().sample(here, draws.count(24, len(here))):
+        audio = decode(paths[clip])
+        found = embedder.embed(resample(to_mono(audio.samples), audio.sample_rate)).tags["msd"]
+        expected = activations[ids == clip]
+        assert found.shape == expected.shape
+        differences.append(np.abs(found - expected))
     assert np.percentile(np.concatenate(differences), 99) <= 1e-3
     assert np.concatenate(differences).max() <= 1e-3
 

@@ -199,6 +199,7 @@ def test_the_file_is_one_that_the_library_reads(the_wheel: bytes) -> None:
     assert {k: v.shape for k, v in arrays.items()} == {k: v.shape for k, v in expected.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("offline")
 def test_offline_the_step_fails_in_a_way_that_may_pass(tmp_path: Path) -> None:
     project(tmp_path, ["report", "musicnn"], ["msd"])

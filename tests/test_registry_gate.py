@@ -57,7 +57,7 @@ def held(project: Project) -> dict[str, str]:
     return aliases.held(project.store, NAME)
 
 
-@pytest.mark.parametrize("policy", ["not_worse", "superior"])
+@pytest.mark.parametrize("policy", ["not_worse", pytest.param("superior", marks=pytest.mark.slow)])
 def test_a_better_model_takes_over(project: Project, policy: Policy) -> None:
     project = under(project, policy)
     project.retrain(confused=GENRES)
@@ -70,7 +70,7 @@ def test_a_better_model_takes_over(project: Project, policy: Policy) -> None:
     assert held(project) == {"champion": "2", "previous": "1"}
 
 
-@pytest.mark.parametrize("policy", ["not_worse", "superior"])
+@pytest.mark.parametrize("policy", ["not_worse", pytest.param("superior", marks=pytest.mark.slow)])
 def test_a_worse_model_stays_challenger_and_its_tags_say_why(
     project: Project, policy: Policy
 ) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from test_splits import SHARES
@@ -128,6 +129,7 @@ def test_protocol_predefined_parts_no_copies_and_changes_no_other_word(
     assert all(side[t] == (said[t] or "excluded") for t in catalogue.loc[alone, "track_id"])
 
 
+@pytest.mark.slow
 @QUICK
 @given(st.lists(collections, min_size=2, max_size=4), seeds, st.randoms(use_true_random=False))
 def test_growth_parts_nothing_and_moves_nobody(
@@ -149,6 +151,7 @@ def test_growth_parts_nothing_and_moves_nobody(
         found = grown
 
 
+@pytest.mark.slow
 @QUICK
 @given(collections, collections, seeds)
 def test_copies_found_later_are_never_left_on_two_sides(

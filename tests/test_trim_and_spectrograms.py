@@ -54,6 +54,7 @@ def test_every_usable_song_becomes_a_clip_of_thirty_seconds(
         assert heard.samples.shape == (CLIP_SAMPLES, 1)
 
 
+@pytest.mark.slow
 def test_the_segments_are_written_when_asked(collected: Path, params: Params) -> None:
     settings = params.trim.model_copy(update={"export_segments": True})
     trim.run(params.model_copy(update={"trim": settings}), collected)
@@ -66,6 +67,7 @@ def test_the_segments_are_written_when_asked(collected: Path, params: Params) ->
     np.testing.assert_array_equal(y, read_clip(clip))
 
 
+@pytest.mark.slow
 def test_a_song_that_changed_since_ingest_is_named_and_the_rest_goes_on(
     collected: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
