@@ -26,8 +26,8 @@ import psutil
 
 STARTED = re.compile(r"(\S+) …")
 ENDED = re.compile(r"(\S+): (?:[\d.]+ (?:s|min)|up to date|restored|failed).*")
-# Of one run only: its locks, its ids and times, the order in which songs were first heard.
-NOT_COMPARED = (".git/", ".dvc/tmp/", ".cache/", "mlruns/", "dvc.lock")
+# Of one run or lane only: locks, ids and times, the order of work, the number of workers.
+NOT_COMPARED = (".git/", ".dvc/tmp/", ".cache/", "mlruns/", "dvc.lock", "params.yaml")
 OF_ONE_RUN = ("run_id", "model_id")  # in the receipt
 RECEIPT = "mlruns/registered.json"
 FINISHED, READY = "FINISHED", 2  # of an MLflow run, of its logged model

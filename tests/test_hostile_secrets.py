@@ -139,8 +139,8 @@ def pipeline(
     """A project, its remotes full of secrets, after a whole run on songs from `address`."""
     root = clone(project, tmp_path_factory.mktemp("secrets") / "project")
     params = yaml.safe_load((root / "params.yaml").read_text())
-    params["train"] |= {"models": ["mlp"], "folds": 2}
-    params["train"]["mlp"] |= {"hidden": [8], "max_epochs": 2, "patience": 1}
+    params["features"] |= {"families": ["report"]}
+    params["train"] |= {"models": ["lda"], "folds": 2}
     params["evaluate"]["bootstrap_samples"] = 100
     params["compute"]["workers"] = 1
     (root / "params.yaml").write_text(yaml.safe_dump(params))

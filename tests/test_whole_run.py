@@ -1,4 +1,7 @@
-"""The whole pipeline in a clone: twice, after a change, as an experiment, from nothing."""
+"""The whole pipeline in a clone: twice, after a change, as an experiment.
+
+That it gives the same bytes from nothing is shown by `test_survival_kills`, in two lanes.
+"""
 
 from __future__ import annotations
 
@@ -192,12 +195,14 @@ def test_dvc_shows_the_metrics_and_draws_the_plots(root: Path) -> None:
 def test_one_changed_number_runs_only_what_depends_on_it(root: Path) -> None:
     params = root / "params.yaml"
     before = params.read_text()
-    params.write_text(before.replace("bootstrap_samples: 1000", "bootstrap_samples: 500"))
+    params.write_text(before.replace("dynamic_range_db: 80.0", "dynamic_range_db: 60.0"))
     try:
-        assert steps_run(run(root, "dvc", "repro", "--dry"))[0] == "select"
-        params.write_text(before.replace("dynamic_range_db: 80.0", "dynamic_range_db: 60.0"))
-        # The models come out the same, so that nothing after them runs; the registry is asked.
-        assert steps_run(run(root, "dvc", "repro")) == ["spectrograms", *TRAINED, "register"]
+        first, *others = steps_run(run(root, "dvc", "repro", "--dry"))
+        assert first == "spectrograms"
+        assert not {"ingest", "features", "split"} & set(others)
+        params.write_text(before.replace("max_bit_error: 0.3", "max_bit_error: 0.29"))
+        # No copies are found again, so that nothing after them runs; the registry is asked.
+        assert steps_run(run(root, "dvc", "repro")) == ["duplicates", "register"]
     finally:
         params.write_text(before)
         run(root, "dvc", "repro")
@@ -248,18 +253,6 @@ def test_without_its_store_the_model_is_registered_again(root: Path) -> None:
     assert receipt(root)["version"] == "1"
     assert receipt(root)["aliases"] == ["champion"]
     assert digests(root) == before
-
-
-def test_from_nothing_the_same_songs_give_the_same_bytes(
-    root: Path, project: Path, tmp_path: Path, songs: Path
-) -> None:
-    other = quick(clone(project, tmp_path / "other"))
-    params = other / "params.yaml"  # how the work is divided changes no byte
-    params.write_text(params.read_text().replace("workers: 0", "workers: 1"))
-
-    run(other, "python", "-m", "tasks.run", str(songs))
-
-    assert digests(other) == digests(root)
 
 
 def test_the_registered_versions_are_listed(root: Path) -> None:
