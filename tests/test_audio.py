@@ -7,11 +7,11 @@ import wave
 from pathlib import Path
 
 import av
-import librosa
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from scipy.signal import welch
 from songs import RATE, tone, write, write_m4a
 
 from genre import audio
@@ -28,6 +28,12 @@ def write_any(path: Path, y: np.ndarray) -> Path:
     return write(path, y, rate=48_000, **settings)
 
 
+def levels(y: np.ndarray) -> np.ndarray:
+    """The logarithms of the mean power in 40 bands from 100 to 8 000 Hz."""
+    _, power = welch(y, 48_000, nperseg=4_800)  # 10 Hz a bin
+    return np.log([band.mean() for band in np.array_split(power[10:800], 40)])
+
+
 @pytest.mark.parametrize("name", [*FORMATS, "song.m4a"])
 def test_each_common_format_is_decoded_to_what_was_encoded(tmp_path: Path, name: str) -> None:
     y = tone(4, rate=48_000)
@@ -39,13 +45,8 @@ def test_each_common_format_is_decoded_to_what_was_encoded(tmp_path: Path, name:
     assert heard.samples.dtype == np.float32
     assert heard.seconds == pytest.approx(4, abs=0.1)
     # A lossy codec shifts phases; the spectrum says whether it is the same music.
-    expected, found = (
-        librosa.feature.melspectrogram(
-            y=part[:190_000, 0], sr=48_000, n_mels=40, fmin=100, fmax=8000
-        ).mean(axis=1)
-        for part in (y, heard.samples)
-    )
-    assert np.corrcoef(np.log(expected), np.log(found))[0, 1] > 0.98
+    expected, found = (levels(part[:190_000, 0]) for part in (y, heard.samples))
+    assert np.corrcoef(expected, found)[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "song.m4a"])
