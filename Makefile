@@ -64,7 +64,7 @@ test-slow: $(VENV)/.installed-dev  ## The slow tests: kills, full disks, hostile
 
 test-all: test test-slow  ## Both
 
-test-pythons: $(VENV)/.installed-dev  ## Test decoding, features and a short run on every other Python found here
+test-pythons: $(VENV)/.installed-dev  ## Test decoding and features on every other Python found here, a short run on the newest
 	@$(BIN)/python tests/other_pythons.py
 
 soak: $(VENV)/.installed-dev  ## All kills, damaged files, archives and clips, of which test-all draws a few: make soak SEED=7

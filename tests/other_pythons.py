@@ -1,9 +1,11 @@
 """Run the tests that may depend on the version of Python on every other one that is installed.
 
+Each decodes songs and extracts features, whose bytes are compared. The newest does a short run.
+
     python tests/other_pythons.py
 
 Finds the Pythons that `requires-python` allows, as `python3.12` on PATH and in pyenv. For each but
-the running one it makes `.venv-3.12` and so on from requirements.lock, and runs `TESTS` there.
+the running one it makes `.venv-3.12` and so on from requirements.lock, and runs the tests there.
 uv installs: it links the files from its cache, so several environments share the disk space.
 """
 
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -26,7 +28,8 @@ from packaging.specifiers import SpecifierSet
 from genre.workers import core_count
 
 PROJECT = Path(__file__).resolve().parent.parent
-TESTS = ("test_audio.py", "test_short_run.py")  # beside them the bytes of features are compared
+TESTS = ("test_audio.py",)
+TESTS_OF_THE_NEWEST = (*TESTS, "test_short_run.py")
 PYTEST = ("pytest", "pytest-timeout")  # what TESTS and pyproject.toml need of `dev`
 MINORS = range(11, 30)
 ASK = "import sys; print(*sys.version_info[:3], sys.prefix == sys.base_prefix)"
@@ -110,12 +113,12 @@ def features(python: Path) -> str:
     return done.stdout.decode().strip()
 
 
-def test(python: Path, expected: str) -> tuple[int, str]:
-    """Compare the bytes of features with `expected`, run `TESTS`; returns exit code and output."""
+def test(python: Path, tests: Sequence[str], expected: str) -> tuple[int, str]:
+    """Compare the bytes of features with `expected`, run `tests`; returns exit code and output."""
     if (found := features(python)) != expected:
         return 1, f"features are not those of the running Python: {found}, expected {expected}"
     done = subprocess.run(
-        [python, "-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in TESTS)],
+        [python, "-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in tests)],
         cwd=PROJECT,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -140,9 +143,11 @@ def main() -> int:
         programs[name] = environment(name, python)
         print(f"Python {name}: ready after {time.monotonic() - start:.0f} s", flush=True)
     expected = itertools.repeat(features(Path(sys.executable)))
+    *older, _ = programs
+    tests = [*(TESTS for _ in older), TESTS_OF_THE_NEWEST]
     failed = []
     with concurrent.futures.ThreadPoolExecutor(core_count()) as pool:
-        results = pool.map(test, programs.values(), expected)
+        results = pool.map(test, programs.values(), tests, expected)
         for name, (code, printed) in zip(programs, results, strict=True):
             print(f"\nPython {name}:\n{printed}", flush=True)
             if code != 0:

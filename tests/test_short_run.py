@@ -1,6 +1,6 @@
 """The whole job once with a few short songs, on the Python that runs this test.
 
-`make test-pythons` runs it on every Python that the machine has.
+`make test-pythons` runs it on the newest other Python that the machine has.
 """
 
 from __future__ import annotations
