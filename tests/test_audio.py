@@ -39,13 +39,13 @@ def test_each_common_format_is_decoded_to_what_was_encoded(tmp_path: Path, name:
     y = tone(4, rate=48_000)
     path = write_any(tmp_path / name, y)
 
-    heard = audio.decode(path)
+    decoded = audio.decode(path)
 
-    assert heard.sample_rate == 48_000
-    assert heard.samples.dtype == np.float32
-    assert heard.seconds == pytest.approx(4, abs=0.1)
+    assert decoded.sample_rate == 48_000
+    assert decoded.samples.dtype == np.float32
+    assert decoded.seconds == pytest.approx(4, abs=0.1)
     # A lossy codec shifts phases; the spectrum says whether it is the same music.
-    expected, found = (levels(part[:190_000, 0]) for part in (y, heard.samples))
+    expected, found = (levels(part[:190_000, 0]) for part in (y, decoded.samples))
     assert np.corrcoef(expected, found)[0, 1] > 0.98
 
 

@@ -35,8 +35,9 @@ class Normaliser:
         typical = np.median(np.abs(X), axis=0)
         largest = np.abs(X).max(axis=0)
         self.unit = np.where(typical > 0, typical, np.where(largest > 0, largest, 1.0)) / MEDIAN
-        self.power = likeliest_power(X / self.unit)
-        scaler = StandardScaler().fit(yeo_johnson(X / self.unit, self.power))
+        scaled = X / self.unit
+        self.power = likeliest_power(scaled)
+        scaler = StandardScaler().fit(yeo_johnson(scaled, self.power))
         self.mean = np.asarray(scaler.mean_, dtype=np.float64)
         self.scale = np.asarray(scaler.scale_, dtype=np.float64)
         return self
