@@ -23,8 +23,8 @@ from genre.files import atomic_folder, write_parquet
 from genre.models import family, make_model
 from genre.models.base import Epoch
 from genre.models.folds import predict_out_of_fold
-from genre.models.progress import training_progress
 from genre.params import Params
+from genre.progress import progress_bar
 from genre.registry.training import training_run
 from genre.splits import TRAIN, VALIDATION
 from genre.workers import core_count
@@ -68,7 +68,7 @@ def run(
     data = inputs.read_data(root, model.input, params)
     inputs.check_genres(data)
     settings = params.train
-    with training_progress(name) as progress:
+    with progress_bar(name) as progress:
 
         def report(done: int, total: int, words: str, rows: Sequence[Epoch] = ()) -> None:
             progress(done, total, words)
@@ -81,7 +81,7 @@ def run(
             seed=settings.seed,
             progress=report,
         )
-    with training_progress(name) as progress:
+    with progress_bar(name) as progress:
         held_out = predict_out_of_fold(
             partial(make_model, name, settings),
             data,

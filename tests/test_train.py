@@ -248,7 +248,7 @@ def test_a_log_gets_a_line_every_few_seconds(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("genre.models.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("genre.progress.LINE_SECONDS", 0.0)
     train.run(params, root, "mlp")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("mlp: epoch 1 of at most 5, validation loss ")

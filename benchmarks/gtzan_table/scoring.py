@@ -19,8 +19,8 @@ from genre.models import family, make_model
 from genre.models.data import FeatureData
 from genre.models.folds import fold_numbers, predict_out_of_fold
 from genre.models.mixing import Mixture
-from genre.models.progress import training_progress
 from genre.params import Params
+from genre.progress import progress_bar
 from genre.splits import TEST, TRAIN, VALIDATION
 from genre.workers import core_count
 
@@ -148,7 +148,7 @@ def members(one: Candidate) -> list[Scores]:
 def hold_out(name: str, data: FeatureData, rows: Mask, params: Params) -> pd.DataFrame:
     """Predictions of `rows` by models `name`, each learned from the other folds of `rows`."""
     settings = params.train
-    with training_progress(name) as progress:
+    with progress_bar(name) as progress:
         return predict_out_of_fold(
             partial(make_model, name, settings),
             data,
@@ -168,7 +168,7 @@ def fit(name: str, data: FeatureData, rows: Mask, params: Params) -> Model:
     if model.stops_early:
         examples = data.learn(rows)
         stopping[rows] = fold_numbers(examples, settings.folds, settings.seed) == 0
-    with training_progress(name) as progress:
+    with progress_bar(name) as progress:
         model.fit(
             data.learn(rows & ~stopping),
             data.learn(stopping),

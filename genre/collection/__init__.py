@@ -7,8 +7,8 @@ and a person's own files are only ever read.
 
 from __future__ import annotations
 
-from genre.archives import Limits
 from genre.collection.adding import add
+from genre.collection.archives import Limits
 from genre.collection.changing import Relabelled, relabel, remove
 from genre.collection.contents import RAW
 from genre.collection.demonstration import add_demo, is_demo

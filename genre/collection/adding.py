@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from genre import archives
-from genre.archives import Limits
-from genre.collection import download, inbox, manifest, sources, transaction
-from genre.collection.contents import RAW, Contents, Names, check_version
+from genre.collection import archives, inbox, manifest, sources, transaction
+from genre.collection.archives import Limits
+from genre.collection.contents import RAW, Contents, Names, check_version, digest
 from genre.collection.demonstration import add_demo, to_replace
 from genre.collection.report import Added
 from genre.collection.sources import Candidate, Offer
@@ -50,13 +50,12 @@ def add(
         if sha256:
             raise CollectionError("--sha256 is for archives; the demo songs are made here")
         return add_demo(root, say=say)
-    if sha256:
-        archives.checked_digest(sha256)
+    if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise CollectionError(f"--sha256 is {sha256!r}: expected 64 hexadecimal digits")
     if move and not Path(source).is_dir():
         raise CollectionError(f"{source}: --move empties a folder, and this is none")
     check_version(root)
-    remote = str(source) if download.is_url(str(source)) else None
-    if remote is None:
+    if not _is_url(source):
         _check_local(Path(source), raw, sha256)
     with transaction.exclusive(raw, say) as staging:
         folder = _folder_of(source, staging, sha256, limits or Limits(), say)
@@ -87,26 +86,26 @@ def _check_local(source: Path, raw: Path, sha256: str | None) -> None:
         raise CollectionError(f"{source}: is neither a folder nor a file")
 
 
+def _is_url(source: str | Path) -> bool:
+    return str(source).lower().startswith(("http://", "https://"))
+
+
 def _folder_of(
     source: str | Path, staging: Path, sha256: str | None, limits: Limits, say: Say
 ) -> Path:
-    """The folder tree that `source` is or holds, fetched and unpacked below `staging`."""
-    if not download.is_url(str(source)) and Path(source).is_dir():
-        return Path(source).resolve()
-    if download.is_url(str(source)):
+    """The folder tree that `source` is or holds, downloaded and unpacked below `staging`."""
+    archive = Path(source)
+    if _is_url(source):
+        from genre.collection import download
+
         archive = staging / "download" / download.file_name(str(source))
         archive.parent.mkdir()
         say(f"Downloading {download.shown(str(source))} …")
-        download.fetch(str(source), archive, gigabytes=limits.gigabytes, sha256=sha256, say=say)
-    else:
-        archive = Path(source)
-        if sha256:
-            archives.check_sha256(archive, sha256)
-    if not archives.is_archive(archive):
-        raise CollectionError(
-            f"{archive.name}: is not an archive that can be unpacked; expected zip, tar, tar.gz, "
-            "tar.bz2 or tar.xz (by content, whatever its name)"
-        )
+        download.fetch(str(source), archive, gigabytes=limits.gigabytes, say=say)
+    elif archive.is_dir():
+        return archive.resolve()
+    if sha256 and (found := digest(archive)) != sha256.lower():
+        raise CollectionError(f"{archive.name}: found sha256 {found}, expected {sha256.lower()}")
     say(f"Unpacking {archive.name} …")
     folder = staging / "unpacked"
     folder.mkdir()

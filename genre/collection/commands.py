@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from genre.archives import DEFAULT_GIGABYTES, Limits
 from genre.cli import in_project, printable
 from genre.collection import RAW
 from genre.collection.adding import add as add_songs
+from genre.collection.archives import Limits
 from genre.collection.changing import relabel as relabel_songs
 from genre.collection.changing import remove as remove_songs
 from genre.collection.report import lines
@@ -28,7 +28,7 @@ def say(line: str) -> None:
 @click.option(
     "--max-gigabytes",
     type=click.FloatRange(min=0, min_open=True),
-    default=DEFAULT_GIGABYTES,
+    default=Limits.gigabytes,
     show_default=True,
     help="Refuse an archive that downloads or unpacks to more (1 GB is 10^9 bytes).",
 )

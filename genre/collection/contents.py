@@ -5,7 +5,6 @@ A song is a visible file in a genre folder; anything else that lies there is kep
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from functools import cached_property
@@ -15,6 +14,7 @@ from genre.collection import manifest, moves
 from genre.collection.manifest import Manifest
 from genre.errors import CollectionError
 from genre.hints import command
+from genre.store import content_hash
 
 RAW = Path("data") / "raw"
 VERSION = RAW.with_suffix(".dvc")  # DVC's note of the collection
@@ -125,8 +125,7 @@ def check_version(root: Path) -> None:
 def digest(file: Path) -> str:
     """The sha256 of a file; raises `CollectionError` where it cannot be read."""
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return content_hash(file)
     except OSError as error:
         raise CollectionError(f"{file}: cannot be read ({error.strerror})") from error
 
