@@ -174,17 +174,16 @@ def test_more_entries_than_allowed_are_refused(tmp_path: Path, suffix: str) -> N
 def test_a_zip_method_without_a_bound_on_memory_is_refused_by_name(
     tmp_path: Path, method: int, name: str
 ) -> None:
-    archive = pack(tmp_path / "songs.zip", {"blues/a.mp3": bytes(50_000_000)}, method=method)
-    with memory.bounded(30):
-        refused(archive, tmp_path, f"'blues/a.mp3' is packed with {name}, .* pack the songs as")
+    archive = pack(tmp_path / "songs.zip", {"blues/a.mp3": b"A"}, method=method)
+    refused(archive, tmp_path, f"'blues/a.mp3' is packed with {name}, .* pack the songs as")
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
 def test_silence_is_unpacked_in_little_memory(tmp_path: Path, suffix: str) -> None:
-    archive = pack(tmp_path / f"songs.{suffix}", {"blues/a.wav": bytes(50_000_000)})
-    with memory.bounded(30):
+    archive = pack(tmp_path / f"songs.{suffix}", {"blues/a.wav": bytes(30_000_000)})
+    with memory.bounded(20):
         unpack(archive, tmp_path / "to", Limits())
-    assert (tmp_path / "to/blues/a.wav").stat().st_size == 50_000_000
+    assert (tmp_path / "to/blues/a.wav").stat().st_size == 30_000_000
 
 
 def test_an_xz_dictionary_larger_than_any_usual_one_is_refused(tmp_path: Path) -> None:

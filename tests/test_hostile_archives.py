@@ -257,4 +257,3 @@ def test_every_hostile_archive_is_added_or_refused_and_nothing_leaves_the_projec
     assert ended["climbing"]["refused"] > 20
     assert all(ended[kind]["added"] == 0 for kind in ("link", "device", "bomb", "odd"))
     assert ended["name"]["added"]
-    assert ended["flip_bits"]["added"] + ended["flip_header"]["added"] > 0
