@@ -1,9 +1,9 @@
-"""How often drift is called where there is none, and how often where there is: on synthetic draws.
+"""How often there is an alert without drift, and with drift: on synthetic draws.
 
-Columns are drawn from a normal distribution with the correlations of a real table of song-level
-features where one is given (`--table`, CSV or Parquet; columns that are numbers, but for those of
-`--without`), else with those of a few common factors. A shift moves columns by so many standard
-deviations. `python -m benchmarks.drift` prints Markdown.
+Songs are drawn from a real table of song-level features if one is given (`--table`, CSV or Parquet;
+its numeric columns without those of `--without`), else from a normal distribution with a few common
+factors. A shift moves columns by so many standard deviations. `python -m benchmarks.drift` prints
+Markdown.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from genre.drift import finding
 from genre.drift.measures import index_by_chance, share
 from genre.drift.reference import Reference, make
+from genre.drift.report import compare
 from genre.params import DriftParams, load_params
 
 Floats = npt.NDArray[np.float64]
@@ -92,13 +92,13 @@ def measure(draw: Draw, settings: DriftParams, draws: int) -> None:
             random = np.random.default_rng([songs, number])
             reference = reference_of(draw, random)
             table = songs_of(draw, random, songs)
-            found = finding.compare(reference, table, settings)
-            alarm.append(found.drift)
+            found = compare(reference, table, settings)
+            alarm.append(bool(found.alerts))
             column.append(bool(found.drifted))
             if number < draws // 4:
                 steps = np.linspace(songs / LOOKS, songs, LOOKS).astype(int)
-                each = (finding.compare(reference, table[:step], settings) for step in steps)
-                looks.append(any(one.drift for one in each))
+                each = (compare(reference, table[:step], settings) for step in steps)
+                looks.append(any(one.alerts for one in each))
         chance = index_by_chance((TRAINING // 10,) * 10, songs)
         print(f"| {songs} | {chance:.2f} | {rate(alarm)} | {rate(column)} | {rate(looks)} |")
     print("\n| shift, deviations | of columns |", " | ".join(map(str, SONGS)), "|")
@@ -111,7 +111,7 @@ def measure(draw: Draw, settings: DriftParams, draws: int) -> None:
                 random = np.random.default_rng([songs, number, 1])
                 reference = reference_of(draw, random)
                 table = songs_of(draw, random, songs, shift, part)
-                alarms.append(finding.compare(reference, table, settings).drift)
+                alarms.append(bool(compare(reference, table, settings).alerts))
             cells.append(f"{100 * np.mean(alarms):.0f} %")
         print(f"| {shift:g} | {part:.0%} |", " | ".join(cells), "|")
 

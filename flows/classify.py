@@ -2,7 +2,7 @@
 
 Each batch is a Prefect task with retries, and its answers are kept as soon as it is done: a run
 that is ended goes on where it stopped. The table is the one of `tasks.classify`. Then the answered
-songs are compared with those that the version learned from (see `flows.drift`).
+songs are compared with those that the version was trained on (see `flows.drift`).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ COMMANDS = {
     "relabel": Entry("genre.collection.commands:relabel", "Move songs to another genre."),
     "classify": Entry("genre.classify.commands:classify", "Say which genre songs are."),
     "drift": Entry(
-        "genre.drift.commands:drift", "Say whether songs are unlike those learned from."
+        "genre.drift.commands:drift", "Compare songs with the champion's training songs."
     ),
     "app": Entry("genre.app.commands:app", "Open a page that says which genre a song is."),
     "models": Entry("genre.registry.commands:models", "List the registered versions."),

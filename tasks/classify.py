@@ -95,18 +95,18 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
     import pandas as pd
 
     from genre.classify import work
-    from genre.drift.songs import wanted
+    from genre.drift.reference import load
+    from genre.drift.report import clip_wanted
 
-    reference = drift.usable_reference(found)
-    clip = wanted(reference) if reference else None
-    settings = {"top": TOP, "clip": clip}
+    reference = load(found.reference) if found.reference else None
+    settings = {"top": TOP, "clip": clip_wanted(reference) if reference else None}
     results, _ = work.answer([song.path for song in songs], found.folder, settings, found.compute)
     now = datetime.now(UTC)
     rows = [
         row(song, result, folder, found, now) for song, result in zip(songs, results, strict=True)
     ]
     if reference and found.version:
-        drift.keep(heard(songs, results, folder), output, found, reference)
+        drift.add_songs(classified(songs, results, folder), output, found, reference)
     known = read(output)
     keys = ["path", "model_version"]
     fresh = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -117,10 +117,10 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
     return results
 
 
-def heard(
+def classified(
     songs: Sequence[Waiting], results: Sequence[Result], folder: Path
 ) -> list[tuple[str, str, Answer]]:
-    """The path, hash and answer of each song that was answered."""
+    """The path, hash and prediction of each song that was classified."""
     return [
         (relative(song.path, folder), song.sha256, result.answer)
         for song, result in zip(songs, results, strict=True)

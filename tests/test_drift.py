@@ -1,7 +1,8 @@
-"""Drift: distances against values worked out by hand and SciPy's, and what is called drift."""
+"""Drift: distances against hand-computed and SciPy's values, alerts, and the kept reference."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from genre.drift import finding, measures, page
-from genre.drift.reference import Reference, make
+from genre.drift import measures, page
+from genre.drift.reference import ARRAYS, DESCRIPTION, MOST_SONGS, Reference, load, make, save
+from genre.drift.report import COLUMNS, CONFIDENCE, GENRES, compare
+from genre.errors import InputError
 from genre.params import DriftParams, load_params
 
 NAMES = tuple(f"column_{number:02}" for number in range(40))
@@ -22,7 +25,7 @@ def settings(project: Path) -> DriftParams:
 
 
 def values(songs: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
-    """Columns that hang together: a common part, and noise of their own."""
+    """Correlated columns: a common part, and noise of their own."""
     random = np.random.default_rng(seed)
     common = random.normal(size=(songs, 3)) @ np.random.default_rng(0).normal(size=(3, len(NAMES)))
     return pd.DataFrame(common + random.normal(size=common.shape) + shift, columns=list(NAMES))
@@ -37,7 +40,7 @@ def reference() -> Reference:
 def new_songs(
     songs: int, *, seed: int = 1, shift: float = 0.0, folder: str = "", sure: bool = True
 ) -> pd.DataFrame:
-    """A table of new songs, answered as surely as the held-out ones, or not."""
+    """A table of new songs, predicted with the confidence of the held-out ones, or less."""
     table = values(songs, seed, shift)
     beta = (8, 2) if sure else (3, 5)
     table.insert(0, "confidence", np.random.default_rng(seed).beta(*beta, size=songs))
@@ -47,15 +50,12 @@ def new_songs(
     return table
 
 
-def test_the_stability_index_is_that_of_a_scorecard_worked_out_by_hand() -> None:
+def test_the_stability_index_is_the_hand_computed_one() -> None:
     # (.5-.2)·ln(.5/.2) + (.3-.3)·ln(1) + (.2-.5)·ln(.2/.5) = 0.6·ln(2.5)
     assert measures.stability_index([20, 30, 50], [5, 3, 2]) == pytest.approx(0.6 * np.log(2.5))
     assert measures.stability_index([20, 30, 50], [2, 3, 5]) == pytest.approx(0)
-
-
-def test_an_empty_bin_counts_as_a_ten_thousandth() -> None:
+    # An empty bin counts as a ten-thousandth.
     expected = (0.5 - 0.0001) * np.log(0.5 / 0.0001) + 0.5 * np.log(2)
-
     assert measures.stability_index([1, 1], [0, 4]) == pytest.approx(expected)
     assert measures.stability_index([0, 4], [1, 1]) == pytest.approx(expected)
 
@@ -68,18 +68,12 @@ def test_bins_are_the_deciles_of_the_reference() -> None:
     assert edges.tolist() == list(range(10, 100, 10))
     assert measures.counts(reference, edges).tolist() == [10] * 10
     assert measures.counts(np.array([-5.0, 1e9]), edges).tolist() == [1, *[0] * 8, 1]
+    # Repeated values make fewer bins, and no empty ones.
+    repeated = np.repeat([1.0, 2.0, 3.0], [60, 30, 10])
+    assert measures.inner_edges(repeated).tolist() == [1.0, 2.0]
 
 
-def test_values_that_repeat_make_fewer_bins_and_no_empty_ones() -> None:
-    reference = np.repeat([1.0, 2.0, 3.0], [60, 30, 10])
-
-    edges = measures.inner_edges(reference)
-
-    assert edges.tolist() == [1.0, 2.0]
-    assert measures.counts(reference, edges).tolist() == [60, 30, 10]
-
-
-def test_a_column_that_never_changed_has_drifted_to_either_side() -> None:
+def test_a_constant_column_can_drift_to_either_side() -> None:
     reference = np.full(50, 0.5)
 
     assert measures.distance(reference, np.full(50, 0.5)).psi == 0
@@ -101,7 +95,7 @@ def test_the_test_is_scipys() -> None:
 
 
 def test_the_correction_is_benjamini_and_yekutielis() -> None:
-    # p·m/rank·(1 + 1/2 + 1/3), made to rise from the end
+    # p·m/rank·(1 + 1/2 + 1/3), cumulative minimum from the end
     assert measures.corrected([0.01, 0.02, 0.5]) == pytest.approx([0.055, 0.055, 11 / 12])
     assert len(measures.corrected([])) == 0
 
@@ -115,92 +109,86 @@ def test_chance_alone_gives_few_songs_a_high_index() -> None:
     assert of[1000] == pytest.approx(stats.chi2.ppf(0.95, 9) * (1 / 1000 + 1 / 700), rel=0.1)
 
 
-def test_songs_like_those_of_training_raise_no_alarm(reference, settings) -> None:
-    alarms = [
-        finding.compare(reference, new_songs(count, seed=seed), settings).drift
-        for seed in range(2, 12)
+def test_songs_like_those_of_training_raise_no_alert(reference, settings) -> None:
+    alerts = [
+        compare(reference, new_songs(count, seed=seed), settings).alerts
+        for seed in range(2, 8)
         for count in (50, 200)
     ]
 
-    assert not any(alarms)
+    assert not any(alerts)
 
 
 def test_songs_that_are_all_shifted_raise_one(reference, settings) -> None:
-    found = finding.compare(reference, new_songs(100, shift=2.0), settings)
+    report = compare(reference, new_songs(100, shift=2.0), settings)
 
-    assert found.drift
-    assert [sign.kind for sign in found.signs] == [finding.COLUMNS]
-    assert len(found.drifted) > 20
-    assert f"{len(found.drifted)} of 40 columns have drifted" in page.verdict(found)
+    assert list(report.alerts) == [COLUMNS]
+    assert len(report.drifted) > 20
+    assert f"{len(report.drifted)} of 40 columns have drifted" in report.verdict
 
 
-def test_a_single_column_that_has_drifted_is_named_and_is_no_alarm(reference, settings) -> None:
+def test_a_single_column_that_has_drifted_is_named_without_an_alert(reference, settings) -> None:
     songs = new_songs(100)
     songs["column_07"] += 10
 
-    found = finding.compare(reference, songs, settings)
+    report = compare(reference, songs, settings)
 
-    assert [column.name for column in found.drifted] == ["column_07"]
-    assert found.columns[0].name == "column_07"
-    assert not found.drift
+    assert [column.name for column in report.drifted] == ["column_07"]
+    assert report.columns[0].name == "column_07"
+    assert not report.alerts
 
 
-def test_answers_that_are_unsure_more_often_raise_one(reference, settings) -> None:
-    found = finding.compare(reference, new_songs(100, sure=False), settings)
+def test_more_low_confidence_predictions_raise_an_alert(reference, settings) -> None:
+    report = compare(reference, new_songs(100, sure=False), settings)
 
-    assert [sign.kind for sign in found.signs] == [finding.CONFIDENCE]
-    assert found.unsure.low < found.unsure.share < found.unsure.high
-    assert found.own_unsure.songs == 100
-    wilson = stats.binomtest(found.unsure.count, 100).proportion_ci(method="wilson")
-    assert (found.unsure.low, found.unsure.high) == (wilson.low, wilson.high)
+    assert list(report.alerts) == [CONFIDENCE]
+    assert report.held_out.songs == 100
+    wilson = stats.binomtest(report.low_confidence.count, 100).proportion_ci(method="wilson")
+    assert (report.low_confidence.low, report.low_confidence.high) == (wilson.low, wilson.high)
 
 
 def test_genres_that_the_version_does_not_know_are_named(reference, settings) -> None:
     songs = pd.concat([new_songs(55, folder="Jazz/"), new_songs(5, seed=2, folder="techno/")])
 
-    found = finding.compare(reference, songs, settings)
+    report = compare(reference, songs, settings)
 
-    assert (found.known, found.unknown) == ({"Jazz": 55}, {"techno": 5})
-    assert [sign.kind for sign in found.signs] == [finding.GENRES]
-    assert "5 of 60 songs are of genres that the version does not know: techno" in (
-        page.verdict(found)
-    )
+    assert (report.known, report.unknown) == ({"Jazz": 55}, {"techno": 5})
+    assert list(report.alerts) == [GENRES]
+    assert "5 of 60 songs are of genres that the version does not know: techno" in report.verdict
 
 
 def test_folders_none_of_which_is_a_genre_are_not_taken_for_genres(reference, settings) -> None:
-    found = finding.compare(reference, new_songs(60, folder="my album/"), settings)
+    report = compare(reference, new_songs(60, folder="my album/"), settings)
 
-    assert found.unknown == {"my album": 60}
-    assert not found.drift
-    assert "not taken for genres" in page.markdown(found, settings, "music-genre version 1")
+    assert report.unknown == {"my album": 60}
+    assert not report.alerts
+    assert "not taken for genres" in page.markdown(report, settings, "music-genre version 1")
 
 
-def test_few_songs_are_said_to_be_too_few_whatever_they_are(reference, settings) -> None:
-    songs = new_songs(5, shift=9.0, folder="techno/", sure=False)
-
-    found = finding.compare(reference, songs, settings)
-
-    assert not found.drift
-    assert not found.enough
-    assert "5 songs compared, too few to speak of drift (drift.min_songs is 50)" in (
-        page.verdict(found)
+def test_few_songs_raise_no_alert_whatever_they_are(reference, settings) -> None:
+    report = compare(
+        reference, new_songs(5, shift=9.0, folder="techno/", sure=False), settings, missing=3
     )
+
+    assert not report.alerts
+    assert "5 songs compared, too few to speak of drift (drift.min_songs is 50)" in report.verdict
+    assert "Not compared: 3 songs" in page.markdown(report, settings, "music-genre version 1")
 
 
 def test_the_same_file_under_many_names_is_one_song(reference, settings) -> None:
     songs = pd.concat([new_songs(1, shift=9.0)] * 200)
 
-    assert finding.compare(reference, songs, settings).songs == 1
+    assert compare(reference, songs, settings).songs == 1
 
 
-def test_a_version_that_looks_at_pictures_alone_is_compared_by_its_answers(settings) -> None:
+def test_a_version_without_feature_columns_is_compared_by_confidence(settings) -> None:
     reference = make(pd.DataFrame(index=range(9)), {"jazz": 9}, np.full(100, 0.9), "middle")
 
-    found = finding.compare(reference, new_songs(60, sure=False), settings)
+    report = compare(reference, new_songs(60, sure=False), settings)
 
-    assert found.columns == ()
-    assert [sign.kind for sign in found.signs] == [finding.CONFIDENCE]
-    assert "pictures alone" in page.markdown(found, settings, "music-genre version 1")
+    assert report.columns == ()
+    assert list(report.alerts) == [CONFIDENCE]
+    assert "spectrograms alone" in page.markdown(report, settings, "music-genre version 1")
 
 
 def test_a_genre_folder_of_any_name_does_not_break_the_page(reference, settings) -> None:
@@ -208,7 +196,59 @@ def test_a_genre_folder_of_any_name_does_not_break_the_page(reference, settings)
         [new_songs(55, folder="jazz/"), new_songs(5, seed=2, folder="a|b\n<script>/")]
     )
 
-    text = page.markdown(finding.compare(reference, songs, settings), settings, "version 1")
+    text = page.markdown(compare(reference, songs, settings), settings, "version 1")
 
     assert "a\\|b &lt;script>" in text
     assert "<script>" not in text
+
+
+def test_a_reference_is_read_as_it_was_written_and_always_the_same_bytes(reference, tmp_path):
+    for name in ("a", "b"):
+        save(reference, tmp_path / name)
+
+    found = load(tmp_path / "a")
+
+    assert list(found.columns) == list(NAMES)
+    for name in NAMES:
+        np.testing.assert_array_equal(found.columns[name], reference.columns[name])
+    np.testing.assert_array_equal(found.confidence, reference.confidence)
+    assert (found.genres, found.position) == ({"jazz": 150, "rock": 150}, "middle")
+    for name in (DESCRIPTION, ARRAYS):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_of_very_many_songs_enough_are_kept_to_show_the_distribution() -> None:
+    many = np.random.default_rng(0).normal(size=50_001)
+
+    kept = make(pd.DataFrame({"a": many}), {"jazz": 50_001}, many[:0], "start").columns["a"]
+
+    assert len(kept) == MOST_SONGS
+    assert stats.ks_2samp(kept, many).statistic < 1 / MOST_SONGS
+
+
+def described(folder: Path, **changes) -> None:
+    content = json.loads((folder / DESCRIPTION).read_text()) | changes
+    (folder / DESCRIPTION).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / ARRAYS).write_bytes((f / ARRAYS).read_bytes()[:-8]), "damaged, or not"),
+        (lambda f: (f / ARRAYS).write_bytes(b"\x80\x04."), "damaged, or not"),
+        (lambda f: (f / ARRAYS).unlink(), "cannot be read"),
+        (lambda f: (f / DESCRIPTION).unlink(), "cannot be read"),
+        (lambda f: (f / DESCRIPTION).write_text("{"), "not the reference"),
+        (lambda f: described(f, run="rm"), "run: Extra inputs"),
+        (lambda f: described(f, rows=3), "expected {'columns': (3, 40)"),
+    ],
+)
+def test_a_damaged_reference_is_refused(reference, tmp_path, damage, message) -> None:
+    save(reference, tmp_path)
+
+    damage(tmp_path)
+
+    with pytest.raises(InputError) as raised:
+        load(tmp_path)
+    assert message in str(raised.value)
+    assert "register the model again" in str(raised.value)

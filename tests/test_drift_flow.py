@@ -1,4 +1,4 @@
-"""Drift in the flow `classify`, on a Prefect server of its own: shown, and asked about once."""
+"""Drift: what a registered model keeps, `genre drift`, and the task of the flow `classify`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
-from drifting import make, muffled, reference_folder, write_new
-from flows_harness import wait_until
+from drifting import SIDES, make, muffled, reference_folder, song, write_new
 from prefect.client.orchestration import get_client
-from registry_project import Project
+from registry_project import GENRES, Project
+from songs import RATE, write
 
 from flows.classify import classify
-from flows.drift import MOST_CRASHES
 from flows.retrain import retrain
-from genre.drift.reference import ARRAYS
-from genre.registry.artifacts import FILES
+from genre.classifier import Classifier, ClipWanted
+from genre.classify.commands import Found
+from genre.cli import main
+from genre.drift.reference import ARRAYS, load
+from genre.features import NAMES
 from tasks import register
 
 pytestmark = pytest.mark.slow
@@ -51,37 +55,96 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# The registered model and the command
+
+
+def test_the_registered_model_keeps_its_training_songs_column_by_column(champion) -> None:
+    found = load(reference_folder(champion))
+
+    features = pd.read_parquet(champion.root / "data/features/3s").set_index("track_id")
+    songs = features.loc[champion.songs("train"), list(NAMES)].groupby(level=0).mean()
+    assert list(found.columns) == list(NAMES)
+    for name in NAMES:
+        np.testing.assert_array_equal(found.columns[name], np.sort(songs[name]))
+    assert found.genres == dict.fromkeys(GENRES, SIDES.count("train"))
+    assert len(found.confidence) == len(GENRES) * (len(SIDES) - SIDES.count("train"))
+    assert found.position == "middle"
+
+
+def test_a_long_song_is_compared_by_the_part_that_training_uses(champion, tmp_path) -> None:
+    parts = [song(number) for number in range(12)]
+    quiet = [0.01 * part for part in parts]
+    loud_within = [*quiet[:10], *parts[:10], *quiet[:10]]
+    long = write(tmp_path / "long.wav", np.concatenate(loud_within)[:, np.newaxis], rate=RATE)
+    alone = write(tmp_path / "alone.wav", np.concatenate(parts[:10])[:, np.newaxis], rate=RATE)
+    classifier = Classifier.from_folder(champion.root / "classifier")
+    wanted = ClipWanted("middle", NAMES)
+
+    clips = [classifier.classify(path, clip=wanted).clip for path in (long, alone)]
+    start = classifier.classify(long, clip=ClipWanted("start", ("rms_mean",))).clip
+
+    assert clips[0].columns == pytest.approx(clips[1].columns, rel=1e-6)
+    assert clips[0].confidence == pytest.approx(clips[1].confidence)
+    assert start.columns["rms_mean"] < 0.1 * clips[0].columns["rms_mean"]
+
+
+def drift(capsys: pytest.CaptureFixture[str], root: Path, *arguments: str) -> tuple[int, str, str]:
+    """The exit code of `genre drift`, its stdout and stderr."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", str(root), "drift", *arguments])
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
+
+
+def test_the_command_ends_with_3_if_songs_have_drifted(champion, alike, changed, capsys) -> None:
+    code, _, message = drift(capsys, champion.root, str(alike))
+    assert code == 0
+    assert message.splitlines()[-1] == f"music-genre version 1: no drift in {SONGS} songs"
+
+    code, shown, message = drift(capsys, champion.root, str(changed))
+
+    assert code == 3
+    assert "music-genre version 1: drift: " in message
+    assert "of 57 have drifted" in shown
+
+
+def test_the_command_names_unknown_genres_as_json(champion, alike, tmp_path, capsys) -> None:
+    shutil.copytree(alike, tmp_path / "new/rock")
+    write_new(tmp_path / "new/techno", 4, first=90_000)
+
+    code, shown, _ = drift(capsys, champion.root, str(tmp_path / "new"), "--json")
+
+    found = json.loads(shown)
+    assert code == 3
+    assert (found["known"], found["unknown"]) == ({"rock": SONGS}, {"techno": 4})
+    assert list(found["alerts"]) == ["genres"]
+    assert found["model"] == "music-genre version 1"
+
+
+def test_the_command_says_what_it_cannot_compare(champion, tmp_path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+
+    for folder, message in (("nowhere", "no such folder"), ("empty", "nothing to compare")):
+        code, _, printed = drift(capsys, champion.root, str(tmp_path / folder))
+        assert code == 2
+        assert message in printed
+
+
+# The flow
+
+
 @pytest.fixture
-def here(champion: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """The project, as the folder that everything runs in, without answers."""
+def here(champion: Project, monkeypatch: pytest.MonkeyPatch, prefect_server: None) -> Project:  # noqa: ARG001
+    """The project without predictions, which is the current folder, and a Prefect server."""
     monkeypatch.chdir(champion.root)
     shutil.rmtree("answers", ignore_errors=True)
     return champion
 
 
 @pytest.fixture
-def deployed(prefect_server: None) -> str:  # noqa: ARG001
-    """The deployment that `make up` serves, asked for by what serves it, which takes up no run."""
-    deployment = str(retrain.to_deployment(name="retrain").apply())
-    ask_for_work(deployment)
-    return deployment
-
-
-def ask_for_work(deployment: str) -> None:
-    """Ask the server for the runs of a deployment, as what serves it does all the time."""
-    path = "/deployments/get_scheduled_flow_runs"
-    body = {"deployment_ids": [deployment], "scheduled_before": "2000-01-01T00:00:00Z"}
-    with get_client(sync_client=True) as client:
-        client.request("POST", path, json=body)
-        wait_until(lambda: client.read_deployment(deployment).last_polled is not None)
-
-
-def end_run(name: str, kind: str, **more) -> None:
-    """Let a run that was asked for have ended."""
-    (run,) = of_server("flow_runs", flow_runs={"name": {"any_": [name]}})
-    body = {"state": {"type": kind, "name": kind.capitalize(), **more}, "force": True}
-    with get_client(sync_client=True) as client:
-        client.request("POST", f"/flow_runs/{run['id']}/set_state", json=body)
+def deployed(here: Project) -> None:  # noqa: ARG001
+    """The deployment of `make up`, without anything that takes up its runs."""
+    retrain.to_deployment(name="retrain").apply()
 
 
 def run(folder: Path, model: str | None = None):
@@ -103,172 +166,83 @@ def requested() -> list[str]:
     return [run["name"] for run in of_server("flow_runs") if run["deployment_id"]]
 
 
-@pytest.mark.usefixtures("here", "deployed")
-def test_songs_like_those_of_training_raise_no_alarm(alike) -> None:
-    state = run(alike)
+def artifacts() -> list[str]:
+    found = of_server("artifacts", artifacts={"key": {"any_": ["drift"]}})
+    return [artifact["data"] for artifact in found]
 
-    assert state.is_completed()
+
+@pytest.mark.usefixtures("here")
+def test_songs_like_those_of_training_raise_no_alert_and_are_reported_once(alike) -> None:
+    before = len(artifacts())
+
+    state = run(alike)
+    run(alike)
+
     expected = f"{SONGS} songs classified, in answers/answers.parquet; no drift in {SONGS} songs"
+    assert state.is_completed()
     assert state.message == expected
     assert not figures()["drift"]
     assert figures()["songs"] == SONGS
     assert Path("answers/drift.png").read_bytes().startswith(b"\x89PNG")
     assert "![" in Path("answers/drift.md").read_text()
+    title = "# Drift: new songs against the training songs of music-genre version 1"
+    assert len(artifacts()) == before + 1
+    assert all(page.startswith(title) for page in artifacts())
 
 
-@pytest.mark.usefixtures("here", "deployed")
-def test_drift_asks_for_one_retraining_and_not_again_for_the_same_songs(changed) -> None:
+@pytest.mark.usefixtures("deployed")
+def test_drift_asks_for_one_retraining_and_not_again_for_the_same_songs(changed, tmp_path) -> None:
+    folder = shutil.copytree(changed, tmp_path / "songs")
     before = requested()
 
-    state = run(changed)
-    again = run(changed)
+    state = run(folder)
+    again = run(folder)
 
     (asked,) = set(requested()) - set(before)
     assert state.is_completed()
     assert "of 57 columns have drifted" in state.message
     assert state.message.endswith(f"retraining is asked for: {asked}")
     assert again.message.startswith("no new songs; drift: ")
-    assert again.message.endswith(f"retraining was asked for at {SONGS} songs: {asked}")
-    assert len(requested()) == len(before) + 1
+    assert again.message.endswith(f"retraining was asked for: {asked}")
     assert f"Retraining is asked for: {asked}." in Path("answers/drift.md").read_text()
-    # Also where what was written is lost: the server knows the evidence.
-    Path("answers/drift.json").unlink()
-    assert run(changed).message.endswith(f"retraining is asked for: {asked}")
-    assert len(requested()) == len(before) + 1
 
-
-@pytest.mark.usefixtures("here", "deployed")
-def test_a_retraining_that_could_not_work_is_asked_for_again(changed) -> None:
-    run(changed)
-    cancelled = figures()["retraining"]["flow_run"]
-    end_run(cancelled, "CANCELLED", message="Deployment concurrency limit reached.")
-
-    said = run(changed).message
-    crashed = figures()["retraining"]["flow_run"]
-    end_run(crashed, "CRASHED")
-    run(changed)
-    failed = figures()["retraining"]["flow_run"]
-    end_run(failed, "FAILED")
-
-    assert said.endswith(f"retraining is asked for: {crashed}")
-    assert len({cancelled, crashed, failed}) == 3
-    assert run(changed).message.endswith(f"was asked for at {SONGS} songs: {failed}")
-
-
-@pytest.mark.usefixtures("here", "deployed")
-def test_retrainings_that_crash_one_after_the_other_are_given_up(changed) -> None:
-    names = []
-    for _ in range(MOST_CRASHES + 3):
-        run(changed)
-        names.append(figures()["retraining"]["flow_run"])
-        end_run(names[-1], "CRASHED")
-
-    assert len(set(names)) <= MOST_CRASHES + 1
-    assert names[-1] == names[-2]
-
-
-@pytest.mark.usefixtures("here", "deployed")
-def test_where_nothing_serves_the_deployment_any_more_nobody_is_asked(changed, monkeypatch) -> None:
-    monkeypatch.setattr("flows.drift.SERVED_SECONDS", 0.0)
-
-    assert "retraining was not asked for: nothing serves" in run(changed).message
-    assert figures()["retraining"] is None
-
-
-@pytest.mark.usefixtures("here", "deployed")
-def test_many_more_songs_ask_for_another_one(changed, tmp_path) -> None:
-    folder = shutil.copytree(changed, tmp_path / "songs")
+    write_new(folder / "more", 1, first=70_000, change=muffled)
     run(folder)
-    before = requested()
-
-    write_new(folder / "more", 3, first=70_000, change=muffled)
-    run(folder)
-    few_more = requested()
-    write_new(folder / "many", 20, first=80_000, change=muffled)
-    run(folder)
-
-    assert few_more == before
-    assert len(requested()) == len(before) + 1
-    assert figures()["retraining"]["songs"] == SONGS + 23
+    assert len(requested()) == len(before) + 2
 
 
-@pytest.mark.usefixtures("here", "prefect_server")
-def test_the_finding_is_an_artifact_that_is_made_once(alike) -> None:
-    def pages() -> list[str]:
-        found = of_server("artifacts", artifacts={"key": {"any_": ["drift"]}})
-        return [artifact["data"] for artifact in found]
-
-    before = len(pages())
-    run(alike)
-    run(alike)
-
-    new = pages()
-    assert len(new) == before + 1
-    assert sum(f"No drift in {SONGS} songs" in one for one in new) >= 1
-    title = "# Drift: new songs against the training songs of music-genre version 1"
-    assert all(one.startswith(title) for one in new)
-
-
-@pytest.mark.usefixtures("here", "prefect_server")
-def test_few_songs_are_said_to_be_too_few(tmp_path) -> None:
-    write_new(tmp_path / "five", 5, change=muffled)
-
-    message = run(tmp_path / "five").message
-
-    assert "5 songs compared, too few to speak of drift (drift.min_songs is 20)" in message
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_nothing_is_asked_for_where_a_person_does_not_want_it(here, changed) -> None:
+def test_no_retraining_is_asked_for_unless_wanted_and_served(here, changed, monkeypatch) -> None:
     text = (here.root / "params.yaml").read_text()
-    (here.root / "params.yaml").write_text(text.replace("retrain: true", "retrain: false"))
     before = requested()
 
-    message = run(changed).message
+    monkeypatch.setattr("flows.drift.DEPLOYMENT", "retrain/elsewhere")
+    not_served = run(changed).message
+    (here.root / "params.yaml").write_text(text.replace("retrain: true", "retrain: false"))
+    not_wanted = run(changed).message
     (here.root / "params.yaml").write_text(text)
+    other_version = run(changed, "models:/music-genre/1").message
 
-    assert "no retraining is asked for: drift.retrain is off" in message
-    assert "the champion was not the one that was asked" in (
-        run(changed, "models:/music-genre/1").message
-    )
+    assert "retraining was not asked for: nothing serves retrain/elsewhere" in not_served
+    assert figures()["retraining_run"] is None
+    assert "no retraining is asked for: drift.retrain is off" in not_wanted
+    assert "the champion was not the one that was asked" in other_version
     assert requested() == before
 
 
-@pytest.mark.usefixtures("here", "prefect_server")
-def test_without_a_served_deployment_it_says_so(changed, monkeypatch) -> None:
-    monkeypatch.setattr("flows.drift.DEPLOYMENT", "retrain/elsewhere")
-
-    state = run(changed)
-
-    assert state.is_completed()
-    assert "retraining was not asked for: nothing serves retrain/elsewhere" in state.message
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_a_champion_that_kept_no_reference_answers_without_figures(here, alike, tmp_path) -> None:
-    folder = reference_folder(here)
-    client = here.store.client
-    noted = client.get_model_version("music-genre", "1").tags[FILES]
-    others = {path: said for path, said in json.loads(noted).items() if "/reference/" not in path}
-    folder.rename(tmp_path / "reference")
-    client.set_model_version_tag("music-genre", "1", FILES, json.dumps(others))
-
-    state = run(alike)
-    (tmp_path / "reference").rename(folder)
-    client.set_model_version_tag("music-genre", "1", FILES, noted)
+@pytest.mark.usefixtures("here")
+def test_a_champion_without_a_reference_classifies_without_a_report(alike, monkeypatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(Found, "reference", None)
+        state = run(alike)
     then = run(alike)
 
-    assert state.is_completed()
     assert f"{SONGS} songs classified" in state.message
     assert "music-genre version 1 keeps nothing of its training songs" in state.message
-    # What was answered without being kept is not compared, and is counted.
     assert "0 songs compared, too few" in then.message
-    assert figures()["unheard"] == SONGS
     assert f"Not compared: {SONGS} songs" in Path("answers/drift.md").read_text()
 
 
-@pytest.mark.usefixtures("prefect_server")
-def test_a_champion_with_a_damaged_reference_answers_nothing_and_says_why(here, alike) -> None:
+def test_a_champion_with_a_damaged_reference_classifies_nothing(here, alike) -> None:
     arrays = reference_folder(here) / ARRAYS
     content = arrays.read_bytes()
     arrays.write_bytes(content[:-8])

@@ -1,6 +1,6 @@
-"""Drift: whether the songs that come in are still like those that the champion learned from.
+"""Compare new songs with those that the champion was trained on.
 
 `reference` is what a registered version keeps of its training songs, `measures` are the distances,
-`finding` says what they mean, `songs` is a table of what was heard of new songs, `page` and
-`picture` show it, `commands` is `genre drift`.
+`report` compares new songs with a reference, `page` and `picture` show the report, and `commands`
+is `genre drift`.
 """

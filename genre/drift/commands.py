@@ -12,8 +12,7 @@ from genre.cli import in_project, printable
 from genre.errors import InputError
 from genre.params import PARAMS_FILE, load_params
 
-DRIFT = 3  # the exit code where it is found
-SHOWN = 10  # columns
+DRIFT = 3  # the exit code if there is drift
 
 
 @click.command()
@@ -26,14 +25,14 @@ SHOWN = 10  # columns
 )
 @click.pass_obj
 def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
-    """Say whether the songs in FOLDER are unlike those that the champion learned from.
+    """Compare the songs in FOLDER with those that the champion was trained on.
 
-    All songs below FOLDER are listened to; where it holds genre folders, genres that the champion
-    does not know are named. What counts as drift is said in the section drift of params.yaml. The
-    exit code is 3 where drift is found, and 0 where it is not, or songs are too few to say.
+    All songs below FOLDER are classified; if it holds genre folders, genres that the champion does
+    not know are named. What counts as drift is set in the section drift of params.yaml. The exit
+    code is 3 if there is drift, and 0 if there is none, or songs are too few to tell.
     """
     from genre.classify import work
-    from genre.drift import finding, page, songs
+    from genre.drift import page, report
     from genre.drift.reference import NO_REFERENCE, load
     from genre.store import content_hash
 
@@ -44,24 +43,25 @@ def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
         if found.reference is None:
             raise InputError(NO_REFERENCE.format(found))
         reference = load(found.reference)
-        wanted = {"clip": songs.wanted(reference)}
+        wanted = {"clip": report.clip_wanted(reference)}
         results, _ = work.answer([folder], found.folder, wanted, found.compute)
         name = str(found)
+    classified = []
     for result in results:
-        if result.error:
-            click.echo(f"error: {printable(f'{result.path}: {result.error}')}", err=True)
-    answered = [
-        (Path(one.path).relative_to(folder).as_posix(), content_hash(Path(one.path)), one.answer)
-        for one in results
-        if one.answer
-    ]
-    if not answered:
-        raise InputError(f"{folder}: no song could be answered, so there is nothing to compare")
-    found_out = finding.compare(reference, songs.table(answered, reference), settings)
+        path = Path(result.path)
+        if result.answer:
+            classified.append(
+                (path.relative_to(folder).as_posix(), content_hash(path), result.answer)
+            )
+        else:
+            click.echo(f"error: {printable(f'{path}: {result.error}')}", err=True)
+    if not classified:
+        raise InputError(f"{folder}: no song could be classified, so there is nothing to compare")
+    compared = report.compare(reference, report.table(classified, reference), settings)
     if as_json:
-        click.echo(json.dumps({"model": name, **found_out.as_dict()}, indent=2, allow_nan=False))
+        click.echo(json.dumps({"model": name, **compared.as_dict()}, indent=2, allow_nan=False))
     else:
-        for line in page.lines(found_out, settings, SHOWN):
+        for line in page.markdown(compared, settings, name).splitlines():
             click.echo(printable(line))
-    click.echo(printable(f"{name}: {page.verdict(found_out)}"), err=True)
-    return DRIFT if found_out.drift else 0
+    click.echo(printable(f"{name}: {compared.verdict}"), err=True)
+    return DRIFT if compared.alerts else 0

@@ -1,4 +1,4 @@
-"""How far new songs are from training songs: distances of columns, shares of unsure answers.
+"""Distances of columns, and shares of low-confidence predictions.
 
 Values are float64 [shape=(songs,)], one a song, in any order. Songs count as independent: many
 songs of one album are fewer than they look.
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 BINS = 10
-EMPTY = 1e-4  # share that stands for none
-DRAWS = 2_000  # behind `by_chance`
-CHANCE = 0.95  # of draws that stay below it
+EMPTY = 1e-4  # the share that an empty bin counts as
+DRAWS = 2_000  # behind `psi_by_chance`
+CHANCE = 0.95  # the share of draws that stay below it
 INTERVAL = 0.95
 
 Floats = npt.NDArray[np.float64]
@@ -23,11 +23,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a column's new values are from the reference's.
+    """The distance of a column's new values from the reference's.
 
-    `psi` is the population stability index, `psi_by_chance` what it stays below in 95 of 100 draws
-    of as many songs from where the reference comes from; `ks` is the greatest distance between the
-    two cumulative distributions, from 0 to 1, and `p` how likely one that great is by chance.
+    `psi` is the population stability index, and `psi_by_chance` what it stays below in 95 of 100
+    draws of as many songs from the reference's own distribution. `ks` is the Kolmogorov-Smirnov
+    statistic (0 to 1) and `p` its p-value.
     """
 
     psi: float
@@ -38,7 +38,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class Share:
-    """A share of songs with its 95 % interval: `count` of `songs`."""
+    """A share of songs, `count` of `songs`, with its 95 % interval."""
 
     count: int
     songs: int
@@ -48,23 +48,21 @@ class Share:
 
 
 def inner_edges(reference: Floats, bins: int = BINS) -> Floats:
-    """The quantiles of `reference` that part it into `bins` equal shares [shape=(≤ bins - 1,)].
+    """The quantiles that divide `reference` into `bins` equal shares [shape=(≤ bins - 1,)].
 
     Each is a value of the reference, and values equal to an edge lie below it, so no bin of the
-    reference is empty; there are fewer where values repeat. A column that never changes gets one
-    bin for its value, one below and one above it.
+    reference is empty; there are fewer if values repeat. A constant column gets one bin for its
+    value, one below and one above it.
     """
+    if reference.min() == reference.max():
+        return np.array([np.nextafter(reference[0], -np.inf), reference[0]])
     quantiles = np.quantile(reference, np.arange(1, bins) / bins, method="inverted_cdf")
     edges = np.unique(quantiles)
-    if reference.min() == reference.max():
-        edges = np.array([np.nextafter(edges[0], -np.inf), edges[0]])
-    else:
-        edges = edges[edges < reference.max()]
-    return np.asarray(edges, dtype=np.float64)
+    return np.asarray(edges[edges < reference.max()], dtype=np.float64)
 
 
 def counts(values: Floats, edges: Floats) -> npt.NDArray[np.int64]:
-    """How many values lie between the edges [shape=(edges + 1,)]."""
+    """The number of values in each bin [shape=(edges + 1,)]."""
     places = np.searchsorted(edges, values, side="left")
     return np.bincount(places, minlength=len(edges) + 1).astype(np.int64)
 
@@ -73,8 +71,8 @@ def stability_index(expected: npt.ArrayLike, found: npt.ArrayLike) -> Floats:
     """The population stability index of counts [shape=(…, bins)]: one value a row.
 
     The sum over bins of (found - expected) · ln(found / expected), in shares (Siddiqi, "Credit
-    Risk Scorecards", 2006). Shares of nothing are taken as 0.0001, the custom that Evidently, for
-    one, follows, for the logarithm has no value there.
+    Risk Scorecards", 2006). An empty bin counts as a share of 0.0001, as in Evidently, because the
+    logarithm of 0 has no value.
     """
     e, f = (np.asarray(one, dtype=np.float64) for one in (expected, found))
     e, f = e / e.sum(axis=-1, keepdims=True), f / f.sum(axis=-1, keepdims=True)
@@ -84,19 +82,18 @@ def stability_index(expected: npt.ArrayLike, found: npt.ArrayLike) -> Floats:
 
 @lru_cache(maxsize=1024)
 def index_by_chance(expected: tuple[int, ...], songs: int) -> float:
-    """What the index of `songs` songs stays below in 95 of 100 draws where nothing has drifted.
+    """The 95 % quantile of the index of `songs` songs if nothing has drifted.
 
-    `expected` are the reference's counts. Few songs leave bins empty and move shares, so that the
-    index is far above 0 without any drift: about chi-squared with `bins - 1` degrees of freedom
-    times (1/songs + 1/reference songs) (Yurdakul, "Statistical Properties of Population Stability
-    Index", 2018), and more where bins are empty. Here it is drawn: true shares from the Dirichlet
-    distribution of the reference's counts, songs from those shares; the same draws every time.
+    `expected` are the reference's counts. With few songs the index is far above 0 without any
+    drift: about chi-squared with `bins - 1` degrees of freedom times (1/songs + 1/reference songs)
+    (Yurdakul, "Statistical Properties of Population Stability Index", 2018), and more if bins are
+    empty. Here it is simulated: true shares from the Dirichlet distribution of the reference's
+    counts, songs from those shares; the same draws every time.
     """
     random = np.random.default_rng(0)
-    known = np.array([count for count in expected if count], dtype=np.float64)
-    shares = random.dirichlet(known, size=DRAWS)
-    drawn = random.multinomial(songs, shares)
-    return float(np.quantile(stability_index(known, drawn), CHANCE))
+    filled = np.array([count for count in expected if count], dtype=np.float64)
+    drawn = random.multinomial(songs, random.dirichlet(filled, size=DRAWS))
+    return float(np.quantile(stability_index(filled, drawn), CHANCE))
 
 
 def distance(reference: Floats, values: Floats) -> Distance:
@@ -118,11 +115,10 @@ def distance(reference: Floats, values: Floats) -> Distance:
 
 
 def corrected(p: npt.ArrayLike) -> Floats:
-    """`p` [shape=(tests,)] corrected for how many tests there are: Benjamini and Yekutieli (2001).
+    """`p` [shape=(tests,)] corrected for the number of tests: Benjamini and Yekutieli (2001).
 
-    Columns hang together in ways that nobody knows; this correction holds whatever they are. Of
-    the columns below a level, at most that share is there by chance on average; and where nothing
-    has drifted, the chance that any column is below it is at most the level.
+    The correction holds whatever the dependence between columns: among the columns below a level,
+    at most that share is there by chance on average.
     """
     from scipy.stats import false_discovery_control
 
@@ -138,12 +134,9 @@ def share(count: int, songs: int) -> Share:
     return Share(count, songs, count / songs, float(bounds.low), float(bounds.high))
 
 
-def more_often(new: Share, own: Share) -> float:
-    """How likely a share as much above `own` as `new` is by chance: Fisher's exact test, one-sided.
-
-    Both may come from few songs, which the test counts.
-    """
+def more_often(new: Share, known: Share) -> float:
+    """The p-value that `new` is above `known` by chance: Fisher's exact test, one-sided."""
     from scipy.stats import fisher_exact
 
-    table = [[one.count, one.songs - one.count] for one in (new, own)]
+    table = [[one.count, one.songs - one.count] for one in (new, known)]
     return float(fisher_exact(table, alternative="greater").pvalue)

@@ -1,14 +1,13 @@
-"""A finding as a picture: the farthest columns, and how sure answers are."""
+"""A drift report as a picture: the farthest columns, and the confidence of the predictions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
-from genre.drift.finding import Finding
 from genre.drift.reference import Floats, Reference
+from genre.drift.report import Report
 from genre.figures import BLUE, GREY, ORANGE
 from genre.params import DriftParams
 
@@ -21,26 +20,24 @@ BINS = np.linspace(0, 1, 21).tolist()
 
 
 def draw(
-    finding: Finding, reference: Reference, songs: pd.DataFrame, settings: DriftParams, title: str
+    report: Report, reference: Reference, confidence: Floats, settings: DriftParams, title: str
 ) -> Figure:
-    """The figure of a finding about `songs`; `genre.figures.save` writes it."""
+    """The figure of a report; `confidence` [shape=(songs,)] is that of the new songs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = finding.columns[:SHOWN]
-    figure = Figure(
-        figsize=(11, 2.4 + 0.24 * max(len(shown), 8)), layout="constrained", facecolor="white"
-    )
+    height = 2.4 + 0.24 * max(min(len(report.columns), SHOWN), 8)
+    figure = Figure(figsize=(11, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
-    _columns(left, finding, settings)
-    _confidence(right, reference, songs["confidence"].dropna().to_numpy(), settings)
+    _columns(left, report, settings)
+    _confidence(right, reference.confidence, confidence, settings)
     figure.suptitle(title)
     return figure
 
 
-def _columns(axes: Axes, finding: Finding, settings: DriftParams) -> None:
-    shown = finding.columns[:SHOWN][::-1]
+def _columns(axes: Axes, report: Report, settings: DriftParams) -> None:
+    shown = report.columns[:SHOWN][::-1]
     places = np.arange(len(shown))
     colours = [ORANGE if one.drifted else "#9CC7E4" for one in shown]
     axes.barh(places, [one.psi for one in shown], color=colours, height=0.66)
@@ -50,48 +47,32 @@ def _columns(axes: Axes, finding: Finding, settings: DriftParams) -> None:
     axes.set_yticks(places, [one.name for one in shown], fontsize=8)
     axes.set_xlabel("population stability index")
     axes.set_title("columns, drifted ones in orange", fontsize=11)
-    _legend(axes)
-    _plain(axes, "x")
+    _finish(axes, "x")
 
 
-def _confidence(axes: Axes, reference: Reference, new: Floats, settings: DriftParams) -> None:
-    kinds = (
-        (reference.confidence, GREY, "held out of training"),
-        (new, BLUE, "new"),
-    )
-    for values, colour, name in kinds:
+def _confidence(axes: Axes, held_out: Floats, new: Floats, settings: DriftParams) -> None:
+    for values, colour, name in ((held_out, GREY, "held out of training"), (new, BLUE, "new")):
         if len(values):
-            weights = np.full(len(values), 1 / len(values))
-            words = f"{name} ({len(values)} songs)"
             axes.hist(
                 values,
                 BINS,
-                weights=weights,
+                weights=np.full(len(values), 1 / len(values)),
                 histtype="step",
                 color=colour,
                 linewidth=1.8,
-                label=words,
+                label=f"{name} ({len(values)} songs)",
             )
-    axes.axvline(
-        settings.low_confidence,
-        color=GREY,
-        linestyle="--",
-        linewidth=1,
-        label="drift.low_confidence",
-    )
-    axes.set(xlim=(0, 1), xlabel="probability of the answer", ylabel="share of the songs")
-    axes.set_title("how sure the answers are", fontsize=11)
-    _legend(axes)
-    _plain(axes, "y")
+    threshold = settings.low_confidence
+    axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1, label="drift.low_confidence")
+    axes.set(xlim=(0, 1), xlabel="probability of the predicted genre", ylabel="share of the songs")
+    axes.set_title("confidence of the predictions", fontsize=11)
+    _finish(axes, "y")
 
 
-def _legend(axes: Axes) -> None:
-    """Below the axes, where it hides nothing."""
+def _finish(axes: Axes, grid: Literal["x", "y"]) -> None:
+    """Put the legend below the axes, where it hides nothing, and draw a plain frame."""
     place = (0.5, -0.1)
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=place)
-
-
-def _plain(axes: Axes, grid: Literal["x", "y"]) -> None:
     axes.grid(axis=grid, color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

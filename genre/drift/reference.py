@@ -1,26 +1,24 @@
-"""What a registered version keeps of the songs that it learned from, to compare new ones with.
+"""What a registered version keeps of its training songs, to compare new songs with.
 
-A folder that runs no code when it is read: `reference.json` says what there is, and
-`reference.safetensors` holds two arrays of float64. `columns` [shape=(rows, columns)]: of each
-feature its values in the training songs, one a song (the mean over the song's segments), each
-column sorted by itself, so that no single song can be read from it. `confidence` [shape=(n,)]: the
-highest probability that the classifier gave each song which it had not learned from (validation
-and test), sorted. Of more than `MOST_SONGS` values, as many are kept, evenly spaced by rank. The
-same songs give the same bytes.
+A folder with two files. `reference.json` is a `Description`, and `reference.safetensors` holds two
+float64 arrays: `columns` [shape=(rows, columns)], of each feature its values in the training songs,
+one a song (the mean over the song's segments), each column sorted by itself, so that no song can be
+read from it; and `confidence` [shape=(n,)], sorted, the highest probability of each validation and
+test song. Of more than `MOST_SONGS` values that many are kept, evenly spaced by rank. The same
+songs give the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genre.errors import InputError
 from genre.files import write_bytes, write_json
@@ -30,39 +28,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DESCRIPTION, ARRAYS = "reference.json", "reference.safetensors"
-FORMAT: Literal[1] = 1
-MOST_SONGS, MOST_COLUMNS = 2_000, 10_000  # of which values are kept
-MOST_BYTES = 8 * 2**20  # of the description, and of what surrounds the arrays' values
+MOST_SONGS = 2_000
 NO_REFERENCE = (
     "drift is not measured: {} keeps nothing of its training songs, for it was registered before "
     "that was done; the next registered version does"
 )
 
 Floats = npt.NDArray[np.float64]
-Counts = dict[str, Annotated[int, Field(ge=0)]]
 
 
 class Description(BaseModel):
-    """What `reference.json` holds; `genres` are the training songs of each."""
+    """The content of `reference.json`; `genres` counts the training songs of each genre."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     format: Literal[1]
     position: Literal["middle", "start"]
-    genres: Annotated[Counts, Field(min_length=1)]
-    columns: Annotated[list[str], Field(max_length=MOST_COLUMNS)]
-    rows: Annotated[int, Field(ge=0, le=MOST_SONGS)]
-    held_out: Annotated[int, Field(ge=0, le=MOST_SONGS)]
-    sha256: str
+    genres: dict[str, int]
+    columns: list[str]
+    rows: int
+    held_out: int
+    sha256: str  # of the arrays' file
 
 
 @dataclass(frozen=True)
 class Reference:
     """The training songs of a version.
 
-    `columns` gives each feature's values, sorted; it is empty where the classifier looks at
-    pictures alone. `confidence` are the sorted top probabilities of songs that it had not heard;
-    `position` is which 30 s of a song were looked at; `genres` counts the songs of each.
+    `columns` gives each feature's values, sorted; it is empty if the classifier's input is
+    spectrograms alone. `confidence` are the sorted top probabilities of songs held out of
+    training, `genres` counts the training songs of each genre, and `position` (`trim.position`)
+    says which 30 s of a song the features are from.
     """
 
     columns: Mapping[str, Floats]
@@ -72,7 +68,7 @@ class Reference:
 
     @property
     def songs(self) -> int:
-        """How many songs the version learned from."""
+        """The number of training songs."""
         return sum(self.genres.values())
 
 
@@ -81,7 +77,7 @@ def make(
 ) -> Reference:
     """The reference of training songs: `features` has a row a song, a column a feature.
 
-    `confidence` [shape=(n,)] are the top probabilities of songs that were not learned from.
+    `confidence` [shape=(n,)] are the top probabilities of songs held out of training.
     """
     columns = {
         str(name): thinned(features[name].to_numpy(dtype=np.float64)) for name in features.columns
@@ -99,21 +95,20 @@ def thinned(values: Floats) -> Floats:
 
 
 def save(reference: Reference, folder: Path) -> None:
-    """Write `reference` to `folder`, which is made."""
+    """Write `reference` to `folder`, which is created."""
     from safetensors.numpy import save as encode
 
     names = list(reference.columns)
-    rows = len(reference.columns[names[0]]) if names else 0
-    columns = np.zeros((rows, len(names)))
+    columns = np.zeros((len(reference.columns[names[0]]) if names else 0, len(names)))
     for number, name in enumerate(names):
         columns[:, number] = reference.columns[name]
     content = encode({"columns": columns, "confidence": np.ascontiguousarray(reference.confidence)})
     description = Description(
-        format=FORMAT,
+        format=1,
         position=reference.position,
         genres=dict(reference.genres),
         columns=names,
-        rows=rows,
+        rows=len(columns),
         held_out=len(reference.confidence),
         sha256=hashlib.sha256(content).hexdigest(),
     )
@@ -122,74 +117,29 @@ def save(reference: Reference, folder: Path) -> None:
 
 
 def load(folder: Path) -> Reference:
-    """The reference in `folder`; raises `InputError` where it is damaged or is none."""
-    found = _describe(folder / DESCRIPTION)
-    path = folder / ARRAYS
-    values = 8 * (found.rows * len(found.columns) + found.held_out)
-    content = _read(path, values + MOST_BYTES)
-    if hashlib.sha256(content).hexdigest() != found.sha256:
-        raise InputError(f"{path}: damaged, or not what {DESCRIPTION} belongs to; {_again()}")
-    arrays = _decode(path, content)
-    columns = _checked(path, arrays, "columns", (found.rows, len(found.columns)))
-    confidence = _checked(path, arrays, "confidence", (found.held_out,))
-    if arrays:
-        raise InputError(f"{path}: unknown arrays {', '.join(sorted(arrays)[:5])}; {_again()}")
-    if len(set(found.columns)) < len(found.columns):
-        raise InputError(f"{folder / DESCRIPTION}: names a column twice; {_again()}")
-    if len(confidence) and not 0 <= confidence[0] <= confidence[-1] <= 1:
-        raise InputError(f"{path}: confidence holds what is no probability; {_again()}")
-    by_name = {name: columns[:, number].copy() for number, name in enumerate(found.columns)}
-    return Reference(by_name, confidence, found.genres, found.position)
-
-
-def _describe(path: Path) -> Description:
-    content = _read(path, MOST_BYTES)
-    try:
-        return Description.model_validate(json.loads(content))
-    except (ValueError, RecursionError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
-        raise InputError(
-            f"{path}: not the reference of a version's training songs ({words}); {_again()}"
-        ) from error
-
-
-def _read(path: Path, most: int) -> bytes:
-    """The content of `path`; `InputError` where it cannot be read or has more than `most` bytes."""
-    try:
-        size = path.stat().st_size
-        if size > most:
-            raise InputError(f"{path}: has {size} bytes, expected at most {most}; {_again()}")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {_again()}") from error
-
-
-def _decode(path: Path, content: bytes) -> dict[str, npt.NDArray[Any]]:
-    from safetensors import SafetensorError
+    """The reference in `folder`; raises `InputError` if it is damaged or missing."""
     from safetensors.numpy import load as decode
 
+    again = f"register the model again ({command('dvc repro --force --single-item register')})"
+    path = folder / DESCRIPTION
     try:
-        return dict(decode(content))
-    except (SafetensorError, KeyError) as error:
-        raise InputError(f"{path}: not a safetensors file ({error}); {_again()}") from error
-
-
-def _checked(
-    path: Path, arrays: dict[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...]
-) -> Floats:
-    """Take the array `name` out of `arrays`: float64, of this shape, finite and sorted."""
-    if name not in arrays:
-        raise InputError(f"{path}: the array {name} is missing; {_again()}")
-    array = arrays.pop(name)
-    if array.dtype != np.float64 or array.shape != shape:
+        known = Description.model_validate_json(path.read_bytes())
+        path = folder / ARRAYS
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {again}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = ": ".join([*map(str, first["loc"]), first["msg"]])
         raise InputError(
-            f"{path}: {name} is {array.dtype} {array.shape}, expected float64 {shape}; {_again()}"
-        )
-    if not np.isfinite(array).all() or (np.diff(array, axis=0) < 0).any():
-        raise InputError(f"{path}: {name} is not sorted, or holds values not finite; {_again()}")
-    return array
-
-
-def _again() -> str:
-    return f"register the model again ({command('dvc repro --force --single-item register')})"
+            f"{path}: not the reference of a version's training songs ({found}); {again}"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != known.sha256:
+        raise InputError(f"{path}: damaged, or not what {DESCRIPTION} belongs to; {again}")
+    arrays = decode(content)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    expected = {"columns": (known.rows, len(known.columns)), "confidence": (known.held_out,)}
+    if shapes != expected:
+        raise InputError(f"{path}: found arrays {shapes}, expected {expected}; {again}")
+    columns = {name: arrays["columns"][:, at].copy() for at, name in enumerate(known.columns)}
+    return Reference(columns, arrays["confidence"], known.genres, known.position)

@@ -51,7 +51,7 @@ class ClassifyParams(Section):
 
 
 class DriftParams(Section):
-    """When new songs count as unlike what the champion learned from, and what happens then."""
+    """When new songs count as unlike the champion's training songs, and whether to retrain then."""
 
     min_songs: Annotated[int, Field(ge=2)]
     significance: Annotated[float, Field(gt=0, lt=1)]
