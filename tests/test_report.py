@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +11,7 @@ import pytest
 from chosen import with_families as choose
 
 from benchmarks.report import families, family_page, measure, page
+from benchmarks.report.__main__ import shown
 from benchmarks.report.markdown import NAMES
 from genre.files import write_parquet
 from genre.params import Params, load_params
@@ -102,23 +101,25 @@ def test_the_residual_network_takes_as_many_steps_where_songs_are_split(params: 
     assert measure.for_protocol(params.train, "song") == params.train
 
 
-def made_up(protocol: str, model: str, accuracy: float, without: list[str]) -> dict[str, Any]:
+def made_up(protocol: str, model: str, accuracy: float, without: list[str]) -> measure.Result:
     level = {"accuracy": accuracy, "f1_macro": accuracy, "ci95": [accuracy - 0.1, 1.0], "n": 40}
-    scores = {subset: {"segment": level, "song": level} for subset in ("validation", "test")}
+    scores = {
+        subset: {"segment": level, "song": level} for subset in ("train", "validation", "test")
+    }
     curves = [
         {"epoch": epoch, "subset": subset, "loss": 1 / epoch, "accuracy": accuracy}
         for epoch in (1, 2)
         for subset in ("train", "validation")
     ]
-    return {
-        "protocol": protocol,
-        "model": model,
-        "without": without,
-        "seconds": 3.0,
-        "scores": scores,
-        "curves": curves if model == "mlp" else [],
-        "best_epoch": 2 if model == "mlp" else None,
-    }
+    return measure.Result(
+        protocol=protocol,
+        model=model,
+        without=without,
+        seconds=3.0,
+        scores=scores,
+        curves=curves if model == "mlp" else [],
+        best_epoch=2 if model == "mlp" else None,
+    )
 
 
 def test_the_page_sets_our_figures_beside_the_reports(tmp_path: Path) -> None:
@@ -129,13 +130,17 @@ def test_the_page_sets_our_figures_beside_the_reports(tmp_path: Path) -> None:
         made_up("artist", "mlp", 0.683, ["pop"]),
         made_up("song", "svm", 0.6, []),
     ]
-    found = {"songs": {"jazz": 20, "rock": 20}, "synthetic": True, "results": results}
-    found = json.loads(json.dumps(found))
     (tmp_path / "figures").mkdir()
+    for result in results:
+        page.draw_curves(tmp_path, "demo", result, synthetic=True)
+    rows = [shown(asdict(result)) for result in results]
+    found = {"songs": {"jazz": 20, "rock": 20}, "synthetic": True, "results": rows}
 
     page.write(tmp_path, {"demo": found})
 
     text = (tmp_path / "results.md").read_text()
+    assert set(rows[0]) == {"protocol", "model", "without", "seconds", "scores"}
+    assert set(rows[0]["scores"]) == {"validation", "test"}
     assert "| MLP | 84 % | 95.1 % | 70.2 % | 73.3 % | 68.3 % | 3 |" in text
     assert "| RBF-SVM | – | – | 60.0 % | – | – | 3 |" in text
     assert "| MLP | +24.9 | +5.0 |" in text

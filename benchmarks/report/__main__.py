@@ -5,8 +5,8 @@
 
 `SOURCE` is what `genre add` takes; without any collection the project's own demo songs are used.
 `--families` measures what each combination of feature families is worth, and nothing else.
-What was measured is kept in `docs/results.json`, a collection at a time; `--page` writes the page
-from it and measures nothing.
+The scores that the page shows are kept in `docs/results.json`, a collection at a time; `--page`
+writes the page from it and measures nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from typing import Any
 
 from benchmarks.report import families, measure, page
 from genre.errors import GenreError
-from genre.files import write_json
+from genre.files import write_text
 from genre.models import NAMES, family
 from genre.params import BASELINE, load_params
 
 PROJECT = Path(__file__).resolve().parents[2]
-RESULTS = PROJECT / "docs" / "results.json"
+DOCS = PROJECT / "docs"
+RESULTS = DOCS / "results.json"
 WORK = PROJECT / ".cache" / "report"
+LEFT_OUT = ("train", "curves", "best_epoch")
 
 
 def main() -> int:
@@ -57,8 +59,10 @@ def main() -> int:
                 else:
                     found = measured(title, source or title, names)
                 results[title] = {**results.get(title, {}), **found}
-                write_json(RESULTS, results)
-        page.write(PROJECT / "docs", results)
+                # A line a model: rows are the only dictionaries that follow each other in a list.
+                text = json.dumps(results, sort_keys=True).replace("}, {", "},\n{")
+                write_text(RESULTS, f"{text}\n")
+        page.write(DOCS, results)
     except GenreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -70,11 +74,15 @@ def measured(title: str, source: str, models: list[str]) -> dict[str, Any]:
     params = families.choose(load_params(PROJECT / "params.yaml"), ["report"])
     root = WORK / title
     measure.prepare(root, params, source)
+    rows = []
+    for found in measure.measure(root, params, models):
+        page.draw_curves(DOCS, title, found, synthetic=source == "demo")
+        rows.append(shown(asdict(found)))
     return {
         "songs": measure.count(root),
         "synthetic": source == "demo",
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "results": [asdict(found) for found in measure.measure(root, params, models)],
+        "results": rows,
     }
 
 
@@ -84,12 +92,21 @@ def families_of(title: str, source: str, genres: list[str]) -> dict[str, Any]:
     root = WORK / title
     measure.prepare(root, params, source, measure.SHORT)
     families.prepare(root, params)
-    found = [asdict(one) for one in families.measure(root, params, genres)]
+    found = [shown(asdict(one)) for one in families.measure(root, params, genres)]
     return {
         "songs": measure.count(root),
         "synthetic": source == "demo",
         "families": found,
     }
+
+
+def shown(value: Any) -> Any:
+    """What the page shows of a result: the scores of validation and test songs, and no curves."""
+    if not isinstance(value, dict):
+        return value
+    if "accuracy" in value:
+        return {key: value[key] for key in ("accuracy", "ci95", "f1_macro")}
+    return {key: shown(one) for key, one in value.items() if key not in LEFT_OUT}
 
 
 if __name__ == "__main__":

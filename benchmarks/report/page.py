@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks.report import family_page
 from benchmarks.report.markdown import NAMES, markdown
+from benchmarks.report.measure import Result
 from genre import figures
 from genre.files import write_text
 
@@ -70,19 +71,30 @@ def collection(folder: Path, title: str, found: dict[str, Any]) -> Iterable[str]
     name = f"leakage_{title}.png"
     figures.save(figure(table, title, synthetic=found["synthetic"]), folder / "figures" / name)
     yield f"![Accuracy of each model under each protocol](figures/{name})"
-    for one in found["results"]:
-        if one["curves"] and one["protocol"] == "song" and not one["without"]:
-            name = f"curves_{title}_{one['model']}.png"
-            heading = f"Training of {one['model']} on {title}, by segment"
-            picture = figures.curves_figure(
-                pd.DataFrame(one["curves"]),
-                figures.heading(heading, one["protocol"], demo=found["synthetic"]),
-                best_epoch=one["best_epoch"],
-            )
-            figures.save(picture, folder / "figures" / name)
-            yield f"![Loss and accuracy of {one['model']} by epoch](figures/{name})"
+    for model in dict.fromkeys(one["model"] for one in found["results"]):
+        name = curves_file(title, model)
+        if (folder / name).is_file():
+            yield f"![Loss and accuracy of {model} by epoch]({name})"
     if "families" in found:
         yield from family_page.section(found["families"])
+
+
+def curves_file(title: str, model: str) -> str:
+    """Where the curves of a model lie, below the page's folder."""
+    return f"figures/curves_{title}_{model}.png"
+
+
+def draw_curves(folder: Path, title: str, found: Result, *, synthetic: bool) -> None:
+    """Draw loss and accuracy by epoch of a model with epochs, for the protocol song."""
+    if not found.curves or found.protocol != "song" or found.without:
+        return
+    heading = f"Training of {found.model} on {title}, by segment"
+    picture = figures.curves_figure(
+        pd.DataFrame(found.curves),
+        figures.heading(heading, found.protocol, demo=synthetic),
+        best_epoch=found.best_epoch,
+    )
+    figures.save(picture, folder / curves_file(title, found.model))
 
 
 def as_table(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -95,7 +107,7 @@ def as_table(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
             "seconds": one["seconds"],
             "subset": subset,
             "level": level,
-            **{key: values[key] for key in ("accuracy", "f1_macro", "n")},
+            "accuracy": values["accuracy"],
             "low": values["ci95"][0],
             "high": values["ci95"][1],
         }
