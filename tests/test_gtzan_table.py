@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from benchmarks.gtzan_table import table as module
 from benchmarks.gtzan_table.__main__ import compute, main
 from benchmarks.gtzan_table.table import TAGS, join_taggrams, read, split_table
 from genre.features import NAMES
@@ -63,6 +66,13 @@ def write_tags(content: dict[str, Any], folder: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True, scope="module")
+def short_runs() -> Iterator[None]:
+    """Neighbours that are few enough for the few songs of these tests."""
+    with mock.patch.object(module, "NEIGHBOURS", 3):
+        yield
+
+
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
     found = load_params(project / "params.yaml")
@@ -91,13 +101,13 @@ def figures(
 
 @pytest.fixture(scope="module")
 def result(params: Params, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return figures(table(), tmp_path_factory.mktemp("result"), params, "lda", "mlp")
+    return figures(table(), tmp_path_factory.mktemp("result"), params, "lda", "logistic")
 
 
 def test_every_model_is_scored_on_valid_and_test_songs(result) -> None:
     assert result["protocol"] == "predefined"
     assert result["rows"] == {"train": 36, "validation": 18, "test": 18}
-    assert {"lda", "mlp"} <= set(result["models"]) <= {"lda", "mlp", "vote"}
+    assert {"lda", "logistic"} <= set(result["models"]) <= {"lda", "logistic", "vote"}
     for subset, songs in (("held_out", 54), ("validation", 18), ("test", 18)):
         scores = result["models"]["lda"][subset]
         low, high = scores["ci95"]
@@ -107,6 +117,13 @@ def test_every_model_is_scored_on_valid_and_test_songs(result) -> None:
     assert result["calibration"]["after"]["n"] == 54
     scores = {name: found["held_out"]["f1_macro"] for name, found in result["models"].items()}
     assert scores[result["selected"]] == max(scores.values())
+
+
+@pytest.mark.slow
+def test_a_model_that_stops_early_is_scored_too(params, tmp_path) -> None:
+    found = figures(table(), tmp_path, params, "mlp")
+    assert found["selected"] == "mlp"
+    assert found["models"]["mlp"]["test"]["n"] == 18
 
 
 @pytest.mark.parametrize("what", ["labels", "features", "absence"])
@@ -183,7 +200,7 @@ def test_excluded_rows_are_left_out(word, params, tmp_path) -> None:
 def test_neighbours_are_grouped_in_runs_that_end_where_the_subset_changes(
     params, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.gtzan_table.table.NEIGHBOURS", 8)
+    monkeypatch.setattr(module, "NEIGHBOURS", 8)
 
     found = groups(table(), tmp_path, params)
 
@@ -328,8 +345,11 @@ def test_a_bad_option_is_named_and_ends_with_code_2(options, message, params, tm
 
 @pytest.mark.real_audio
 @pytest.mark.slow
-def test_probabilities_of_held_out_gtzan_songs_are_calibrated(project, shared_data) -> None:
+def test_probabilities_of_held_out_gtzan_songs_are_calibrated(
+    project, shared_data, monkeypatch
+) -> None:
     rows = read(shared_data / "gtzan_features_30s_dev.csv")
+    monkeypatch.setattr(module, "NEIGHBOURS", 15)
     found = compute(rows, load_params(project / "params.yaml"), ("lda", "svm"), "fault_filtered")
     assert found["rows"] == {"train": 443, "validation": 197}
     assert found["calibration"]["after"]["consistent"]

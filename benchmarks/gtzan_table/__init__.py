@@ -12,9 +12,9 @@ test        models trained on train + valid, scored on test; these rows decide n
 calibration of the selected model's held-out predictions, before and after temperature scaling
 
 Temperatures and the weights of the vote come from out-of-fold predictions on the rows that the
-models are trained on. Songs with the same `artist` or `group` (columns of the table) are in one
-fold. In a table without these columns, as GTZAN's, songs of one subset whose file numbers lie
-within 15 count as by one artist.
+models are trained on; which models the vote has is decided on train + valid. Songs with the same
+`artist` or `group` (columns of the table) are in one fold. In a table without these columns, as
+GTZAN's, songs of one subset whose file numbers lie within 15 count as by one artist.
 
 Without, the protocol `song` draws five splits of 70:15:15, with the seeds 0 to 4. Scores and the
 bounds of their intervals are means over the five, `n` is the sum; each stands in `seeds`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from benchmarks.gtzan_table.table import TAGS
 from genre import evaluation
 from genre.evaluation import Candidate
+from genre.evaluation.voting import fit_mixture
 from genre.features import NAMES
 from genre.models import family, make_model
 from genre.models.data import FeatureData, Mask
@@ -48,13 +50,15 @@ def score_split(models: Sequence[str], data: FeatureData, params: Params) -> Sco
     """Train, choose and score on one split; the package's docstring says on which rows."""
     entered = learners(models, data)
     train, both = data.mask(TRAIN), data.mask(TRAIN, VALIDATION)
-    held_out, found = cross_validate(entered, both, params)
+    held_out = hold_out(entered, both, params)
+    settings = {"samples": params.evaluate.bootstrap_samples, "seed": params.evaluate.seed}
+    found = evaluation.candidates(held_out, vote=params.select.vote, **settings)
     result = {one.name: {HELD_OUT: one.scores} for one in found}
     for subset, learned in ((VALIDATION, train), (TEST, both)):
         if data.mask(subset).any():
-            judged = found if subset == TEST else cross_validate(entered, learned, params)[1]
+            judged = found if subset == TEST else refit(found, hold_out(entered, learned, params))
             scores = score(judged, entered, learned, data.mask(subset), params)
-            for name in result.keys() & scores.keys():  # the vote may be in one of them alone
+            for name in result:
                 result[name][subset] = scores[name]
     selected = evaluation.select(found)
     return {
@@ -65,12 +69,10 @@ def score_split(models: Sequence[str], data: FeatureData, params: Params) -> Sco
     }
 
 
-def cross_validate(
-    entered: Learners, rows: Mask, params: Params
-) -> tuple[dict[str, pd.DataFrame], list[Candidate]]:
-    """Out-of-fold predictions of every model for `rows`, and the candidates of these."""
-    train, settings = params.train, params.evaluate
-    tables = {
+def hold_out(entered: Learners, rows: Mask, params: Params) -> dict[str, pd.DataFrame]:
+    """Out-of-fold predictions of every model for `rows`."""
+    train = params.train
+    return {
         name: predict_out_of_fold(
             partial(make_model, model, train),
             data,
@@ -81,10 +83,21 @@ def cross_validate(
         )
         for name, (model, data) in entered.items()
     }
-    found = evaluation.candidates(
-        tables, vote=params.select.vote, samples=settings.bootstrap_samples, seed=settings.seed
-    )
-    return tables, found
+
+
+def refit(found: Sequence[Candidate], held_out: Mapping[str, pd.DataFrame]) -> list[Candidate]:
+    """`found` with weights and temperatures from other out-of-fold predictions."""
+    fitted = []
+    for one in found:
+        tables = [held_out[name] for name in one.members]
+        answers = [evaluation.probabilities(table) for table in tables]
+        mixture = fit_mixture(answers, evaluation.truth(tables[0]))
+        table = evaluation.vote(tables, mixture, name=one.name, temperature=1.0)
+        songs = evaluation.by_song(table)
+        proba, truth = evaluation.probabilities(songs), evaluation.truth(songs)
+        temperature = evaluation.fit_temperature(proba, truth)
+        fitted.append(replace(one, mixture=mixture, temperature=temperature))
+    return fitted
 
 
 def score(
