@@ -7,13 +7,13 @@ A retraining is requested once for the same songs: the last report says whether 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Completed
@@ -87,7 +87,7 @@ def retraining(
     if requested:
         return requested, f"retraining was asked for: {requested}"
     try:
-        run = run_deployment(DEPLOYMENT, timeout=0, as_subflow=False)
+        run = cast("FlowRun", run_deployment(DEPLOYMENT, timeout=0, as_subflow=False))
     except ObjectNotFound:
         return None, f"retraining was not asked for: nothing serves {DEPLOYMENT} (make up does)"
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:

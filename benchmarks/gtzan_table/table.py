@@ -124,7 +124,7 @@ def features(rows: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     names = [name for name in (*NAMES, *TAGS) if name in rows]
-    numbers = rows[names].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    numbers: pd.DataFrame = rows[names].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     bad = ~np.isfinite(numbers)
     if bad.any(axis=None):
         raise InputError(

@@ -143,6 +143,7 @@ def compare(
     found = {name: folders.count(name) for name in sorted(set(folders))}
     genres = {genre.casefold() for genre in reference.genres}
     known = {name: count for name, count in found.items() if name.casefold() in genres}
+    predicted = new["genre"].value_counts(normalize=True).sort_index()
     report = Report(
         songs=len(new),
         missing=missing,
@@ -153,7 +154,7 @@ def compare(
         low_confidence=low,
         held_out=held_out,
         p=measures.more_often(low, held_out) if low and held_out else None,
-        predicted=new["genre"].value_counts(normalize=True).sort_index().to_dict(),
+        predicted={str(name): float(share) for name, share in predicted.items()},
         training={name: count / reference.songs for name, count in reference.genres.items()},
         known=known,
         unknown={name: count for name, count in found.items() if name not in known},
