@@ -125,10 +125,10 @@ def features(rows: pd.DataFrame) -> pd.DataFrame:
 
     names = [name for name in (*NAMES, *TAGS) if name in rows]
     numbers: pd.DataFrame = rows[names].apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    bad = ~np.isfinite(numbers)
-    if bad.any(axis=None):
+    bad = ~np.isfinite(numbers.to_numpy())
+    if bad.any():
         raise InputError(
-            f"values that are not finite numbers in {few(bad.columns[bad.any()])}, of "
+            f"values that are not finite numbers in {few(numbers.columns[bad.any(axis=0)])}, of "
             f"{few(rows.loc[bad.any(axis=1), 'filename'])}; compute them again, or mark these rows "
             "excluded"
         )
