@@ -45,11 +45,11 @@ up: $(VENV)/.installed-services  ## Start the Prefect and MLflow pages and the r
 down: $(VENV)/.installed-services  ## End what `make up` started
 	@$(BIN)/python -m flows.services down
 
-status: $(VENV)/.installed-services  ## Say what `make up` keeps running, and how much memory it holds
+status: $(VENV)/.installed-services  ## Say what `make up` keeps running, and where it responds
 	@$(BIN)/python -m flows.services status
 
-boot: $(VENV)/.installed-services  ## Write a systemd unit that starts the services at boot, and say how to enable it
-	@$(BIN)/python -m flows.services unit
+boot: $(VENV)/.installed-services  ## Write a systemd unit that keeps the services running from boot on, and say how to enable it
+	@$(BIN)/python -m flows.services boot
 
 # At once: the tests often wait, lint never does.
 test: $(VENV)/.installed-dev  ## Set up what tests need, then lint, types and the tests that take minutes

@@ -1,11 +1,10 @@
-"""How long retraining takes where little or nothing is new, and what the services cost.
+"""How long retraining takes where little or nothing is new, and how long `make up`.
 
     python -m benchmarks.retraining [--songs 1000] [--json FILE]
 
 In a temporary copy of the project, with demo songs and one quick model: the whole pipeline, then
 with one song more, step by step; `make up` from nothing and again; a retraining by the served flow
-with nothing new, from the request to the end, three times; what `make status` says of the idle
-services. All times are in seconds.
+with nothing new, from the request to the end, three times. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -122,7 +121,7 @@ def retrain(port: int) -> float:
 
 
 def services(root: Path) -> dict[str, Any]:
-    """Start the services twice, retrain with nothing new, and weigh them."""
+    """Start the services twice, and retrain with nothing new."""
     params = yaml.safe_load((root / "params.yaml").read_text())
     found: dict[str, Any] = {}
     try:
@@ -134,8 +133,6 @@ def services(root: Path) -> dict[str, Any]:
         port = params["services"]["prefect_port"]
         retrain(port)  # what `make up` itself reports may be new to the first
         found["retrain, nothing new"] = [retrain(port) for _ in range(TURNS)]
-        time.sleep(5)
-        found["status"] = python(root, "-m", "flows.services", "status")
     finally:
         python(root, "-m", "flows.services", "down")
     return found
@@ -161,10 +158,8 @@ def main() -> None:
     slowest = max(BEFORE_TRAINING, key=lambda step: more[step])
     print(f"slowest step before training, of one song more: {slowest}, {more[slowest]:.1f} s")
     for what, value in cost.items():
-        if what != "status":
-            times = value if isinstance(value, list) else [value]
-            print(f"{what}: {', '.join(f'{seconds:.1f}' for seconds in times)} s")
-    print(cost["status"])
+        times = value if isinstance(value, list) else [value]
+        print(f"{what}: {', '.join(f'{seconds:.1f}' for seconds in times)} s")
     if options.json:
         options.json.write_text(json.dumps({"whole": whole, "more": more, **cost}, indent=2))
 

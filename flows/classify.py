@@ -23,8 +23,8 @@ from prefect.tasks import exponential_backoff
 from flows import SERVICES
 from flows.alone import AtWorkError, alone
 from flows.drift import drift_of
-from flows.records import running_server
 from flows.steps import failure, worth_trying_again
+from flows.supervision import running_server
 from genre.classify import output as output_of
 from genre.classify.commands import found_classifier
 from genre.errors import InputError
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", help="models:/NAME@ALIAS, models:/NAME/VERSION or a folder")
     options = parser.parse_args(arguments)
     server = running_server()
-    address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
+    address = {PREFECT_API_URL: f"{server}/api"} if server else {}
     with temporary_settings(updates=address):
         state: State[Any] = classify(
             options.folder, options.output, options.model, return_state=True

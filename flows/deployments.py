@@ -1,74 +1,55 @@
-"""The deployments `retrain` and `classify`: what the runner made of them, and what a person paused.
+"""The deployments `retrain` and `classify` as Prefect's server has them.
 
-`make up` creates the file `ASKED`. The runner then brings the deployments to what `params.yaml`
-says, leaves a record of that in `SERVED` and removes `ASKED`; it does the same when it starts. So
-whatever was deleted or edited in Prefect is put right without ending what runs. Nothing here
-imports Prefect, so that `make status` stays fast.
+The version of a deployment is the schedule of `params.yaml` that was applied to it last. Prefect
+itself is imported only to check a schedule, so that `make status` stays fast.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from flows import SERVICES
-from flows.records import POLL_SECONDS, READY_SECONDS
 from flows.web import read_json
 from genre import hints
-from genre.errors import GenreError, InputError
-from genre.files import write_json
+from genre.errors import ParameterError
+from genre.params import Params
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.schedules import CronSchedule
 
 NAMES = ("retrain", "classify")  # the flows have the same names
-ASKED = SERVICES / "apply-schedules"
-SERVED = SERVICES / "schedules.json"
+NO_SCHEDULE = "no schedule"
 
 
-@dataclass(frozen=True)
-class Served:
-    """What the runner applied last: the cron of each deployment, "" for one without a schedule.
+def schedules(params: Params) -> dict[str, CronSchedule | None]:
+    """The schedule of each deployment in `params.yaml`, None for one that only runs when asked.
 
-    `messages` tell a person what it changed in Prefect; `error` is why it could change nothing.
+    Raises `ParameterError` if a `cron` is not a schedule.
     """
+    timezone = params.retrain.timezone
+    classify = params.classify.cron
+    return {
+        "retrain": _schedule("retrain.cron", params.retrain.cron, timezone),
+        "classify": _schedule("classify.cron", classify, timezone) if classify else None,
+    }
 
-    crons: dict[str, str] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-    error: str = ""
 
+def _schedule(key: str, cron: str, timezone: str) -> CronSchedule:
+    from prefect.client.schemas.schedules import CronSchedule
+    from pydantic import ValidationError
 
-def read_served(path: Path = SERVED) -> Served:
-    """The record of the runner; an empty one if there is none, or it is damaged."""
     try:
-        return Served(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        return Served()
+        return CronSchedule(cron=cron, timezone=timezone)
+    except ValidationError as error:
+        raise ParameterError(
+            f"params.yaml: {key} is {cron!r} in the timezone {timezone!r}, "
+            f'expected for example "0 3 * * *" in Europe/Berlin: {error.errors()[0]["msg"]}'
+        ) from error
 
 
-def write_served(served: Served) -> None:
-    """Leave the record, then report to `make up` that it is done."""
-    write_json(SERVED, asdict(served))
-    ASKED.unlink(missing_ok=True)
-
-
-def wait_until_applied() -> Served:
-    """Wait until the runner has done what `ASKED` asks for.
-
-    Raises `InputError` if `params.yaml` cannot be used, and `GenreError` if it takes too long.
-    """
-    deadline = time.monotonic() + READY_SECONDS
-    while ASKED.exists():
-        if time.monotonic() >= deadline:
-            raise GenreError(
-                f"the schedules were not applied within {READY_SECONDS:.0f} s; see "
-                "`make status` and the log of retrain, or `make down` and `make up`"
-            )
-        time.sleep(POLL_SECONDS)
-    served = read_served()
-    if served.error:
-        raise InputError(served.error)
-    return served
+def version(schedule: CronSchedule | None) -> str:
+    """The version of a deployment to which `schedule` was applied."""
+    return NO_SCHEDULE if schedule is None else f"{schedule.cron} ({schedule.timezone})"
 
 
 def read(server: str, name: str) -> dict[str, Any] | None:
@@ -77,29 +58,49 @@ def read(server: str, name: str) -> dict[str, Any] | None:
     return found
 
 
-def warnings(server: str, crons: dict[str, str]) -> list[str]:
-    """A line for each scheduled deployment that is missing or paused in Prefect, and what to type.
+def are_served(server: str, since: float, versions: dict[str, str] | None = None) -> bool:
+    """Whether the runner has asked for their work after `since`, in seconds since the epoch.
 
-    `crons` are those of `Served`.
+    With `versions`, also whether the deployments have these.
     """
-    found = {name: read(server, name) for name, cron in crons.items() if cron}
-    return [line for name, one in found.items() if (line := _warning(server, name, one))]
+    for name in NAMES:
+        found = read(server, name)
+        if found is None or (versions and found["version"] != versions[name]):
+            return False
+        polled = found["last_polled"]
+        if polled is None or datetime.fromisoformat(polled).timestamp() <= since:
+            return False
+    return True
 
 
-def _warning(server: str, name: str, deployment: dict[str, Any] | None) -> str:
+def missing(server: str) -> list[str]:
+    """The names of the deployments that the server does not have."""
+    return [name for name in NAMES if read(server, name) is None]
+
+
+def notes(server: str) -> list[str]:
+    """A line for each deployment that does not run as `params.yaml` says, and what to type."""
+    found = {name: read(server, name) for name in NAMES}
+    return [line for name, one in found.items() if (line := _note(server, name, one))]
+
+
+def _note(server: str, name: str, deployment: dict[str, Any] | None) -> str:
     if deployment is None:
         return f"{name} is missing in Prefect and does not run; `make up` creates it again"
-    schedules = deployment["schedules"]
+    wanted, found = deployment["version"], deployment["schedules"]
     if deployment["paused"]:
         command = f"prefect api POST /deployments/{deployment['id']}/resume_deployment"
-    elif not schedules:
-        return (
-            f"{name} is paused in Prefect (its schedule was deleted); `make up` creates a paused "
-            "one and prints how to resume it"
-        )
-    elif not any(schedule["active"] for schedule in schedules):
-        command = f"prefect deployment schedule resume {name}/{name} {schedules[0]['id']}"
+    elif found and not any(one["active"] for one in found):
+        command = f"prefect deployment schedule resume {name}/{name} {found[0]['id']}"
+    elif [_text(one["schedule"]) for one in found] != [wanted] and (found or wanted != NO_SCHEDULE):
+        runs = ", ".join(_text(one["schedule"]) for one in found if one["active"]) or NO_SCHEDULE
+        return f"{name} runs as edited in Prefect: {runs}; params.yaml has {wanted}"
     else:
         return ""
     command = hints.command(command, PREFECT_API_URL=f"{server}/api")
     return f"{name} is paused in Prefect; to resume it: {command}"
+
+
+def _text(schedule: dict[str, Any]) -> str:
+    timing = schedule.get("cron") or schedule.get("rrule") or f"every {schedule.get('interval')} s"
+    return f"{timing} ({schedule.get('timezone') or 'UTC'})"

@@ -1,4 +1,4 @@
-"""Become a service of `.services/services.json`: supervisord runs `python -m flows.launch NAME`.
+"""Run `python ARGUMENTS` as a service: supervisord starts `python -m flows.launch ARGUMENTS`.
 
 First it ends what a killed predecessor left, such as the child of `mlflow server` that listens on
 the port, or a retraining.
@@ -7,25 +7,14 @@ the port, or a retraining.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
-from flows import SERVICES
-from flows.daemons import end_marked
-from flows.records import PLAN, read_plan
-from tasks.cli import BAD_INPUT
-
-
-def launch(name: str) -> NoReturn:
-    """Replace this process by the service of this name."""
-    service = {service.name: service for service in read_plan()}.get(name)
-    if service is None:
-        print(f"error: {SERVICES / PLAN}: no service {name}; run make up", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    end_marked(Path(), name)
-    os.execve(service.command[0], service.command, {**os.environ, **service.environment})
-
+from flows.supervision import end
 
 if __name__ == "__main__":
-    launch(sys.argv[1])
+    # `make up` sends it to the runner, which handles it once it serves.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    end(Path(), os.environ["SUPERVISOR_PROCESS_NAME"])
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])

@@ -21,7 +21,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import SERVICES, results, songs, steps
 from flows.alone import AtWorkError, alone
-from flows.records import running_server
+from flows.supervision import running_server
 from genre.addresses import hidden
 from genre.errors import InputError
 from genre.params import PARAMS_FILE, RetrainParams, load_params
@@ -154,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     if source:
         GIVEN[source] = options.source
     server = running_server()
-    address = {PREFECT_API_URL: f"{server.address}/api"} if server else {}
+    address = {PREFECT_API_URL: f"{server}/api"} if server else {}
     with temporary_settings(updates=address):
         state: State[Any] = retrain(source, options.force, return_state=True)
     if state.name == WARNING:

@@ -1,36 +1,37 @@
 """Prefect's server, MLflow's pages and the served flows, kept running by supervisord.
 
-    python -m flows.services up|down|status|run|unit
+    python -m flows.services up|down|status|run|boot
 
-All listen on 127.0.0.1 or talk to it. Their state lies below `.services/`, so that schedules and
-the history of runs survive. `run` stays in the foreground, for what starts it at boot.
+All listen on 127.0.0.1 or talk to it. Their state is in `.services/`, so that schedules and the
+history of runs survive. `run` stays in the foreground, for systemd, whose unit `boot` writes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import subprocess
+import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
-from flows import SERVICES, daemons, deployments, supervision
-from flows.boot import unit
-from flows.daemons import HOST
-from flows.records import (
+from filelock import FileLock
+
+from flows import SERVICES, deployments, supervision
+from flows.boot import boot
+from flows.supervision import (
+    GIVEN_UP,
+    LOGS,
     MLFLOW,
     POLL_SECONDS,
     READY_SECONDS,
     RUNNER,
     SERVER,
     Service,
-    read_plan,
-    write_plan,
 )
-from flows.status import status
+from flows.web import answers
 from genre.errors import GenreError, InputError
 from genre.hints import command
 from genre.params import Params, load_params
@@ -39,151 +40,172 @@ from genre.unforeseen import one_line
 from tasks.cli import BAD_INPUT, FAILED, OK
 
 TITLES = {RUNNER: "retrain", MLFLOW: "MLflow", SERVER: "Prefect"}
+WORDS = {"BACKOFF": "tried again", "EXITED": "tried again", "FATAL": "given up"}
+LOCK = SERVICES / "lock"  # of make up and make down
 SQLITE = "sqlite:///"
 Say = Callable[[str], None]
 
 
-def describe(params: Params, root: Path) -> list[Service]:
-    """The services of the project at `root`, in the order in which they start."""
-    server = f"http://{HOST}:{params.services.prefect_port}"
-    services = [
-        Service(
-            SERVER,
-            listening("prefect", "server", "start", port=params.services.prefect_port),
-            {
-                "PREFECT_SERVER_UI_API_URL": f"{server}/api",
-                "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-            },
-            server,
-        ),
-        Service(
-            RUNNER,
-            [sys.executable, "-m", "flows.serve"],
-            {"PREFECT_API_URL": f"{server}/api", "PREFECT_RUNNER_POLL_FREQUENCY": "5"},
-        ),
-    ]
+def settings(params: Params, root: Path) -> dict[str, str]:
+    """The environment variables that `supervisord.conf` names."""
     store = resolve_uri(params.tracking.uri, root)
-    if store.startswith(SQLITE):  # a server's pages are that server's
-        services.insert(1, mlflow_pages(store, params.services.mlflow_port))
-    return services
-
-
-def mlflow_pages(store: str, port: int) -> Service:
-    """MLflow's pages on the SQLite `store`, with the artifacts that lie beside it."""
     artifacts = Path(store.removeprefix(SQLITE)).parent / "artifacts"
-    where = ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
-    return Service(
-        MLFLOW,
-        [*listening("mlflow", "server", port=port), "--workers", "1", *where],
-        # Its job runners are eight processes for what this project does not use.
-        {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        f"http://{HOST}:{port}",
-    )
-
-
-def listening(*command: str, port: int) -> list[str]:
-    """The command of a Python module that listens on this machine alone."""
-    return [sys.executable, "-P", "-m", *command, "--host", HOST, "--port", str(port)]
+    near = Path("/proc/self/cwd")  # a socket's path has about 100 characters at most
+    return {
+        supervision.PROJECT: str(root.resolve()),
+        "MUSIC_GENRE_SOCKET": str((near if near.exists() else root.resolve()) / supervision.SOCKET),
+        "MUSIC_GENRE_PREFECT_PORT": str(params.services.prefect_port),
+        "MUSIC_GENRE_MLFLOW_PORT": str(params.services.mlflow_port),
+        "MUSIC_GENRE_LOG_BYTES": str(params.services.log_bytes),
+        "MUSIC_GENRE_STORE": shlex.quote(store),
+        "MUSIC_GENRE_ARTIFACTS": shlex.quote(str(artifacts)),
+        # The pages of a tracking server are that server's.
+        "MUSIC_GENRE_MLFLOW_PAGES": str(store.startswith(SQLITE)).lower(),
+    }
 
 
 def up(root: Path, say: Say) -> None:
-    """Start what is not running yet, wait until all respond, apply the schedules, and say where.
+    """Start what does not run, have `params.yaml` applied, wait until all respond, and say where.
 
     Raises `InputError` if a port is taken or a schedule is wrong, and `GenreError` if a service
     does not start; if everything was started here, it is then ended again.
     """
     params = load_params()
-    wanted = describe(params, root)
-    with only_one(say):
-        supervised = daemons.is_supervised(root)
+    timings = deployments.schedules(params)
+    versions = {name: deployments.version(timing) for name, timing in timings.items()}
+    wanted = settings(params, root)
+    with FileLock(LOCK):
+        before = supervision.services()
         try:
-            deployments.ASKED.touch()
-            if supervised:
-                services = read_plan()
-                started = daemons.start_missing(services)
+            if before is None:
+                prepare(root, wanted)
+                supervision.start(root, wanted)
             else:
-                prepare(root, params, wanted, kept=True)
-                services = wanted
-                started = [service.name for service in services]
-                wait_for_supervisor(root, daemons.start(root))
-            by_name = {service.name: service for service in services}
-            for service in services:
-                daemons.wait_until_ready(service, by_name, fresh=service.name in started)
-            served = deployments.wait_until_applied()
+                start_again(before, say)
+            services = wait_until_ready(versions)
         except BaseException:
-            if not supervised:
-                daemons.end(root)
+            if before is None:
+                supervision.end(root)
             raise
-    say("started" if started else "already running")
-    for service in services:
+    say("already running" if before else "started")
+    for name, service in services.items():
         if service.address:
-            say(f"  {TITLES[service.name]:<8} {service.address}")
-    if MLFLOW not in by_name:
+            say(f"  {TITLES[name]:<8} {service.address}")
+    if MLFLOW not in services:
         say(f"  {TITLES[MLFLOW]:<8} {params.tracking.uri}")
     say(f"  {RUNNER:<8} at {params.retrain.cron!r} ({params.retrain.timezone}), or from Prefect")
-    for line in served.messages + deployments.warnings(by_name[SERVER].address, served.crons):
+    for line in deployments.notes(services[SERVER].address):
         say(line)
-    if services != wanted:
+    if {name: one.address for name, one in services.items()} != supervision.addresses(wanted):
         say("params.yaml has other services now; `make down`, then `make up` to have them")
-    say(f"logs are in {supervision.LOGS}; `make down` ends all")
+    say(f"logs are in {LOGS}; `make down` ends all")
 
 
-def prepare(root: Path, params: Params, services: list[Service], *, kept: bool) -> None:
-    """End what a killed supervisord left, and write down what is to run."""
-    daemons.end(root)
-    for service in services:
-        daemons.check_port(service)
-    names = [service.name for service in services]
-    supervision.write_configuration(root, names, params.services.log_bytes, kept=kept)
-    write_plan(services)
+def prepare(root: Path, settings: Mapping[str, str]) -> None:
+    """End what a killed supervisord left. Raises `InputError` if a port is taken."""
+    supervision.end(root)
+    for name, address in supervision.addresses(settings).items():
+        supervision.check_port(name, address)
+    LOGS.mkdir(parents=True, exist_ok=True)
 
 
-def wait_for_supervisor(root: Path, started: subprocess.Popen[bytes]) -> None:
-    """Wait until supervisord answers. Raises `GenreError` where it ends."""
-    if not daemons.is_supervised(root, started):
-        raise GenreError(f"supervisord did not start: {daemons.ERRORS.read_text()}")
+def start_again(services: Mapping[str, Service], say: Say) -> None:
+    """Start what supervisord gave up, and have the runner read `params.yaml`; say what was missing.
 
-
-def run(root: Path, say: Say) -> None:
-    """Become supervisord in the foreground; whoever started it brings it back when it is killed.
-
-    Raises `InputError` where the services already run.
+    Raises `InputError` if a port is taken.
     """
-    params = load_params()
-    with only_one(say):
-        if daemons.is_supervised(root):
-            raise InputError("the services already run; `make down` ends them")
-        prepare(root, params, describe(params, root), kept=False)
-        os.execve(daemons.COMMAND[0], daemons.COMMAND, daemons.environment(root))
+    if is_ready(SERVER, services):
+        for name in deployments.missing(services[SERVER].address):
+            say(f"{name} was missing in Prefect and is created again")
+    for name, one in services.items():
+        if one.state in GIVEN_UP:
+            supervision.check_port(name, one.address)
+            supervision.ask().startProcess(name, False)
+    if services[RUNNER].pid:
+        supervision.ask().signalProcess(RUNNER, "HUP")
+
+
+def wait_until_ready(versions: dict[str, str]) -> dict[str, Service]:
+    """Wait until all services respond and the deployments have these `versions`; return them.
+
+    Raises `GenreError` if one ends while it starts, or takes too long.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        services = supervision.services()
+        if services is None:
+            raise GenreError(f"supervisord does not respond\n{supervision.tail('supervisord')}")
+        for name, one in services.items():
+            if one.state in (*GIVEN_UP, "BACKOFF"):
+                raise GenreError(f"{name} ended while it started\n{supervision.tail(name)}")
+        waiting = [name for name in services if not is_ready(name, services, versions)]
+        if not waiting:
+            return services
+        if time.monotonic() >= deadline:
+            raise GenreError(
+                f"{', '.join(waiting)} did not respond within {READY_SECONDS:.0f} s\n"
+                f"{supervision.tail(waiting[0])}"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def is_ready(
+    name: str, services: Mapping[str, Service], versions: dict[str, str] | None = None
+) -> bool:
+    """Whether a service responds; the runner: whether it asks the server for work."""
+    address = services[name].address
+    if name == RUNNER:
+        server = services[SERVER].address
+        return deployments.are_served(server, services[name].began + 1, versions)
+    return answers(f"{address}/api/health" if name == SERVER else f"{address}/health")
 
 
 def down(root: Path, say: Say) -> None:
-    """End every service and what it started, the flow's runner first, and say what was done."""
-    with only_one(say):
-        ended = daemons.end(root)
-    titles = [title for name, title in TITLES.items() if name in ended]
-    say(f"ended: {', '.join(titles)}" if titles else "nothing was running")
+    """End supervisord, its services and all that they started, and say what was running."""
+    with FileLock(LOCK):
+        ran = [title for name, title in TITLES.items() if supervision.processes(root, name)]
+        supervision.end(root)
+    say(f"ended: {', '.join(ran)}" if ran else "nothing was running")
 
 
-@contextlib.contextmanager
-def only_one(say: Say) -> Iterator[None]:
-    """Wait while another `make up` or `make down` works. Raises `GenreError` where it goes on."""
-    SERVICES.mkdir(exist_ok=True)
-    deadline = time.monotonic() + READY_SECONDS
-    waiting = False
-    with (SERVICES / "lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline:
-                    raise GenreError("another make up or make down is at work") from error
-            if not waiting:
-                say("waiting for another make up or make down")
-                waiting = True
-            time.sleep(POLL_SECONDS)
-        yield
+def status(root: Path, say: Say) -> None:
+    """Say of each service whether it responds, and where. Raises `GenreError` if one does not."""
+    services = supervision.services()
+    if services is None:
+        if supervision.processes(root):
+            raise GenreError(
+                "supervisord was killed, and nothing restarts what it left running; `make up` "
+                "starts all again, `make down` ends it"
+            )
+        say("nothing is running; `make up` starts the services")
+        return
+    line = "{:<9}{:<13}{:<9}{:<18}{}"
+    say(line.format("service", "state", "pid", "up for", "address"))
+    silent = []
+    for name, one in services.items():
+        word = WORDS.get(one.state, one.state.lower())
+        if one.pid:
+            word = "ready" if is_ready(name, services) else "starting"
+        if word != "ready":
+            silent.append(f"{name} ({word})")
+        since = str(timedelta(seconds=int(time.time() - one.began))) if one.pid else ""
+        say(line.format(name, word, one.pid or "", since, one.address).rstrip())
+    say(f"logs are in {LOGS}")
+    server = services[SERVER].address
+    for note in deployments.notes(server) if is_ready(SERVER, services) else []:
+        say(note)
+    if silent:
+        raise GenreError(f"not ready: {', '.join(silent)}")
+
+
+def run(root: Path, say: Say) -> None:  # noqa: ARG001
+    """Become supervisord in the foreground. Raises `InputError` if the services already run."""
+    wanted = settings(load_params(), root)
+    with FileLock(LOCK):
+        if supervision.services() is not None:
+            raise InputError("the services already run; `make down` ends them")
+        prepare(root, wanted)
+    os.execve(supervision.COMMAND[0], supervision.COMMAND, supervision.environment(wanted))
 
 
 @one_line
@@ -193,7 +215,7 @@ def main(arguments: list[str]) -> int:
         expected = f"python -m flows.services {'|'.join(ACTIONS)}"
         print(f"error: expected one of: {expected}", file=sys.stderr)
         return BAD_INPUT
-    if not supervision.installed():
+    if find_spec("supervisor") is None:
         install = "python -m pip install --constraint requirements.lock --editable '.[services]'"
         raise InputError(
             "the services need supervisord, which comes with the extra services: make up installs "
@@ -212,7 +234,7 @@ ACTIONS: dict[str, Callable[[Path, Say], None]] = {
     "down": down,
     "status": status,
     "run": run,
-    "unit": unit,
+    "boot": boot,
 }
 
 if __name__ == "__main__":

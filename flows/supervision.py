@@ -1,143 +1,179 @@
-"""supervisord, which keeps the services running and their logs bounded, for this project.
+"""supervisord, which keeps the services of `make up` running by `supervisord.conf`.
 
-It is asked over a socket below `.services/` that its owner alone may open. Its configuration names
-no path of the machine and no command of ours (`flows.launch` knows those), so that nothing in them
-needs its quoting.
+It is asked over a socket in `.services/` that its owner alone may open. What it was started with is
+in its environment, so the services keep their ports until `make down`, whatever `params.yaml` says
+by then. Every process that a service starts inherits the project's path: so that what a killed
+supervisord or service left is found, even in a session of its own, as each flow run has.
 """
 
 from __future__ import annotations
 
-import configparser
+import contextlib
 import http.client
-import io
 import os
+import socket
+import subprocess
+import sys
+import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from flows import SERVICES
-from genre.errors import InputError
-from genre.files import write_text
+import psutil
 
+from flows import SERVICES, SETTINGS
+from flows.web import answers
+from genre.errors import GenreError, InputError
+from tasks.processes import end_processes, is_alive
+
+HOST = "127.0.0.1"
+SERVER, MLFLOW, RUNNER = "prefect", "mlflow", "retrain"
+SUPERVISOR = ""  # in place of a service's name
 LOGS = SERVICES / "logs"
-CONFIGURATION = SERVICES / "supervisord.conf"
-SOCKET = "supervisor.sock"
-LONGEST_SOCKET = 90  # characters of 104 to 108; supervisord adds its process id for a moment
-MARK, PROJECT = "MUSIC_GENRE_SERVICE", "MUSIC_GENRE_PROJECT"  # in the environment of what we start
-SUPERVISOR, KEEPER = "supervisord", "keeper"
-GRACE_SECONDS = 20  # between SIGTERM and SIGKILL: a retraining ends its step within 10
-STARTING_SECONDS = 60  # one that ends sooner has not started: it is tried again, ever later
-RETRIES = 5  # of one that does not start, 1, 2, 3 … s apart, before it is given up
-OLD_LOGS = 2  # of each service are kept beside the present one
-RUNS = ("STARTING", "RUNNING")
-TRIES_AGAIN = (*RUNS, "BACKOFF", "EXITED")
-
-# Its input ends when supervisord does, however that was ended.
-KEEP = "sh -c 'cat >/dev/null && exec python -m flows.services up >.services/logs/keeper.out 2>&1'"
+ERRORS = LOGS / "supervisord.err"  # what supervisord prints before it has a log
+SOCKET = SERVICES / "supervisor.sock"
+CONFIGURATION = Path(__file__).with_name("supervisord.conf")
+COMMAND = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
+PROJECT = "MUSIC_GENRE_PROJECT"  # in the environment of every process of the services
+GRACE_SECONDS = 20  # between SIGTERM and SIGKILL, as in supervisord.conf
+READY_SECONDS = 90.0  # far more than a slow machine needs
+POLL_SECONDS = 0.2
+LOG_LINES = 15  # shown of the log of a service that does not start
+GIVEN_UP = ("FATAL", "STOPPED")  # states that supervisord does not leave by itself
 
 
 @dataclass(frozen=True)
-class Process:
-    """What supervisord says of one of its processes; `pid` is 0 where it does not run."""
+class Service:
+    """A service as supervisord knows it; `began` is in seconds since the epoch.
+
+    `pid` is 0 if it does not run, and `address` is empty if it has no page.
+    """
 
     state: str
     pid: int
+    began: float
+    address: str
 
 
-def configuration(root: Path, names: Iterable[str], log_bytes: int, *, kept: bool) -> str:
-    """The configuration for services of these names, started in this order.
-
-    With `kept`, a process of its own watches supervisord and brings it back.
-    """
-    parser = configparser.RawConfigParser()
-    common = {"logfile_maxbytes": log_bytes, "logfile_backups": OLD_LOGS}
-    parser["supervisord"] = {
-        "nodaemon": "true",
-        "silent": "true",
-        "identifier": "music-genre",
-        "pidfile": str(SERVICES / "supervisord.pid"),
-        "childlogdir": str(LOGS),
-        "logfile": str(LOGS / "supervisord.log"),
-        **{key: str(value) for key, value in common.items()},
-    }
-    parser["unix_http_server"] = {"file": socket_path(root), "chmod": "0700"}
-    parser["rpcinterface:supervisor"] = {
-        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
-    }
-    commands = {name: f"python -m flows.launch {name}" for name in names}
-    if kept:
-        commands[KEEPER] = KEEP
-    for priority, (name, command) in enumerate(
-        commands.items()
-    ):  # ended from the last to the first
-        parser[f"program:{name}"] = {
-            "command": command,
-            "environment": f'{MARK}="{name}"',
-            "priority": str(priority),
-            "autorestart": "true",
-            "startsecs": "1" if name == KEEPER else str(STARTING_SECONDS),
-            "startretries": str(RETRIES),
-            "stopwaitsecs": str(GRACE_SECONDS),
-            "stopasgroup": "true",
-            "killasgroup": "true",
-            "redirect_stderr": "true",
-            "stdout_logfile": str(LOGS / f"{name}.log"),
-            **{f"stdout_{key}": str(value) for key, value in common.items()},
-        }
-    text = io.StringIO()
-    parser.write(text)
-    return text.getvalue()
+def addresses(settings: Mapping[str, str]) -> dict[str, str]:
+    """The address of each service, in the order in which they start; the runner has none."""
+    found = {SERVER: f"http://{HOST}:{settings['MUSIC_GENRE_PREFECT_PORT']}"}
+    if settings["MUSIC_GENRE_MLFLOW_PAGES"] == "true":
+        found[MLFLOW] = f"http://{HOST}:{settings['MUSIC_GENRE_MLFLOW_PORT']}"
+    return {**found, RUNNER: ""}
 
 
-def write_configuration(root: Path, names: Iterable[str], log_bytes: int, *, kept: bool) -> None:
-    """Write `configuration` where supervisord reads it."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    write_text(CONFIGURATION, configuration(root, names, log_bytes, kept=kept))
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of supervisord and all services, this Python's programs first in `PATH`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    own = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    return {**own, **SETTINGS, **settings, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def socket_path(root: Path) -> str:
-    """Where supervisord makes its socket; a long way is shortened through its working folder.
-
-    Raises `InputError` where that cannot be done.
-    """
-    path = str(root.resolve() / SERVICES / SOCKET)
-    if len(os.fsencode(path)) <= LONGEST_SOCKET and not set(path) & set("%;#"):
-        return path
-    if not Path("/proc/self/cwd").exists():
-        raise InputError(
-            f"{root.resolve()}: the path is too long, or has a %, ; or #, which a socket in it "
-            "cannot have on this system; move the project"
+def start(root: Path, settings: Mapping[str, str]) -> None:
+    """Start supervisord, detached from the terminal. Raises `GenreError` if it ends at once."""
+    with ERRORS.open("wb") as errors:
+        process = subprocess.Popen(
+            COMMAND,
+            cwd=root,
+            env=environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-    return f"/proc/self/cwd/{SERVICES / SOCKET}"
+    while services() is None:
+        if process.poll() is not None:
+            raise GenreError(f"supervisord did not start: {ERRORS.read_text()}")
+        time.sleep(POLL_SECONDS)
 
 
-def ask(folder: Path = SERVICES) -> Any:
-    """Supervisord's interface, `supervisor` and `system` being its parts."""
+def ask() -> Any:
+    """Supervisord's XML-RPC interface."""
     from supervisor.xmlrpc import SupervisorTransport
 
-    transport = SupervisorTransport(None, None, f"unix://{folder / SOCKET}")
-    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+    transport = SupervisorTransport(None, None, f"unix://{SOCKET}")
+    return xmlrpc.client.ServerProxy(f"http://{HOST}", transport=transport).supervisor
 
 
-def installed() -> bool:
-    """Whether supervisord is: it comes with the extra `services`."""
-    return find_spec("supervisor") is not None
+def services() -> dict[str, Service] | None:
+    """The services that supervisord keeps, in the order in which they start.
 
-
-def states(folder: Path = SERVICES) -> dict[str, Process] | None:
-    """The state of each process, or None if no supervisord responds or it is not installed."""
-    if not installed():
-        return None
+    None if no supervisord responds, or it is not installed.
+    """
     try:
-        found = ask(folder).supervisor.getAllProcessInfo()
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        supervisor = ask()
+        said = {one["name"]: one for one in supervisor.getAllProcessInfo()}
+        settings = psutil.Process(supervisor.getPID()).environ()
+    except (ImportError, OSError, http.client.HTTPException, xmlrpc.client.Error, psutil.Error):
         return None
-    return {one["name"]: Process(one["statename"], one["pid"]) for one in found}
+    return {
+        name: Service(said[name]["statename"], said[name]["pid"], said[name]["start"], address)
+        for name, address in addresses(settings).items()
+    }
 
 
-def log(name: str) -> Path:
-    """Where the output of a service goes."""
-    return LOGS / f"{name}.log"
+def running_server() -> str | None:
+    """The address of the Prefect server of `make up`, or None if there is none.
+
+    Waits for one that is starting or being restarted, at most `READY_SECONDS`.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while server := (services() or {}).get(SERVER):
+        if answers(f"{server.address}/api/health") or time.monotonic() >= deadline:
+            return server.address
+        if server.state in GIVEN_UP:
+            break
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def check_port(name: str, address: str) -> None:
+    """Raise `InputError` if something else listens on the port of a service."""
+    port = urlsplit(address).port
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise InputError(
+                f"params.yaml: services.{name}_port is {port}, which cannot be "
+                f"used ({error.strerror}); end what listens there, or choose another port"
+            ) from error
+
+
+def tail(name: str) -> str:
+    """The last lines of a log."""
+    path = LOGS / f"{name}.log"
+    text = path.read_text(errors="replace") if path.exists() else ""
+    return "\n".join([f"the end of {path}:", *text.splitlines()[-LOG_LINES:]])
+
+
+def processes(root: Path, name: str | None = None) -> list[psutil.Process]:
+    """The living processes of the services at `root`, or of the one called `name`."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            variables = process.environ()
+            service = variables.get("SUPERVISOR_PROCESS_NAME", SUPERVISOR)
+            ours = variables.get(PROJECT) == str(root.resolve()) and name in (None, service)
+            if ours and process.pid != os.getpid() and is_alive(process):
+                found.append(process)
+    return found
+
+
+def end(root: Path, *names: str | None) -> None:
+    """End the processes of the services called `names`, one service after the other.
+
+    By default supervisord, which ends its services itself, and then whatever else there is, the
+    runner first, so that it can still report to the server.
+    """
+    for name in names or (SUPERVISOR, RUNNER, None):
+        grace = GRACE_SECONDS * (4 if name == SUPERVISOR else 1)
+        end_processes(partial(processes, root, name), grace)

@@ -10,16 +10,15 @@ import sys
 
 import pandas as pd
 import psutil
+import pytest
 import yaml
-from flows_harness import make_project, wait_until
+from flows_harness import make_project, wait_until, write_stages
 from prefect.client.base import PrefectHttpxSyncClient
 
-from flows.records import read_record
-from flows.supervision import MARK, PROJECT
+from flows import supervision
+from flows.supervision import processes as ours
 from genre.changes import COLUMNS
-from tasks.processes import is_alive
 
-NAMES = ("prefect", "mlflow", "retrain")
 # The catalogue lies beside the project's songs of text, which a real one would refuse.
 INGEST = {
     "cmd": "echo 'reading'; cp songs.parquet data/catalogue.parquet; echo '2 songs in 1 genre'",
@@ -69,18 +68,6 @@ def python(root, project, *arguments):
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def ours(root, name=None):
-    """The processes of the services of a project, or of one of them."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            variables = process.environ()
-            mine = variables.get(PROJECT) == str(root) and name in (None, variables[MARK])
-            if mine and is_alive(process):
-                found.append(process)
-    return found
-
-
 def family(processes):
     """The processes, and all that came of them and still lives."""
     found = list(processes)
@@ -100,8 +87,21 @@ def listening(processes):
     return found
 
 
+@contextlib.contextmanager
+def working_in(root, project):
+    """Yield the services of a project, which is the current folder until they are ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        services = Services(root, project)
+        try:
+            yield services
+        finally:
+            services.call("down")
+        assert ours(root) == []
+
+
 class Services:
-    """A project whose services are up, and its server's REST API."""
+    """The services of the project in the current folder, and its server's REST API."""
 
     def __init__(self, root, project):
         self.root, self.project = root, project
@@ -117,26 +117,22 @@ class Services:
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def record(self, name):
-        return read_record(name, self.root / ".services")
-
-    def pid(self, name):
-        return self.record(name).pid
+    def pids(self):
+        """The process of each service, 0 for one that does not run."""
+        return {name: one.pid for name, one in (supervision.services() or {}).items()}
 
     def kill(self, name):
         """End the process of a service alone, at once; return its id."""
-        pid = self.pid(name)
+        pid = self.pids()[name]
         psutil.Process(pid).kill()
         return pid
 
     def wait_until_ready(self, *, but=()):
-        """Wait until every service answers, with other process ids than those of `but`."""
+        """Wait until every service responds, with other process ids than those of `but`."""
 
         def is_back():
-            records = [self.record(name) for name in NAMES]
-            if None in records or {record.pid for record in records} & set(but):
-                return False
-            return self.call("status").returncode == 0
+            pids = self.pids().values()
+            return pids and not {0, *but} & set(pids) and self.call("status").returncode == 0
 
         wait_until(is_back, 90)
 
@@ -154,6 +150,16 @@ class Services:
         body = {"parameters": parameters, "state": state}
         path = f"/deployments/{self.deployment()['id']}/create_flow_run"
         return self.ask("POST", path, body)["id"]
+
+    def long_run(self, command):
+        """Order a run and wait until its step works; return its id and its file of a process id."""
+        write_stages(self.root, {"ingest": {**INGEST, "cmd": command}})
+        pid_file = self.root / "grandchild.pid"
+        pid_file.unlink(missing_ok=True)
+        run = self.order(force=True)
+        wait_until(lambda: pid_file.exists() and pid_file.read_text(), 60)
+        write_stages(self.root, {"ingest": INGEST})
+        return run, pid_file
 
     def run(self, flow_run):
         return self.ask("GET", f"/flow_runs/{flow_run}")

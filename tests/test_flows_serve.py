@@ -19,26 +19,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 NIGHTLY, EARLY, HOURLY = "0 3 * * *", "0 5 * * *", "0 * * * *"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("serve"))
-        deployments.SERVED.parent.mkdir()
-        yield
-
-
 @pytest.fixture
 def up(project):
-    """A function that does what the runner does when `make up` asks it to; returns its record."""
+    """A function that does what the runner does when `make up` asks it to; returns the notes."""
     params = load_params(project / "params.yaml")
 
     def apply(cron=NIGHTLY, classify_cron=""):
         retrain = params.retrain.model_copy(update={"cron": cron, "timezone": "UTC"})
         classify = params.classify.model_copy(update={"cron": classify_cron})
         changed = params.model_copy(update={"retrain": retrain, "classify": classify})
-        served = asyncio.run(serve.apply(Runner(), changed))
-        deployments.write_served(served)
-        return served
+        asyncio.run(serve.apply(Runner(), changed))
+        return notes()
 
     with get_client(sync_client=True) as client:  # as if nothing had been served before
         for name in serve.FLOWS:
@@ -46,9 +37,12 @@ def up(project):
                 client.delete_deployment(client.read_deployment_by_name(f"{name}/{name}").id)
             except ObjectNotFound:
                 continue
-    deployments.SERVED.unlink(missing_ok=True)
-    apply()
+    assert apply() == []
     return apply
+
+
+def notes():
+    return deployments.notes(PREFECT_API_URL.value().removesuffix("/api"))
 
 
 def known(name="retrain"):
@@ -83,137 +77,99 @@ def cron(text):
     return {"cron": text, "timezone": "UTC"}
 
 
-def warnings():
-    server = PREFECT_API_URL.value().removesuffix("/api")
-    return deployments.warnings(server, deployments.read_served().crons)
-
-
 def shell(command):
     """Type a command, as a message says it."""
     subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
 
 
-def test_a_paused_schedule_stays_paused_and_the_message_says_how_to_resume_it(up):
+def test_a_paused_schedule_stays_paused_and_the_note_says_how_to_resume_it(up):
     edit_schedule(active=False)
+    before = notes()
 
-    served = up()
-    (warning,) = warnings()
-    again = warnings() if up() else None
-
-    assert served.messages == []
-    assert schedules() == [(NIGHTLY, False)]
-    assert warning.startswith("retrain is paused in Prefect; to resume it: PREFECT_API_URL=http")
-    assert again == [warning]  # a message that was printed yesterday works today
-    shell(warning.partition("to resume it: ")[2])
-    up()
-    assert schedules() == [(NIGHTLY, True)]
-    assert warnings() == []
-
-
-def test_a_schedule_that_was_edited_and_paused_stays_paused_with_the_cron_of_params_yaml(up):
-    edit_schedule(schedule=cron(EARLY), active=False)
-
-    served = up()
+    (note,) = up()
 
     assert schedules() == [(NIGHTLY, False)]
-    assert served.messages == [
-        f"retrain: the schedule '{EARLY}' (UTC) is replaced by retrain.cron, '{NIGHTLY}' (UTC)"
-    ]
-
-
-def test_an_edited_schedule_is_replaced_in_one_line_and_stays_active(up):
-    edit_schedule(schedule=cron(EARLY))
-
-    served = up()
-
+    assert note.startswith("retrain is paused in Prefect; to resume it: PREFECT_API_URL=http")
+    assert before == [note]  # a command that was printed yesterday works today
+    shell(note.partition("to resume it: ")[2])
+    assert up() == []
     assert schedules() == [(NIGHTLY, True)]
-    assert [line.count("is replaced by retrain.cron") for line in served.messages] == [1]
-    assert up().messages == []
 
 
 @pytest.mark.parametrize(
     ("timing", "text"),
-    [({"interval": 3600}, "'1:00:00' (UTC)"), ({"rrule": "FREQ=DAILY"}, "FREQ=DAILY' (UTC)")],
-    ids=["interval", "rrule"],
+    [
+        (cron(EARLY), "0 5 * * * (UTC)"),
+        ({"interval": 3600}, "every 3600.0 s (UTC)"),
+        ({"rrule": "FREQ=DAILY"}, "FREQ=DAILY (UTC)"),
+    ],
+    ids=["cron", "interval", "rrule"],
 )
-def test_a_schedule_of_another_kind_is_replaced_too(up, timing, text):
-    edit_schedule(schedule=timing, active=False)
+def test_an_edited_schedule_stays_as_it_was_edited_and_that_is_said(up, timing, text):
+    edit_schedule(schedule=timing)
+    edited = known().schedules
 
-    served = up()
+    (note,) = up()
 
-    assert schedules() == [(NIGHTLY, False)]
-    assert f"{text} is replaced by retrain.cron" in served.messages[0]
+    assert known().schedules == edited
+    assert note.startswith("retrain runs as edited in Prefect: ")
+    assert note.endswith(f"{text}; params.yaml has {NIGHTLY} (UTC)")
 
 
-def test_a_paused_schedule_stays_paused_when_the_cron_of_params_yaml_changes(up):
-    edit_schedule(active=False)
+def test_a_schedule_that_was_edited_and_paused_stays_so(up):
+    edit_schedule(schedule=cron(EARLY), active=False)
 
-    up(cron=HOURLY)
+    (note,) = up()
 
-    assert schedules() == [(HOURLY, False)]
+    assert schedules() == [(EARLY, False)]
+    assert note.startswith("retrain is paused in Prefect; to resume it: ")
 
 
 @pytest.mark.parametrize("active", [True, False])
 @pytest.mark.parametrize("slug", [None, "mine"])
-def test_a_second_schedule_is_removed_and_the_first_stays_as_it_was(up, active, slug):
+def test_a_new_cron_in_params_yaml_replaces_every_schedule_and_switches_none_on(up, active, slug):
     edit_schedule(active=active)
-    more = [{"schedule": cron(EARLY), "active": True, "slug": slug}]
+    more = [{"schedule": cron(EARLY), "active": active, "slug": slug}]
     request("POST", f"/deployments/{known().id}/schedules", more)
 
-    served = up()
+    up(cron=HOURLY)
 
-    assert schedules() == [(NIGHTLY, active)]
-    assert "'0 5 * * *' (UTC) is replaced" in served.messages[0]
+    assert schedules() == [(HOURLY, active)]
 
 
-def test_a_deployment_whose_schedules_were_all_deleted_stays_off_until_it_is_resumed(up):
+def test_a_deployment_whose_schedules_were_all_deleted_stays_off(up):
     clear_schedules()
-    before = warnings()
 
-    up()
-    after = warnings()
+    (note,) = up()
+    without = schedules()
+    up(cron=HOURLY)
 
-    assert before[0].startswith("retrain is paused in Prefect (its schedule was deleted)")
-    assert schedules() == [(NIGHTLY, False)]
-    assert "to resume it: " in after[0]
-    edit_schedule(active=True)
-    up()
-    assert schedules() == [(NIGHTLY, True)]
+    assert note.startswith("retrain runs as edited in Prefect: no schedule; params.yaml has ")
+    assert without == []
+    assert schedules() == [(HOURLY, False)]
 
 
-def test_a_schedule_that_a_person_made_in_place_of_the_deleted_one_counts_as_on(up):
-    clear_schedules()
-    request("POST", f"/deployments/{known().id}/schedules", [{"schedule": cron(EARLY)}])
-
-    up()
-
-    assert schedules() == [(NIGHTLY, True)]
-
-
-def test_a_paused_deployment_stays_paused_and_the_message_says_how_to_resume_it(up):
+def test_a_paused_deployment_stays_paused_and_the_note_says_how_to_resume_it(up):
     request("POST", f"/deployments/{known().id}/pause_deployment")
 
-    up()
-    (warning,) = warnings()
+    (note,) = up()
 
     assert known().paused
-    shell(warning.partition("to resume it: ")[2])
-    up()
+    shell(note.partition("to resume it: ")[2])
+    assert up() == []
     assert not known().paused
-    assert warnings() == []
 
 
 def test_a_deleted_deployment_is_created_again_as_params_yaml_says(up):
     edit_schedule(active=False)
     request("DELETE", f"/deployments/{known().id}")
-    before = warnings()
+    before = notes()
 
-    served = up()
+    after = up()
 
     assert before == ["retrain is missing in Prefect and does not run; `make up` creates it again"]
-    assert served.messages == ["retrain was missing in Prefect and is created again"]
+    assert after == []
     assert schedules() == [(NIGHTLY, True)]
-    assert warnings() == []
 
 
 def test_a_deleted_flow_is_created_again_with_its_deployment(up):
@@ -235,17 +191,6 @@ def test_a_deployment_that_was_moved_to_a_work_pool_is_served_here_again(up):
     assert known().work_pool_name is None
 
 
-def test_the_concurrency_limit_of_an_older_release_is_removed(up):
-    deployment = known()
-    request("PATCH", f"/deployments/{deployment.id}", {"concurrency_limit": 1})
-    before = known().global_concurrency_limit
-
-    up()
-
-    assert before.limit == 1
-    assert known().global_concurrency_limit is None
-
-
 def test_a_cron_of_classify_takes_effect_when_it_is_set_and_ends_when_it_is_removed(up):
     without = schedules("classify")
     up(classify_cron=EARLY)
@@ -256,15 +201,3 @@ def test_a_cron_of_classify_takes_effect_when_it_is_set_and_ends_when_it_is_remo
 
     assert (without, on, removed) == ([], [(EARLY, True)], [])
     assert schedules("classify") == [(HOURLY, True)]
-
-
-def test_a_schedule_of_an_older_release_is_recognised_by_being_the_only_one(up):
-    clear_schedules()
-    schedule = {"schedule": cron(NIGHTLY), "active": False}
-    request("POST", f"/deployments/{known().id}/schedules", [schedule])
-    deployments.SERVED.unlink()
-
-    served = up()
-
-    assert served.messages == []
-    assert schedules() == [(NIGHTLY, False)]

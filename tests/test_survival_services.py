@@ -11,7 +11,18 @@ import psutil
 import pytest
 import registry_project
 from flows_harness import alive, wait_until, write_stages
-from services_harness import INGEST, LINGERING, Services, make_services_project, ours, popen, python
+from services_harness import (
+    INGEST,
+    LINGERING,
+    client,
+    make_services_project,
+    ours,
+    popen,
+    python,
+    working_in,
+)
+
+from flows import supervision
 
 pytestmark = pytest.mark.slow
 
@@ -42,35 +53,21 @@ register.main()
 @pytest.fixture(scope="module")
 def services(tmp_path_factory, project):
     root = make_services_project(tmp_path_factory.mktemp("services"), project)
-    services = Services(root, project)
-    services.up()
-    services.later = services.order(due=NOON)
-    yield services
-    services.call("down")
-    assert ours(root) == []
-
-
-def start_long_run(services, command=LONG):
-    """Order a run and wait until its step works; return its id, and the file with a process id."""
-    write_stages(services.root, {"ingest": {**INGEST, "cmd": command}})
-    pid_file = services.root / "grandchild.pid"
-    pid_file.unlink(missing_ok=True)
-    run = services.order(force=True)
-    wait_until(lambda: pid_file.exists() and pid_file.read_text(), 60)
-    write_stages(services.root, QUICK)
-    return run, pid_file
+    with working_in(root, project) as services:
+        services.up()
+        services.later = services.order(due=NOON)
+        yield services
 
 
 def check_that_nothing_was_lost(services, killed=None):
-    """The schedules stand, what was killed has its record, and the next run does its work."""
-    assert [one["active"] for one in services.deployment()["schedules"]] == [True]
+    """What is due later still is, what was killed has its record, and the next run works."""
     assert services.run(services.later)["state_name"] == "Scheduled"
     assert killed is None or services.run(killed)["state_name"] == "Crashed"
     assert services.wait_until_ended(services.order()) == "Completed"
 
 
-def test_a_killed_runner_comes_back_and_makes_up_one_of_the_missed_runs(services):
-    killed, pid_file = start_long_run(services, LINGERING)
+def test_a_killed_runner_comes_back_and_makes_up_for_the_runs_that_it_missed(services):
+    killed, pid_file = services.long_run(LINGERING)
     now = datetime.now(UTC)
 
     runner = services.kill("retrain")
@@ -78,8 +75,10 @@ def test_a_killed_runner_comes_back_and_makes_up_one_of_the_missed_runs(services
 
     services.wait_until_ready(but=[runner])
     assert not alive(pid_file)
-    assert services.wait_until_ended(missed[2]) == "Completed"
-    assert [services.run(run)["state_name"] for run in missed[:2]] == ["Cancelled", "Cancelled"]
+    # One works; another meanwhile is cancelled.
+    ended = {services.wait_until_ended(run) for run in missed}
+    assert "Completed" in ended
+    assert ended <= {"Completed", "Cancelled"}
     check_that_nothing_was_lost(services, killed)
 
 
@@ -87,40 +86,57 @@ def test_a_run_goes_on_while_server_and_pages_are_killed_and_come_back(services)
     write_stages(services.root, SLOW)
     run = services.order(force=True)
     wait_until((services.root / "started").exists, 60)
-    runner = services.pid("retrain")
+    runner, group = services.pids()["retrain"], set(ours(services.root, "mlflow"))
 
     killed = [services.kill("prefect"), services.kill("mlflow")]
 
     services.wait_until_ready(but=killed)
-    assert services.pid("retrain") == runner
+    assert services.pids()["retrain"] == runner
+    assert not group & set(ours(services.root, "mlflow"))  # none of its children holds its port
     (services.root / "go").touch()
     assert services.wait_until_ended(run) == "Completed"
     write_stages(services.root, QUICK)
     check_that_nothing_was_lost(services)
 
 
-def test_a_killed_supervisord_comes_back_with_all_services(services):
-    killed, pid_file = start_long_run(services)
-    before = [services.pid(name) for name in ("prefect", "mlflow", "retrain")]
-    (supervisor,) = ours(services.root, "supervisord")
+def test_what_a_killed_supervisord_leaves_is_named_and_ended_by_down_or_up(services):
+    """A schedule that was paused stays paused."""
+    killed, pid_file = services.long_run(LINGERING)
+    deployment = services.deployment()
+    schedule = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
+    with client(f"{services.prefect}/api") as api:
+        api.patch(schedule, json={"active": False}).raise_for_status()
 
-    supervisor.kill()
+    def kill_supervisord():
+        (supervisor,) = ours(services.root, supervision.SUPERVISOR)
+        supervisor.kill()
+        wait_until(lambda: not ours(services.root, supervision.SUPERVISOR))
 
-    services.wait_until_ready(but=before)
+    kill_supervisord()
+    status, down, left = services.call("status"), services.call("down"), ours(services.root)
+    started = services.up()
+    before = services.pids()
+    kill_supervisord()
+    services.up()
+
+    assert status.returncode == 1
+    assert "supervisord was killed" in status.stderr
+    assert down.stdout.startswith("ended: ")
+    assert left == []
     assert not alive(pid_file)
+    assert "retrain is paused in Prefect; to resume it: PREFECT_API_URL=" in started.stdout
+    assert not set(before.values()) & set(services.pids().values())
     check_that_nothing_was_lost(services, killed)
 
 
 def test_after_a_reboot_the_unit_brings_back_all_and_ends_all(services):
-    killed, pid_file = start_long_run(services)
-    left = (services.root / ".services/supervisor.sock").stat()
-    for name in ("keeper", "supervisord", None):  # what would bring others back first
-        for process in ours(services.root, name):
-            with contextlib.suppress(psutil.NoSuchProcess):  # it went with another
-                process.kill()
+    killed, pid_file = services.long_run(LONG)
+    for process in [*ours(services.root, supervision.SUPERVISOR), *ours(services.root)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it went with another
+            process.kill()
     wait_until(lambda: not ours(services.root))
     assert not alive(pid_file)
-    assert (services.root / ".services/supervisor.sock").stat().st_ino == left.st_ino
+    assert (services.root / ".services/supervisor.sock").exists()
     (services.root / ".services/supervisord.pid").write_text(f"{os.getpid()}\n")
 
     with popen(services.root, services.project, "-m", "flows.services", "run") as foreground:
