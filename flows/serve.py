@@ -32,6 +32,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging import get_logger
 from prefect.runner import Runner
@@ -50,6 +51,7 @@ from genre.unforeseen import one_line
 from tasks.cli import OK
 
 FLOWS: dict[str, Flow[..., Any]] = {"retrain": retrain, "classify": classify}
+MOST_RUNS = 200  # the server returns no more at once
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.PAUSED]
 
 
@@ -135,6 +137,8 @@ async def mark_crashed() -> None:
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
                 deployment_id=FlowRunFilterDeploymentId(is_null_=False),
             ),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=MOST_RUNS,
         )
         for run in left:
             await client.set_flow_run_state(run.id, crashed, force=True)
