@@ -81,7 +81,7 @@ def reproduce(root: Path, source: Path) -> dict[str, float]:
         "import json, sys; from pathlib import Path; from tasks import collect, pipeline\n"
         "collect.add(sys.argv[1], Path(), say=lambda line: None)\n"
         "pipeline.version_collection(Path(), on_line=lambda line: None)\n"
-        "done = pipeline.reproduce(Path(), lambda event: None)\n"
+        "done = pipeline.reproduce(Path(), lambda line: None)\n"
         "failed = [str(one.error) for one in done if one.error]\n"
         "sys.exit('; '.join(failed)) if failed else None\n"
         "print(json.dumps({one.stage: one.seconds for one in done}))"

@@ -43,7 +43,7 @@ def retrain(source: str | None = None, force: bool = False) -> State[Any]:
     Args:
         source: more songs to add: a folder of genre folders, an archive of one, its URL, or demo.
             Prefect keeps what is given here: no address with a password.
-        force: run every step, also where nothing that it depends on changed.
+        force: run every step, also if nothing that it depends on changed.
     """
     root = Path()
     try:
@@ -68,16 +68,16 @@ def retrain(source: str | None = None, force: bool = False) -> State[Any]:
 def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -> Futures:
     """Submit the collection, then every step of `dvc.yaml`, each after its parents, and the push.
 
-    Raises `InputError` where `params.yaml` or `dvc.yaml` cannot be used.
+    Raises `InputError` if `params.yaml` or `dvc.yaml` cannot be used.
     """
-    unknown = params.steps.keys() - steps.STEPS.keys()
-    if unknown:
+    stages = pipeline.stages(root)
+    tasks = {name: steps.task_of(stage, params) for name, stage in (stages | steps.AROUND).items()}
+    known = list(dict.fromkeys(name.partition("@")[0] for name in tasks))
+    if unknown := params.steps.keys() - set(known):
         raise InputError(
             f"{PARAMS_FILE}: retrain.steps names {', '.join(sorted(unknown))}, "
-            f"expected some of {', '.join(steps.STEPS)}"
+            f"expected some of {', '.join(known)}"
         )
-    stages = pipeline.stages(root)
-    tasks = {name: steps.for_stage(name, params) for name in (steps.COLLECT, *stages, steps.PUSH)}
     collect, timeout = tasks[steps.COLLECT]
     source = GIVEN.get(source, source) if source else None
     collected = collect.submit(steps.COLLECT, source, params.inbox, timeout)
@@ -103,7 +103,7 @@ def unchanged(stages: Mapping[str, pipeline.Stage], root: Path) -> set[str]:
 
     DVC always names a step with `always_changed` as changed, so that it runs each time.
     """
-    changed = pipeline.changed(root, on_line=get_run_logger().info)
+    changed = set(pipeline.status(root, on_line=get_run_logger().info))
     for name, stage in stages.items():  # parents come first
         if changed.intersection(stage.parents):
             changed.add(name)
@@ -145,7 +145,7 @@ def error_of(state: State[Any]) -> Any:
 
 @one_line
 def main(arguments: list[str] | None = None) -> int:
-    """Run the flow once, on the server of `make up` where it is running."""
+    """Run the flow once, on the server of `make up` if it is running."""
     parser = argparse.ArgumentParser(prog="python -m flows.retrain")
     parser.add_argument("source", nargs="?", help="songs to add beside those of the inbox")
     parser.add_argument("--force", action="store_true", help="run every step")

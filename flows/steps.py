@@ -2,7 +2,7 @@
 
 Prefect decides when and again; DVC decides what is up to date. So the body of each task brings
 one DVC stage up to date, and Prefect's own cache is off: a second cache would disagree with DVC's.
-Retries, back-off and time-out come from `params.yaml` (`retrain`), a step's own where it has any.
+Retries, back-off and time-out come from `params.yaml` (`retrain`), a step's own if it has any.
 The time-out is kept by `tasks.processes`, which ends the step's whole process group; Prefect's
 own would end one process of it, and only notice when that has ended.
 """
@@ -20,39 +20,24 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
 from genre import hints
-from genre.errors import GenreError, InputError, ParameterError
+from genre.errors import GenreError, InputError
 from genre.params import PARAMS_FILE, RetrainParams, StepParams, load_params
 from genre.unforeseen import as_error
 from tasks import collect as collection
 from tasks import pipeline, preflight
 from tasks.cli import UNCHANGED
 from tasks.families import try_weights_again
+from tasks.pipeline import Stage
 from tasks.processes import EndedError, StepTimeoutError
 from tasks.summary import did_something
 
 COLLECT, PUSH = "collect", "push"  # before the stages of `dvc.yaml`, and after them
+AROUND = {
+    COLLECT: Stage(COLLECT, "Add new songs to the collection and version it", ()),
+    PUSH: Stage(PUSH, "Send songs and results to DVC's remote, if there is one", ()),
+}
 CACHED, RESTORED, SKIPPED, TIMED_OUT = "Cached", "Restored", "Skipped", "TimedOut"
 UP_TO_DATE = "Everything is up to date"  # how DVC says that it had nothing to send
-
-# As `dvc.yaml` describes them; the names are its stages'.
-DESCRIPTIONS = {
-    "ingest": "Scan every song, catalogue it, set aside what cannot be used",
-    "duplicates": "Find songs that are the same recording, by acoustic fingerprint",
-    "trim": "Cut the 30 s of each song that the pipeline works on",
-    "spectrograms": "Draw each clip as a four-channel picture",
-    "log_mel": "Draw each clip as a log-mel spectrogram",
-    "features": "Extract the 57 librosa features of each clip and of its 3 s segments",
-    "extended": "Extract the columns of the family extended, if it is chosen",
-    "pretrained": "Choose the feature families, and fetch the pretrained weights that they need",
-    "musicnn": "Extract the columns of the family musicnn, if it is chosen",
-    "split": "Split songs into training, validation and test; copies and artists stay together",
-    "train": "Train one model a run",
-    "select": "Select the model on out-of-fold predictions",
-    "evaluate": "Evaluate each model, with confidence intervals",
-    "new_songs": "Evaluate on songs by other artists, as in the report",
-    "review": "List suspicious labels, noisy clips and duplicates for a person to review",
-    "register": "Record the run in MLflow, register the model, promote it if it is good enough",
-}
 
 
 def worth_trying_again(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -119,7 +104,7 @@ def collect(stage: str, source: str | None, inbox: str, timeout: float) -> State
 
 
 def push(stage: str, timeout: float) -> State[Any]:
-    """Send the songs and what the steps left to DVC's default remote, where there is one."""
+    """Send the songs and what the steps left to DVC's default remote, if there is one."""
     logger = get_run_logger()
     try:
         said = pipeline.push(Path(), timeout=timeout, on_line=logger.info)
@@ -141,43 +126,23 @@ def failure(error: GenreError) -> State[Any]:
 
 
 Step = Task[..., State[Any]]
+BODIES: dict[str, Callable[..., State[Any]]] = {COLLECT: collect, PUSH: push}
 
 
-def _declare(body: Callable[..., State[Any]], name: str, description: str) -> Step:
-    declare = task(
-        name=name,
-        description=description,
-        task_run_name=run_name,
-        cache_policy=NO_CACHE,
-        retry_condition_fn=worth_trying_again,
-    )
-    return declare(body)
-
-
-STEPS = {
-    COLLECT: _declare(collect, COLLECT, "Add new songs to the collection and version it"),
-    **{name: _declare(bring_up_to_date, name, text) for name, text in DESCRIPTIONS.items()},
-    PUSH: _declare(push, PUSH, "Send songs and results to DVC's remote, where there is one"),
-}
-
-
-def for_stage(stage: str, params: RetrainParams) -> tuple[Step, float]:
-    """The task of a stage with its retries and back-off, and its time-out in seconds.
-
-    Raises `ParameterError` for a stage that has no task here.
-    """
-    name = stage.partition("@")[0]
-    if name not in STEPS:
-        raise ParameterError(
-            f"dvc.yaml: the stage {name} has no Prefect task, expected one of {', '.join(STEPS)}; "
-            "describe it in flows/steps.py"
-        )
+def task_of(stage: Stage, params: RetrainParams) -> tuple[Step, float]:
+    """The task of a stage with its retries and back-off, and its time-out in seconds."""
+    name = stage.address.partition("@")[0]
     own = params.steps.get(name, StepParams())
-    retries = params.retries if own.retries is None else own.retries
     delay = own.retry_delay_seconds
     delay = params.retry_delay_seconds if delay is None else delay
-    timeout = own.step_timeout_seconds or params.step_timeout_seconds
-    options = STEPS[name].with_options(
-        retries=retries, retry_delay_seconds=exponential_backoff(delay)
+    declare = task(
+        name=name,
+        description=stage.description,
+        task_run_name=run_name,
+        cache_policy=NO_CACHE,
+        retries=params.retries if own.retries is None else own.retries,
+        retry_delay_seconds=exponential_backoff(delay),
+        retry_condition_fn=worth_trying_again,
     )
-    return options, timeout
+    body = BODIES.get(name, bring_up_to_date)
+    return declare(body), own.step_timeout_seconds or params.step_timeout_seconds

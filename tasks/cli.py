@@ -14,6 +14,7 @@ from pathlib import Path
 from genre import unforeseen
 from genre.files import room_for
 from genre.params import PARAMS_FILE, Params, load_params
+from tasks import outcomes
 
 UNCHANGED = "unchanged: "  # begins the last line of a step that found nothing to do
 OK, FAILED, BAD_INPUT = 0, unforeseen.FAILED, unforeseen.BAD_INPUT
@@ -24,12 +25,17 @@ def step(run: Callable[[Params, Path], str], root: Path = Path()) -> int:
     # One thread each: the step's own processes share the cores, and sums keep their order.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
+    outcomes.begin(root)
     try:
         with room_for():
             summary = run(load_params(root / PARAMS_FILE), root)
     except Exception as error:
         with suppress(OSError):  # what was printed before the error comes before it
             sys.stdout.flush()
-        return unforeseen.tell(error)
+        shown = unforeseen.as_error(error)
+        code = unforeseen.tell(shown)
+        outcomes.end(root, code, error=str(shown))
+        return code
     print(summary, flush=True)
+    outcomes.end(root, OK, summary=summary)
     return OK

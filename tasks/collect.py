@@ -14,10 +14,9 @@ from genre.errors import CollectionError, GenreError, InputError
 from tasks import dvc_command, paths, pipeline, processes
 from tasks.cli import BAD_INPUT, OK
 from tasks.dvc_command import Say
-from tasks.transcript import last_error
 
 DEMO = "demo"
-NEXT = "Next: "  # how `genre add` begins its advice
+ERROR, NEXT = "error: ", "Next: "  # how `genre add` begins a complaint, and its advice
 PAUSE_SECONDS = 60.0  # that files which are still arriving may keep a run waiting
 
 
@@ -52,24 +51,25 @@ def add(
 
     With `move`, files of a folder leave it for the collection.
 
-    Raises `CollectionError` where the source is refused, with nothing written, `StepTimeoutError`
-    after `timeout` seconds, and `GenreError` where it failed otherwise.
+    Raises `CollectionError` if the source is refused, with nothing written, `StepTimeoutError`
+    after `timeout` seconds, and `GenreError` if it failed otherwise.
     """
-    lines: list[str] = []
+    error: list[str] = []  # with the lines after it
 
-    def hear(line: str) -> None:
-        lines.append(line)
-        if not line.startswith(("error: ", NEXT)):  # the error is raised, the next step is ours
+    def read(line: str) -> None:
+        if error or line.startswith(ERROR):
+            error.append(line.removeprefix(ERROR))
+        elif not line.startswith(NEXT):  # the next step is ours
             say(line)
 
     command = [sys.executable, "-m", "genre.cli", "add", source]
     command += ["--sha256", sha256] if sha256 else []
     command += ["--move"] if move else []
     code = processes.run(
-        command, cwd=root, env=dvc_command.environment(), on_line=hear, timeout=timeout
+        command, cwd=root, env=dvc_command.environment(), on_line=read, timeout=timeout
     )
     if code != OK:
-        message = last_error(lines)[0]
+        message = "\n".join(error) or f"genre add: ended with exit code {code}"
         raise (CollectionError if code == BAD_INPUT else GenreError)(message)
 
 
@@ -77,8 +77,8 @@ def take_inbox(inbox: Path, root: Path, *, say: Say, timeout: float | None = Non
     """Add the songs that wait in the folder `inbox`; what the collection then holds leaves it.
 
     While files arrive there it waits for a pause, at most a minute; what then is still being
-    written is left for the next time. The project's own inbox is made where it is missing; raises
-    `InputError` where another one is, and otherwise as `add`.
+    written is left for the next time. The project's own inbox is made if it is missing; raises
+    `InputError` if another one is missing, and otherwise as `add`.
     """
     from genre.collection.inbox import SETTLED_SECONDS, clock, newest_change
 

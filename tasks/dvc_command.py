@@ -1,84 +1,131 @@
-"""Run the `dvc` beside the running Python, and mend what a killed one leaves."""
+"""Run the `dvc` beside the running Python, after a repair of what a killed one left.
+
+What steps print is passed on as it comes. DVC reports no progress here, and its warnings and
+errors are kept apart, for those who ask why it failed.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from genre.errors import InputError
-from tasks import lockfile, processes
-from tasks.transcript import BUSY, BusyError, StepError
+from tasks import processes
+from tasks.outcomes import StepError
+from tasks.repair import entries, repair
 
 LOCK_WAIT_SECONDS = 60.0  # how long another DVC command may keep us waiting
 LOCK_RETRY_SECONDS = 2.0
-RWLOCK = Path(".dvc/tmp/rwlock")  # which files which DVC command reads and writes, as JSON
-CACHE = Path(".dvc/cache")
-UNFINISHED = ("files/md5/.*.tmp", "files/md5/??/.*.tmp", "runs/??/*/.*.tmp")  # in the cache
-RUNS = "runs/??/*"  # a folder a step and its dependencies; DVC stops for ever at an empty one
-WRITING = ("add", "repro")
-
+PROGRAM = (
+    "import logging, sys; logging.disable(logging.INFO); sys.argv[0] = 'dvc'; "
+    "from dvc.cli import main; sys.exit(main())"
+)
+BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")
+OTHER = "  (PID "  # begins the line about the command that is in the way
+COMPLAINTS = ("WARNING: ", "ERROR: ")
+OWN_LINES = (  # how the lines begin that DVC itself prints
+    *(*COMPLAINTS, OTHER, "If there are no processes with such PIDs"),
+    *("Use `dvc push`", "Data and pipelines are up to date"),
+)
+NO_REASONS = ("is empty.", "will be skipped due to this failure")  # how other warnings end
+NO_ROOM = (
+    *("no space left on device", "quota exceeded", "file too large"),
+    *("disk is full", "disk i/o error"),
+)
 REMOTE = "core.remote="  # how `dvc config` names the default remote
 
 Say = Callable[[str], None]
 
 
-def run(arguments: list[str], root: Path, on_line: Say, *, timeout: float | None = None) -> int:
-    """Run DVC in the project at `root` and return its exit code."""
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder, expected a project with a dvc.yaml")
-    mend_rwlock(root)
-    lockfile.mend(root)
-    # -P: no folder of the project may stand in for one of DVC's packages.
-    command = [sys.executable, "-P", "-m", "dvc", *arguments]
-    if arguments[0] not in WRITING:
-        return processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
-    sweep_cache(root)
-    code = processes.run(command, cwd=root, env=environment(), on_line=on_line, timeout=timeout)
-    lockfile.sort(root)
-    if code != 0:
-        sweep_cache(root)
-    return code
+class BusyError(StepError):
+    """Another DVC command works in the project and did not finish in time."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A DVC command that has ended: its exit code, its own lines, the entries it changed.
+
+    `relocked` names the steps whose entries in `dvc.lock` are new.
+    """
+
+    code: int
+    lines: list[str]
+    relocked: set[str]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether another DVC command kept this one from its work."""
+        return self.code != 0 and any(sign in line for line in self.lines for sign in BUSY)
+
+    @property
+    def other(self) -> str:
+        """The command that was in the way: `(PID 123): dvc repro`."""
+        return " ".join(line.strip() for line in self.lines if line.startswith(OTHER))
+
+    @property
+    def no_room(self) -> str:
+        """What DVC said if there was no room for its cache or database."""
+        lines = (line for line in self.lines if any(sign in line.lower() for sign in NO_ROOM))
+        return next(lines, "").partition(": ")[2]
+
+    @property
+    def complaint(self) -> str:
+        """Why DVC failed, as it said."""
+        if self.no_room:
+            return (
+                f"{self.no_room}: DVC's cache or database cannot be written: the disk is full, or "
+                "a limit on file sizes reached. Make room, then run the same again"
+            )
+        told = [line.partition(": ")[2] for line in self.lines if line.startswith(COMPLAINTS)]
+        return "; ".join(line for line in told if not line.endswith(NO_REASONS))
+
+
+def run(
+    arguments: list[str],
+    root: Path,
+    on_line: Say,
+    *,
+    on_wait: Say | None = None,
+    timeout: float | None = None,
+    lock_wait: float | None = None,
+) -> Done:
+    """Run DVC in the project at `root`, again as long as another DVC command is in its way.
+
+    `on_line` gets the lines that are not DVC's own; `on_wait` (or else `on_line`) is told of a
+    wait. `timeout` and `lock_wait` are in seconds. Raises `BusyError` after `lock_wait`, and
+    `StepTimeoutError` after `timeout`.
+    """
+    lock_wait = LOCK_WAIT_SECONDS if lock_wait is None else lock_wait
+    deadline = time.monotonic() + lock_wait
+    while (done := _run_once(arguments, root, on_line, timeout)).is_busy:
+        if time.monotonic() >= deadline:
+            raise BusyError(
+                f"another DVC command works in {root.resolve()} and did not finish within "
+                f"{lock_wait:g} s; wait for it, then run the same again {done.other}".rstrip()
+            )
+        (on_wait or on_line)(f"waiting for another DVC command {done.other}".rstrip())
+        time.sleep(LOCK_RETRY_SECONDS)
+    return done
 
 
 def output(
-    arguments: list[str], root: Path, on_line: Say, *, timeout: float | None = None
+    arguments: list[str], root: Path, on_wait: Say, *, timeout: float | None = None
 ) -> list[str]:
-    """The lines that a DVC command prints; waits for its lock.
-
-    `timeout` is in seconds. Raises `StepError` where it fails, and `BusyError` where another DVC
-    command did not finish within `LOCK_WAIT_SECONDS`.
-    """
-    deadline = time.monotonic() + LOCK_WAIT_SECONDS
-    while True:
-        lines: list[str] = []
-        code = run(arguments, root, lines.append, timeout=timeout)
-        if code == 0:
-            return lines
-        text = "\n".join(lines)
-        if not BUSY.search(text):
-            raise StepError(f"dvc {' '.join(arguments)}: {text}")
-        if time.monotonic() >= deadline:
-            raise busy(root, LOCK_WAIT_SECONDS, text)
-        on_line("waiting for another DVC command")
-        time.sleep(LOCK_RETRY_SECONDS)
+    """The lines that a DVC command prints; as `run`, but raises `StepError` if it fails."""
+    lines: list[str] = []
+    done = run(arguments, root, lines.append, on_wait=on_wait, timeout=timeout)
+    if done.code != 0:
+        raise StepError(f"dvc {' '.join(arguments)}: " + "\n".join([done.complaint, *lines]))
+    return lines
 
 
-def busy(root: Path, waited: float, said: str) -> BusyError:
-    """The error of a command that waited so many seconds for another one; `said` is DVC's word."""
-    return BusyError(
-        f"another DVC command works in {root.resolve()} and did not finish within {waited:g} s; "
-        f"wait for it, then run the same again ({said})"
-    )
-
-
-def remote(root: Path, on_line: Say) -> str:
-    """The name of the default remote; empty where there is none."""
-    settings = output(["config", "--list"], root, on_line)
+def remote(root: Path, on_wait: Say) -> str:
+    """The name of the default remote; empty if there is none."""
+    settings = output(["config", "--list"], root, on_wait)
     found = [line.removeprefix(REMOTE) for line in settings if line.startswith(REMOTE)]
     return found[-1] if found else ""
 
@@ -95,55 +142,22 @@ def environment() -> dict[str, str]:
     }
 
 
-def mend_rwlock(root: Path) -> None:
-    """Remove DVC's list of busy files where a kill cut it off, which would stop DVC for ever.
+def _run_once(arguments: list[str], root: Path, on_line: Say, timeout: float | None) -> Done:
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder, expected a project with a dvc.yaml")
+    repair(root)
+    before, own = entries(root), list[str]()
 
-    It is judged while holding the lock that DVC holds when it writes the list.
-    """
-    import zc.lockfile  # type: ignore[import-untyped]
+    def sort(line: str) -> None:
+        if line.startswith(OWN_LINES):
+            own.append(line)
+        elif line.strip():
+            on_line(line)
 
-    rwlock = root / RWLOCK
-    if _is_whole(rwlock):
-        return
-    with contextlib.suppress(zc.lockfile.LockError):
-        lock = zc.lockfile.LockFile(str(rwlock.with_name("rwlock.lock")))
-        try:
-            if not _is_whole(rwlock):
-                rwlock.unlink(missing_ok=True)
-        finally:
-            lock.close()
-
-
-def sweep_cache(root: Path) -> None:
-    """Remove what DVC left half-written in the project's own cache, killed or for want of room.
-
-    Only while no other DVC command can be writing there: the next one would sweep up after it.
-    """
-    import zc.lockfile
-
-    cache = root / CACHE
-    files = [path for pattern in UNFINISHED for path in cache.glob(pattern)]
-    touched = {path.parent for path in files}
-    folders = [path for path in cache.glob(RUNS) if path in touched or not any(path.iterdir())]
-    if not files and not folders:
-        return
-    with contextlib.suppress(zc.lockfile.LockError):
-        lock = zc.lockfile.LockFile(str(root / lockfile.DVC_LOCK))
-        try:
-            for file in files:
-                file.unlink(missing_ok=True)
-            for folder in folders:
-                with contextlib.suppress(OSError):  # it holds something now
-                    folder.rmdir()
-        finally:
-            lock.close()
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return True
-    except ValueError:
-        return False
-    return True
+    # -P: no folder of the project may stand in for one of DVC's packages.
+    command = [sys.executable, "-P", "-c", PROGRAM, *arguments]
+    code = processes.run(command, cwd=root, env=environment(), on_line=sort, timeout=timeout)
+    if code != 0:  # it may have left files half-written, for lack of room
+        repair(root)
+    relocked = {name for name, entry in entries(root).items() if entry != before.get(name)}
+    return Done(code, own, relocked)

@@ -23,7 +23,7 @@ from genre.models.ensemble import Ensemble
 from genre.new_songs import SET_ASIDE, Answers
 from genre.params import Params
 from genre.store import fingerprint
-from tasks import paths
+from tasks import outcomes, paths
 from tasks.cli import step
 from tasks.listening import scan_songs
 from tasks.recordings import fingerprint_songs
@@ -72,7 +72,10 @@ def run(params: Params, root: Path) -> str:
     broken = broken.assign(kind=SET_ASIDE, reason=broken["track_id"].map(failed))
     excluded = new_songs.in_one(aside, known, broken)
     for row in excluded.itertuples():
-        print(f"{'set aside' if row.kind == SET_ASIDE else 'excluded'}: {row.path} {row.reason}")
+        if row.kind == SET_ASIDE:
+            outcomes.set_aside(f"{row.path} {row.reason}")
+        else:
+            print(f"excluded: {row.path} {row.reason}")
     scores = write(params, root, ensemble, songs, answers, excluded, demo=is_demo(heard, training))
     return summary(ensemble.name, scores, excluded, tally)
 

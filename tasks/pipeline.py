@@ -3,55 +3,78 @@
 `dvc.yaml` alone says what depends on what and DVC alone what is up to date; this module runs the
 `dvc` beside the running Python and reports how each step ended. DVC and its steps run in a process
 group of their own, of which nothing is left when a call returns or raises.
+
+What a step says of itself is in its file (`tasks.outcomes`). A step without a new file did not
+run; if its entry in `dvc.lock` has changed, DVC restored it from its run cache.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from genre.errors import InputError
 from genre.hints import command
-from tasks import dvc_command, paths
-from tasks.dvc_command import LOCK_RETRY_SECONDS, LOCK_WAIT_SECONDS, Say
+from genre.params import PARAMS_FILE
+from tasks import dvc_command, outcomes, paths
+from tasks.dvc_command import BusyError, Done, Say
+from tasks.outcomes import Outcome, StepError
 from tasks.processes import StepTimeoutError
-from tasks.transcript import BusyError, Event, Outcome, Said, StepError, Transcript
+from tasks.repair import LOADER
 
+PIPELINE = "dvc.yaml"
 RAW_VERSION = paths.RAW.with_suffix(".dvc")  # what `dvc add data/raw` writes
+ALWAYS = ["always changed"]  # the status of a step that DVC is told to run each time
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of `dvc.yaml`: its address (`train@mlp` where it is of a matrix) and its parents."""
+    """A step of `dvc.yaml`; its address is `train@mlp` if it is one of a matrix."""
 
     address: str
+    description: str
     parents: tuple[str, ...]
 
 
 def stages(root: Path) -> dict[str, Stage]:
     """The steps of the project at `root` by address, parents before children.
 
-    Raises `InputError` where `dvc.yaml` cannot be used.
+    Raises `InputError` if `dvc.yaml` cannot be used.
     """
-    lines: list[str] = []
-    if dvc_command.run(["dag", "--dot"], root, lines.append) != 0:
-        raise InputError("dvc.yaml: " + "\n".join(lines))
-    parents: dict[str, list[str]] = {}
-    for line in lines:
-        if match := re.fullmatch(r'"([^"]+)";', line):
-            parents[match[1]] = []
-        elif match := re.fullmatch(r'"([^"]+)" -> "([^"]+)";', line):
-            parents[match[2]].append(match[1])
-    steps = {name: _steps_only(parents[name]) for name in _steps_only(list(parents))}
-    ordered: dict[str, Stage] = {}
-    while steps:
-        name = next(name for name, before in steps.items() if not set(before) & steps.keys())
-        ordered[name] = Stage(name, tuple(steps.pop(name)))
-    return ordered
+    try:
+        lines = dvc_command.output(["dag", "--dot"], root, print)
+    except StepError as error:
+        raise InputError(f"{PIPELINE}: {error}") from error
+    steps = descriptions(root)
+    parents: dict[str, list[str]] = {name: [] for name in steps}
+    for before, name in re.findall(r'"([^"]+)" -> "([^"]+)";', "\n".join(lines)):
+        if before in steps and name in steps:  # neither is data that `dvc add` versions
+            parents[name].append(before)
+    order = TopologicalSorter(parents).static_order()
+    return {name: Stage(name, steps[name], tuple(parents[name])) for name in order}
+
+
+def descriptions(root: Path) -> dict[str, str]:
+    """The description of each step by address, in the order of `dvc.yaml`."""
+    params = _read_yaml(root / PARAMS_FILE)
+    found = {}
+    for name, stage in _read_yaml(root / PIPELINE)["stages"].items():
+        addresses = [name]
+        for values in stage.get("matrix", {}).values():
+            if isinstance(values, str):  # ${train.models}
+                values = functools.reduce(operator.getitem, values.strip("${}").split("."), params)
+            addresses = [f"{name}@{value}" for value in values]
+        found |= dict.fromkeys(addresses, stage.get("desc", ""))
+    return found
 
 
 def bring_up_to_date(
@@ -60,74 +83,67 @@ def bring_up_to_date(
     *,
     force: bool = False,
     timeout: float | None = None,
-    lock_wait: float = LOCK_WAIT_SECONDS,
+    lock_wait: float | None = None,
     on_line: Say = print,
 ) -> Outcome:
     """Run `dvc repro --single-item` for one step, whose parents must be up to date.
 
     `on_line` gets what the step prints, line by line; `timeout` and `lock_wait` are in seconds.
 
-    Raises `InputError` with the step's message where it ended with exit code 2 (never to be tried
-    again), `StepTimeoutError` after `timeout`, `BusyError` where another DVC command did not
+    Raises `InputError` with the step's message if it ended with exit code 2 (never to be tried
+    again), `StepTimeoutError` after `timeout`, `BusyError` if another DVC command did not
     finish within `lock_wait`, and `StepError` otherwise.
     """
-    command = ["repro", "--single-item", *(["--force"] if force else []), stage]
-
-    def hear(event: Event) -> None:
-        if isinstance(event, Said):
-            on_line(event.line)
-
+    start = time.time()
+    words = ["repro", "--single-item", *(["--force"] if force else []), stage]
     try:
-        outcomes = _repro(command, root, hear, on_line, timeout=timeout, lock_wait=lock_wait)
+        done = dvc_command.run(words, root, on_line, timeout=timeout, lock_wait=lock_wait)
     except StepTimeoutError as error:
         raise StepTimeoutError(
             f"{stage}: {error}; if it needs more, raise retrain.step_timeout_seconds in params.yaml"
         ) from error
-    mine = [outcome for outcome in outcomes if outcome.stage == stage]
-    if len(mine) != 1:
-        raise StepError(f"{stage}: DVC did not say how the step ended")
-    if mine[0].error is not None:
-        raise mine[0].error
-    return mine[0]
+    outcome = _outcome(stage, root, start, done)
+    if outcome.error is not None:
+        raise outcome.error
+    if done.code != 0:
+        raise StepError(f"{stage}: {done.complaint}")
+    return outcome
 
 
-def reproduce(
-    root: Path,
-    on_event: Callable[[Event], None],
-    *,
-    lock_wait: float = LOCK_WAIT_SECONDS,
-) -> list[Outcome]:
+def reproduce(root: Path, on_line: Say, *, lock_wait: float | None = None) -> list[Outcome]:
     """Run one `dvc repro` for all steps; a failed one stops only those that depend on it.
 
-    Returns how each step ended, in the order of the pipeline. Raises `BusyError` where
-    another DVC command did not finish within `lock_wait` seconds, and `StepError` where DVC
-    failed outside a step.
+    `on_line` gets what the steps print. Returns how each step ended, in the order of `dvc.yaml`.
+    Raises `BusyError` if another DVC command did not finish within `lock_wait` seconds, and
+    `StepError` if DVC failed outside a step.
     """
+    start = time.time()
+    done = dvc_command.run(["repro", "--keep-going"], root, on_line, lock_wait=lock_wait)
+    if done.code == 0:
+        return [_outcome(name, root, start, done) for name in descriptions(root)]
+    failed = StepError(f"dvc repro: {done.complaint}")
+    if done.no_room:  # to ask DVC more would fail, too
+        raise failed
+    found = _after_failure(root, start, done)
+    if not any(outcome.error for outcome in found.values()):
+        raise failed
+    return [found[name] for name in descriptions(root)]
 
-    def say(line: str) -> None:
-        on_event(Said("", line))
 
-    command = ["repro", "--keep-going"]
-    outcomes = _repro(command, root, on_event, say, timeout=None, lock_wait=lock_wait)
-    if any(outcome.state == "skipped" for outcome in outcomes):  # DVC lists them in any order
-        order = list(stages(root))
-        outcomes.sort(key=lambda outcome: order.index(outcome.stage))
-    return outcomes
+def status(root: Path, *, on_line: Say = print) -> dict[str, Any]:
+    """`dvc status`: what has changed of each step that DVC would run or restore now.
 
-
-def changed(root: Path, *, on_line: Say = print) -> set[str]:
-    """The steps that DVC would run, or whose outputs it would bring back, were they asked for now.
-
-    Steps after them are not named until those have run. Raises `StepError` where DVC fails.
+    Steps after them are not named until those have run. Raises `StepError` if DVC fails.
     """
     lines = dvc_command.output(["status", "--json"], root, on_line)
-    return set(json.loads(lines[-1]))
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
 
 
 def push(root: Path, *, timeout: float | None = None, on_line: Say = print) -> str | None:
-    """`dvc push` of the songs and of what the steps left, and say what was sent.
+    """`dvc push` of the songs and of what the steps left; returns what DVC said was sent.
 
-    Returns null where no default remote is configured. Raises `StepError` where DVC fails.
+    Returns None if no default remote is configured. Raises `StepError` if DVC fails.
     """
     if not dvc_command.remote(root, on_line):
         return None
@@ -136,9 +152,9 @@ def push(root: Path, *, timeout: float | None = None, on_line: Say = print) -> s
 
 
 def version_collection(root: Path, *, on_line: Say = print) -> bool:
-    """`dvc add data/raw` where it is new or changed; say whether it was.
+    """`dvc add data/raw` if it is new or changed; returns whether it was.
 
-    Where there is no collection nothing is done. Raises `StepError` where DVC fails.
+    If there is no collection nothing is done. Raises `StepError` if DVC fails.
     """
     if not (root / paths.RAW).is_dir():
         return False
@@ -146,16 +162,15 @@ def version_collection(root: Path, *, on_line: Say = print) -> bool:
         lines = dvc_command.output(["status", "--json", str(RAW_VERSION)], root, on_line)
         if json.loads(lines[-1]) == {}:
             return False
-    # Not --quiet, which would keep from us that another command is at work.
     dvc_command.output(["add", str(paths.RAW)], root, on_line)
     return True
 
 
 def restore_collection(root: Path, *, on_line: Say = print) -> None:
-    """Bring back from DVC's cache the collection that `data/raw.dvc` names.
+    """Restore from DVC's cache the collection that `data/raw.dvc` names.
 
-    Raises `BusyError` where another DVC command, which may be fetching them, did not finish in
-    time, and `InputError` where the cache does not hold it.
+    Raises `BusyError` if another DVC command, which may be fetching it, did not finish in
+    time, and `InputError` if the cache does not hold it.
     """
     try:
         dvc_command.output(["checkout", str(RAW_VERSION)], root, on_line)
@@ -170,39 +185,30 @@ def restore_collection(root: Path, *, on_line: Say = print) -> None:
         ) from error
 
 
-def _repro(
-    command: list[str],
-    root: Path,
-    on_event: Callable[[Event], None],
-    say: Say,
-    *,
-    timeout: float | None,
-    lock_wait: float,
-) -> list[Outcome]:
-    """Run `dvc repro`, again while another DVC command holds a lock; return all outcomes."""
-    start = time.monotonic()
-    finished: dict[str, Outcome] = {}
-    while True:
-        transcript = Transcript(on_event)
-        code = dvc_command.run(command, root, transcript.read, timeout=timeout)
-        transcript.close(code)
-        for outcome in transcript.outcomes:
-            before = finished.get(outcome.stage)
-            # What ran before the lock was met is "cached" the second time.
-            if before is None or before.state not in ("ran", "restored"):
-                finished[outcome.stage] = outcome
-        if not transcript.busy:
-            break
-        waited = time.monotonic() - start
-        if waited >= lock_wait:
-            raise dvc_command.busy(root, lock_wait, transcript.busy)
-        say(f"waiting for another DVC command, at most {lock_wait - waited:.0f} s more")
-        time.sleep(LOCK_RETRY_SECONDS)
-    if code != 0 and not any(outcome.error for outcome in finished.values()):
-        raise StepError(f"dvc {' '.join(command)}: {transcript.complaint()}")
-    return list(finished.values())
+def _outcome(stage: str, root: Path, start: float, done: Done) -> Outcome:
+    """How a step ended in a run begun at `start`, as its own file and `dvc.lock` show it."""
+    if outcome := outcomes.read(stage, root, start):
+        return replace(outcome, state="ran", error=None) if done.code == 0 else outcome
+    return Outcome(stage, "restored" if stage in done.relocked else "cached")
 
 
-def _steps_only(names: list[str]) -> list[str]:
-    """`names` without the data that `dvc add` versions."""
-    return [name for name in names if not name.endswith(".dvc")]
+def _after_failure(root: Path, start: float, done: Done) -> dict[str, Outcome]:
+    """How each step ended in a `dvc repro` that failed."""
+    steps = stages(root)
+    unfinished = [name for name, changes in status(root).items() if changes != ALWAYS]
+    found: dict[str, Outcome] = {}
+    for name, stage in steps.items():  # parents come first
+        outcome = _outcome(name, root, start, done)
+        if outcome.error is None:
+            if any(found[parent].state in ("failed", "skipped") for parent in stage.parents):
+                outcome = Outcome(name, "skipped")
+            elif name in unfinished:  # DVC failed before or after it, as without its output
+                error = StepError(f"{name}: {done.complaint}")
+                outcome = Outcome(name, "failed", outcome.seconds, error=error)
+        found[name] = outcome
+    return found
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), LOADER)
+    return content

@@ -3,7 +3,7 @@
 However the wait ends (the command finishes, a time-out, Ctrl-C, an exception thrown into the
 waiting thread, `end_all` from another thread), the whole group, grandchildren included, gets
 SIGTERM, after a grace period SIGKILL, and is awaited before `run` returns or raises. Should the
-waiting process itself be killed, the group's leader (`tasks/guard.py`) does the same. Temporary
+waiting process itself be killed, the group's leader (`tasks/watchdog.py`) does the same. Temporary
 files of the group go to a folder of its own, which goes with it (`tasks.temporary`).
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
+import select
 import signal
 import subprocess
 import sys
@@ -28,7 +28,8 @@ from tasks import temporary
 
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Prefect itself kills a cancelled run after 30
 POLL_SECONDS = 0.1  # how often a silent wait looks at the clock
-GUARD = Path(__file__).with_name("guard.py")
+BLOCK_BYTES = 1 << 16
+WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 
 class StepTimeoutError(GenreError, TimeoutError):
@@ -50,37 +51,41 @@ def run(
     on_line: Callable[[str], None],
     timeout: float | None = None,
 ) -> int:
-    """Run `command` and return its exit code (128 + the signal where one ended it).
+    """Run `command` and return its exit code (128 + the signal if one ended it).
 
     `on_line` gets each line of its output and errors, without the line's end and without passwords
     in addresses, in the calling thread. `timeout` is in seconds.
 
     Raises `StepTimeoutError` after `timeout`, and `EndedError` when `end_all` was called.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    _refuse_when_ending()
+    start = time.monotonic()
+
+    def check() -> None:
+        if _ending.is_set():
+            raise EndedError("ended, because the run was cancelled")
+        if timeout is not None and time.monotonic() - start >= timeout:
+            raise StepTimeoutError(f"ran longer than {timeout:g} s and was ended")
+
+    check()
     with (
         temporary.folder() as (scratch, held),
         subprocess.Popen(
-            [sys.executable, "-I", "-S", GUARD, str(GRACE_SECONDS), *command],
+            [sys.executable, "-I", "-S", WATCHDOG, str(GRACE_SECONDS), *command],
             cwd=cwd,
             env={**(os.environ if env is None else env), "TMPDIR": str(scratch)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=[held],  # the guard holds the folder as long as anything of the group lives
+            pass_fds=[held],  # the folder is held as long as anything of the group lives
         ) as process,
     ):
-        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
-        reader.start()
         try:
-            for line in _until_done(process, lines, deadline, timeout):
+            for line in _lines(process, check):
                 on_line(hidden(line))
         finally:
-            _end_group(process, GRACE_SECONDS)
-            reader.join()
+            end_processes(lambda: group_members(process.pid), GRACE_SECONDS)
+            process.wait()
     return process.returncode
 
 
@@ -130,62 +135,29 @@ def end_processes(left: Callable[[], list[psutil.Process]], grace: float) -> Non
             time.sleep(POLL_SECONDS / 10)
 
 
-def _refuse_when_ending() -> None:
-    if _ending.is_set():
-        raise EndedError("ended, because the run was cancelled")
+def _lines(process: subprocess.Popen[bytes], check: Callable[[], None]) -> Iterator[str]:
+    """Yield the output line by line, until the command has ended and nothing is left to read.
 
-
-def _read(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[str | None]) -> None:
-    """Put the output of a process line by line in a queue, and None at its end."""
+    `check` is called again and again, and may raise.
+    """
     assert process.stdout is not None
-    for line in process.stdout:
-        lines.put(line.decode(errors="replace").rstrip("\r\n"))
-    lines.put(None)
-
-
-def _until_done(
-    process: subprocess.Popen[bytes],
-    lines: queue.SimpleQueue[str | None],
-    deadline: float | None,
-    timeout: float | None,
-) -> Iterator[str]:
-    """Yield lines until the output has ended, or the command has and no line is waiting."""
-    ended = False
+    handle, rest, ended = process.stdout.fileno(), b"", False
+    output = select.poll()
+    output.register(handle, select.POLLIN)
     while True:
-        try:
-            line = lines.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            # A process left in the background may hold the output open for ever.
-            if ended:
-                return
-            ended = process.poll() is not None  # its last lines may have come just now
-        else:
-            if line is None:
+        if output.poll(0 if ended else 1000 * POLL_SECONDS):
+            block = os.read(handle, BLOCK_BYTES)
+            if not block:
                 break
-            yield line
-        _check_clock(deadline, timeout)
+            *lines, rest = (rest + block).split(b"\n")
+            yield from (line.decode(errors="replace").rstrip("\r") for line in lines)
+        elif ended:  # a process left in the background may hold the output open for ever
+            break
+        else:
+            ended = process.poll() is not None
+        check()
+    if rest:
+        yield rest.decode(errors="replace")
     while process.poll() is None:  # it closed its output and works on
         time.sleep(POLL_SECONDS / 10)
-        _check_clock(deadline, timeout)
-
-
-def _check_clock(deadline: float | None, timeout: float | None) -> None:
-    _refuse_when_ending()
-    if deadline is not None and time.monotonic() >= deadline:
-        raise StepTimeoutError(f"ran longer than {timeout:g} s and was ended")
-
-
-def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
-    """End what is left of the group of `process`, and wait for it."""
-    strays: list[psutil.Process] = []
-    if process.poll() is None:
-        # A descendant that left the group (setsid) can be found only while its parents live.
-        with contextlib.suppress(psutil.NoSuchProcess):
-            strays = psutil.Process(process.pid).children(recursive=True)
-
-    def left() -> list[psutil.Process]:
-        process.poll()
-        return [*group_members(process.pid), *filter(is_alive, strays)]
-
-    end_processes(left, grace)
-    process.wait()
+        check()

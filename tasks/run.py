@@ -3,7 +3,7 @@
     python -m tasks.run [SOURCE] [--sha256 HEX]
 
 SOURCE is a folder of genre folders, an archive of one, its URL, or `demo`. Without it the
-collection is taken as it is; where there is none, the project makes its demo songs. Exit codes:
+collection is taken as it is; if there is none, the project makes its demo songs. Exit codes:
 0 done, 1 failed and may be tried again, 2 bad input or parameter, 130 ended by Ctrl-C.
 
 The inputs of the models (features.families in params.yaml, auto): for the demo songs the student
@@ -29,11 +29,12 @@ from genre.params import PARAMS_FILE, load_params
 from genre.unforeseen import one_line
 from tasks import collect, pipeline, preflight, summary
 from tasks.cli import BAD_INPUT, FAILED, OK
+from tasks.dvc_command import Say
 from tasks.families import try_weights_again
-from tasks.transcript import Event, Outcome, Said, Started
+from tasks.outcomes import duration
 
 INTERRUPTED, TERMINATED = 130, 143
-LOG_WIDTH = 120  # columns where the output is no terminal
+LOG_WIDTH = 120  # columns if the output is no terminal
 
 
 class Terminated(BaseException):
@@ -46,25 +47,25 @@ def run(source: str | None, sha256: str | None, root: Path, console: Console) ->
     Raises `GenreError` for what goes wrong outside the steps.
     """
     start = time.monotonic()
-    params = load_params(root / PARAMS_FILE)  # a typing error is told before any work
-    gather(source, sha256, root, console)
-    preflight.check(params, root)
-    try_weights_again(params, root)
-    outcomes = pipeline.reproduce(root, lambda event: tell(event, console))
-    summary.show(outcomes, root, console)
-    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if failed:
-        return BAD_INPUT if any(isinstance(error, InputError) for error in failed) else FAILED
-    console.print(f"\nDone in {summary.duration(time.monotonic() - start)}.")
-    return OK
-
-
-def gather(source: str | None, sha256: str | None, root: Path, console: Console) -> None:
-    """Bring the songs of `source`, or demo songs where there are none, into the collection."""
+    params = load_params(root / PARAMS_FILE)  # a typing error is reported before any work
 
     def say(line: str) -> None:
         console.print(Text(line), soft_wrap=True)
 
+    gather(source, sha256, root, say)
+    preflight.check(params, root)
+    try_weights_again(params, root)
+    outcomes = pipeline.reproduce(root, say)
+    summary.show(outcomes, root, console)
+    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if failed:
+        return BAD_INPUT if any(isinstance(error, InputError) for error in failed) else FAILED
+    console.print(f"\nDone in {duration(time.monotonic() - start)}.")
+    return OK
+
+
+def gather(source: str | None, sha256: str | None, root: Path, say: Say) -> None:
+    """Bring the songs of `source`, or demo songs if there are none, into the collection."""
     versioned = (root / pipeline.RAW_VERSION).exists()
     collect.restore(root, say=say)
     if source is None and not collect.has_songs(root):
@@ -74,17 +75,6 @@ def gather(source: str | None, sha256: str | None, root: Path, console: Console)
         collect.add(source, root, say=say, sha256=sha256)
     if not versioned:  # later changes are versioned by `dvc repro` itself
         pipeline.version_collection(root, on_line=say)
-
-
-def tell(event: Event, console: Console) -> None:
-    """Print what happens in a step as it happens."""
-    match event:
-        case Started(stage):
-            console.print(Text(f"{stage} …", "bold"))
-        case Said(stage, line):
-            console.print(Text(f"  {line}", "dim" if stage else "yellow"), soft_wrap=True)
-        case Outcome(stage, state) if state not in ("cached", "skipped"):  # the summary has them
-            console.print(Text(f"{stage}: {summary.how_it_ended(event)}", "bold"))
 
 
 @one_line

@@ -15,6 +15,7 @@ from genre.files import atomic_folder, link
 from genre.params import ComputeParams
 from genre.progress import progress
 from genre.store import Store
+from tasks import outcomes
 from tasks.tables import song_paths
 
 LOOK_UP_TOGETHER = 256  # songs; bounds what the driver holds of the store
@@ -48,7 +49,7 @@ class Tally:
         for path, reason in self.reasons.items():
             shown = path.relative_to(root) if path.is_relative_to(root) else path
             song = f" ({songs[path.stem]})" if path.stem in songs else ""
-            print(f"set aside: {shown}{song} {reason}")
+            outcomes.set_aside(f"{shown}{song} {reason}")
 
     def __str__(self) -> str:
         aside = f", {self.set_aside} set aside" if self.set_aside else ""

@@ -1,7 +1,7 @@
 """What a person wants to read when a run has ended: steps, songs, figures, what to type next.
 
 Reads what the steps wrote (`data/catalogue.parquet`, `reports/metrics.json`,
-`mlruns/registered.json`) and only where the step that writes it did not fail, so that no figure
+`mlruns/registered.json`) and only if the step that writes it did not fail, so that no figure
 of an earlier run is shown as this one's.
 """
 
@@ -22,8 +22,8 @@ from genre.errors import InputError
 from genre.hints import command
 from tasks import paths
 from tasks.cli import UNCHANGED
+from tasks.outcomes import Outcome, duration
 from tasks.tables import is_synthetic
-from tasks.transcript import Outcome
 
 SET_ASIDE_SHOWN = 10
 SUBSETS = ("validation", "test")
@@ -80,16 +80,6 @@ def how_it_ended(outcome: Outcome) -> str:
 def did_something(outcome: Outcome) -> bool:
     """Whether a step ran and did not find everything as it should be."""
     return outcome.state == "ran" and not outcome.summary.startswith(UNCHANGED)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: `0.4 s`, `12 s`, `3 min 05 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"
 
 
 def read_songs(root: Path) -> list[dict[str, Any]]:

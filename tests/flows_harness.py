@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import yaml
 
 from tasks.processes import is_alive
 
+STEP = Path(__file__).with_name("shell_step.py")
 # One step of shell: says what it does, works, says its summary.
 CHAIN = {
     "ingest": {
@@ -55,9 +57,13 @@ def dvc(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def write_stages(root: Path, stages: dict[str, object]) -> None:
-    """Write `dvc.yaml`."""
-    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+def write_stages(root: Path, stages: dict[str, dict[str, object]]) -> None:
+    """Write `dvc.yaml`; each command of a step is run by `shell_step.py`."""
+    wrapped = {
+        name: {**stage, "cmd": f"{sys.executable} {STEP} {shlex.quote(str(stage['cmd']))}"}
+        for name, stage in stages.items()
+    }
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": wrapped}, sort_keys=False))
 
 
 @functools.cache
@@ -79,7 +85,9 @@ def _remove(folder: Path, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_project(root: Path, stages: dict[str, object] | None = None, *, models=("mlp",)) -> Path:
+def make_project(
+    root: Path, stages: dict[str, dict[str, object]] | None = None, *, models=("mlp",)
+) -> Path:
     """Make a DVC project with two songs of text, versioned, and the given steps."""
     shutil.copytree(template(), root, dirs_exist_ok=True)
     (root / "params.yaml").write_text(yaml.safe_dump({"train": {"models": list(models)}}))

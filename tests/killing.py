@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import yaml
 
 STARTED = re.compile(r"(\S+) …")
 ENDED = re.compile(r"(\S+): (?:[\d.]+ (?:s|min)|up to date|restored|failed).*")
@@ -179,9 +180,10 @@ def artifacts(root: Path) -> dict[str, str]:
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     receipt = json.loads((root / RECEIPT).read_text())
     found[RECEIPT] = str({key: receipt[key] for key in receipt if key not in OF_ONE_RUN})
-    # The lock file names the hash of the receipt, which is of one run.
+    # The lock file names the hash of the receipt, which is of one run. Its steps are in the order
+    # in which they first ended.
     lock = re.sub(rf"(path: {RECEIPT}\n.*\n)(.*\n){{2}}", r"\1", (root / "dvc.lock").read_text())
-    found["dvc.lock"] = lock
+    found["dvc.lock"] = yaml.safe_dump(yaml.safe_load(lock))
     return found
 
 
@@ -249,7 +251,7 @@ def processes_in(root: Path) -> list[str]:
 
 
 def wait_until_quiet(root: Path, seconds: float) -> None:
-    """Wait for the processes that a guard is about to end."""
+    """Wait for the processes that a watchdog is about to end."""
     deadline = time.monotonic() + seconds
     while processes_in(root) and time.monotonic() < deadline:
         time.sleep(0.1)

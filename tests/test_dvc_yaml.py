@@ -28,6 +28,7 @@ PLUMBING = {
     "genre.workers",
     "tasks",
     "tasks.cli",
+    "tasks.outcomes",
     "tasks.paths",
 }
 STAGES = [

@@ -24,6 +24,7 @@ from genre import registry
 from genre.errors import InputError
 from genre.params import StepParams, load_params
 from tasks import pipeline, processes, register
+from tasks.pipeline import Stage
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -136,18 +137,6 @@ def edit_params(root, **retrain_params):
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def test_every_stage_of_dvc_yaml_has_a_task_of_its_name(project):
-    stages = pipeline.stages(project)
-
-    assert {name.partition("@")[0] for name in stages} == steps.DESCRIPTIONS.keys()
-
-
-def test_the_descriptions_are_those_of_dvc_yaml(project):
-    stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
-
-    assert {name: stage["desc"] for name, stage in stages.items()} == steps.DESCRIPTIONS
-
-
 def test_the_flow_runs_every_step_and_the_second_time_all_are_cached(twice):
     _, first, second = twice
 
@@ -222,7 +211,7 @@ def test_the_step_that_looks_at_the_registry_each_time_alone_runs_and_counts_as_
     root, _, second = twice
     runs = task_runs(second)
 
-    assert pipeline.changed(root) == {"register"}
+    assert pipeline.status(root) == {"register": pipeline.ALWAYS}
     assert runs["register"]["state"]["message"] == "m version 3"
     asked = {name for name, run in runs.items() if run["total_run_time"] > 0.5}
     assert asked <= {"collect", "register", "push"}
@@ -388,10 +377,11 @@ def test_a_step_has_its_own_retries_back_off_and_time_out(project):
     own = StepParams(retries=3, retry_delay_seconds=2.0, step_timeout_seconds=9.0)
     params = params.model_copy(update={"steps": {"train": own}})
 
-    train, timeout = steps.for_stage("train@mlp", params)
-    trim, usual = steps.for_stage("trim", params)
+    train, timeout = steps.task_of(Stage("train@mlp", "Train", ()), params)
+    trim, usual = steps.task_of(Stage("trim", "Trim", ()), params)
 
     assert (train.name, train.retries, train.retry_delay_seconds) == ("train", 3, [2, 4, 8])
+    assert train.description == "Train"
     assert (timeout, usual) == (9.0, params.step_timeout_seconds)
     assert trim.retries == params.retries
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from genre.errors import InputError
 from tasks import summary
-from tasks.transcript import Outcome
+from tasks.outcomes import Outcome
 
 STEPS = ("ingest", "trim", "train@mlp", "evaluate", "register")
 LEVEL = {"accuracy": 0.714, "ci95": [0.5714, 0.857], "n": 35}
@@ -212,11 +212,3 @@ def test_no_figure_of_an_earlier_run_is_shown_after_a_failed_step(root):
     assert "95 % interval" not in text
     assert "version 3" not in text
     assert "SOURCE" not in text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.44, "0.4 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185.2, "3 min 05 s")],
-)
-def test_durations_are_for_a_person(seconds, text):
-    assert summary.duration(seconds) == text

@@ -2,7 +2,7 @@
 
 Half of the kills strike a first run, half one in which new songs meet a champion. In half of each
 everything is killed at once, as by a power cut; in the others only the job's own process group,
-whose guard then ends the steps while the next run already waits for them. `make test-slow` kills
+whose watchdog then ends the steps while the next run already waits for them. `make test-slow` kills
 six runs, `make soak` forty.
 """
 

@@ -1,0 +1,37 @@
+"""A command of the shell as a step of a small project: `python shell_step.py COMMAND`.
+
+As a real step does, it writes down how it ended: its last line, or what comes after `error: `.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tasks import outcomes
+
+
+def main(command: str) -> int:
+    lines: list[str] = []
+    outcomes.begin(Path())
+    with subprocess.Popen(
+        ["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as shell:
+        for line in shell.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line)
+    code = shell.returncode
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    last = lines[-1].strip() if lines else ""
+    error = "".join(lines).rpartition("error: ")[2].strip()
+    outcomes.end(Path(), code, summary=last if code == 0 else "", error=error if code else "")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
