@@ -55,7 +55,7 @@ def begin(root: Path) -> None:
     """Print that the step of this process begins, and write it down, if DVC runs it."""
     if stage := os.environ.get(STAGE):
         print(f"{stage} …", flush=True)
-        _write(stage, root, state=RUNNING, started=time.time())
+        _write(stage, root, state=RUNNING, started=time.time(), seconds=0.0)
 
 
 def set_aside(line: str) -> None:
@@ -83,12 +83,12 @@ def end(root: Path, exit_code: int, *, summary: str = "", error: str = "") -> No
 
 
 def read(stage: str, root: Path, since: float) -> Outcome | None:
-    """How a step ended that ran after `since` (in seconds since 1970); None if it did not run."""
+    """How a step ended after `since` (seconds since 1970), whoever ran it; None if it did not."""
     try:
         found = json.loads((root / FOLDER / f"{stage}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if found["started"] < since:
+    if found["started"] + found["seconds"] < since:
         return None
     if found["state"] == RUNNING:
         killed = StepError(f"{stage}: it was killed (was there too little memory?)")

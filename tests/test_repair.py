@@ -123,7 +123,7 @@ def test_what_a_kill_left_half_written_goes(root: Path) -> None:
 
 def test_nothing_is_repaired_while_dvc_may_be_writing(root: Path) -> None:
     (root / "dvc.lock").write_text("schema: '2.0'\nstag")
-    script = "import fcntl, sys, time; fcntl.flock(open(sys.argv[1], 'a'), fcntl.LOCK_EX); print()"
+    script = "import fcntl, sys, time; file = open(sys.argv[1], 'a'); fcntl.flock(file, 2); print()"
     with subprocess.Popen(
         [sys.executable, "-c", f"{script}; time.sleep(60)", str(root / repair.LOCK)],
         stdout=subprocess.PIPE,
