@@ -201,6 +201,6 @@ def test_a_retraining_waits_for_a_dvc_repro_and_takes_its_work_over(
     end(first)
     assert waits == [dvc_command.LOCK_RETRY_SECONDS]
     assert state.is_completed()
-    expected = {"duplicates": "Completed", "trim": "Completed", "push": "Skipped"}
+    expected = {"duplicates": "Cached", "trim": "Completed", "push": "Skipped"}
     assert {**states(state), "collect": "any"} == {**expected, "collect": "any"}
     is_consistent(root)
