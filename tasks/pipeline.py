@@ -66,7 +66,7 @@ def stages(root: Path) -> dict[str, Stage]:
 def descriptions(root: Path) -> dict[str, str]:
     """The description of each step by address, in the order of `dvc.yaml`."""
     params = _read_yaml(root / PARAMS_FILE)
-    found = {}
+    found: dict[str, str] = {}
     for name, stage in _read_yaml(root / PIPELINE)["stages"].items():
         addresses = [name]
         for values in stage.get("matrix", {}).values():
