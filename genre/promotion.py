@@ -52,16 +52,15 @@ class Decision:
     """The alias that the new version gets, and the reason, as a message.
 
     `comparison` holds the figures behind it, the new version first and the champion `against`
-    second, if the two were compared. `blocked_by` is the champion that cannot be used, if that
-    is the reason; `fewer_than` the champion that has more feature families, if that is.
+    second, if the two were compared. `blocked` if the champion cannot be used, so that there is
+    nothing to compare with until somebody restores or replaces it.
     """
 
     alias: Alias | None
     reason: str
     against: str | None = None
     comparison: Comparison | None = None
-    blocked_by: str | None = None
-    fewer_than: str | None = None
+    blocked: bool = False
 
 
 def decide(
@@ -92,7 +91,7 @@ def decide(
         return Decision(CHAMPION, "there was no champion")
     obstacle = f"it cannot be compared with version {champion.version}: {champion.obstacle}"
     if not champion.usable:
-        return Decision(CHALLENGER, obstacle, blocked_by=champion.version)
+        return Decision(CHALLENGER, obstacle, blocked=True)
     if 0 < len(families) < len(champion.families):
         return Decision(
             CHALLENGER,
@@ -100,7 +99,6 @@ def decide(
             f"({', '.join(champion.families)})",
             champion.version if champion.comparison else None,
             champion.comparison,
-            fewer_than=champion.version,
         )
     known = {champion.renamed.get(genre, genre) for genre in champion.genres}
     if missing := sorted(set(genres) - known):

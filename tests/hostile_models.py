@@ -90,8 +90,8 @@ def negate(arrays: dict[str, Any]) -> None:
     arrays["layer1.weight"] = -arrays["layer1.weight"]
 
 
-# What is done to registered files (their folder, and a path outside that must stay absent), and
-# which of them is named.
+# What is done to the files that this project loads (their folder, and a path outside that must stay
+# absent), and which of them is named.
 ATTACKS: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
     "weights replaced by a pickle": (
         lambda f, out: (f / WEIGHTS).write_bytes(pickle.dumps(Payload(out))),
@@ -100,25 +100,6 @@ ATTACKS: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
     "weights replaced by a pickle, with its hash": (
         lambda f, out: replace_weights(f, pickle.dumps(Payload(out))),
         MODEL,
-    ),
-    "a pickled model named": (pickled_model, "MLmodel"),
-    "another loader module": (other_loader, "MLmodel"),
-    "another description": (lambda f, _: append(f / "MLmodel", "x: 1\n"), "MLmodel"),
-    "code changed": (
-        lambda f, out: append(f / "code/genre/__init__.py", f"\nopen({str(out)!r}, 'w')\n"),
-        "code/genre/__init__.py",
-    ),
-    "model code changed": (
-        lambda f, out: append(f / "pyfunc_model.py", f"\nopen({str(out)!r}, 'w')\n"),
-        "pyfunc_model.py",
-    ),
-    "requirements changed": (
-        lambda f, _: append(f / "requirements.txt", "hostile==1\n"),
-        "requirements.txt",
-    ),
-    "conda environment changed": (
-        lambda f, _: append(f / "conda.yaml", "#"),
-        "conda.yaml",
     ),
     "changed weights of the right shape": (
         lambda f, _: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-4] + b"\x00\x00\x80?"),
@@ -152,6 +133,13 @@ ATTACKS: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
         "artifacts/training_songs.json",
     ),
     "everything gone": (lambda f, _: [shutil.rmtree(f), f.mkdir()], "artifacts/model/"),
+}
+# What is done to files that MLflow loads and this project does not.
+NOT_READ: dict[str, Callable[[Path], Any]] = {
+    "a pickled model named": lambda f: pickled_model(f, f / "sentinel"),
+    "another description": lambda f: append(f / "MLmodel", "x: 1\n"),
+    "code changed": lambda f: append(f / "code/genre/__init__.py", "\nraise SystemExit\n"),
+    "requirements gone": lambda f: (f / "requirements.txt").unlink(),
 }
 # What is added is ignored, and never read.
 ADDED: dict[str, Callable[[Path], Any]] = {

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 import yaml
 from trained_project import TrainedProject
 
-from genre.registry.artifacts import FILES
-
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -131,7 +129,7 @@ def champion_moved(use: Use) -> Undo:
     use.client.set_registered_model_alias(NAME, CHAMPION, other)
 
     def go_back() -> None:
-        use.project.shell(".venv/bin/genre rollback")
+        use.project.shell(f".venv/bin/genre promote {before}")
         assert use.champion() == before
 
     return go_back
@@ -157,7 +155,7 @@ def tags_edited(use: Use) -> None:
     use.client.update_model_version(NAME, version, "sounds good")
     use.client.set_model_version_tag(NAME, version, "mood", "calm")
     tags = use.client.get_model_version(NAME, version).tags
-    for tag in (FILES, "settled", "decision", "reason", "model_sha256"):
+    for tag in ("decision", "promoted_at", "promoted_by", "reason", "model_sha256"):
         if tag in tags:
             use.client.delete_model_version_tag(NAME, version, tag)
     use.client.set_model_version_tag(NAME, version, "reason", "because")

@@ -28,7 +28,7 @@ from genre.models.base import Epoch, History
 from genre.models.ensemble import Ensemble
 from genre.models.mlp import Mlp
 from genre.params import MlpParams, Params, TrackingParams, load_params
-from genre.registry import Store, open_store
+from genre.registry import Store, aliases, open_store
 
 GENRES = ("blues", "jazz", "rock")
 SEGMENTS = 2
@@ -61,6 +61,11 @@ class Project:
         """What the step left."""
         content: dict[str, Any] = json.loads((self.root / "mlruns/registered.json").read_text())
         return content
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Alias to version, as MLflow holds them."""
+        return aliases.held(self.store, self.params.register_.name)
 
     def songs(self, subset: str) -> list[str]:
         """The `track_id` of the songs of a subset, sorted."""

@@ -1,4 +1,4 @@
-"""The step records everything, registers once, and moves aliases safely."""
+"""The step records everything, registers once, and finishes what a kill left unfinished."""
 
 from __future__ import annotations
 
@@ -6,26 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from registry_project import (
     GENRES,
     Project,
     make_project,
     migrated_store,
-    write_clips,
     write_model,
     write_reports,
-    write_songs,
 )
 
 from genre.errors import InputError
-from genre.registry import aliases, artifacts, models, registration, versions
+from genre.registry import aliases, history, models, promote, record, registration, rollback
 from tasks import register
 
 NAME = "music-genre"
@@ -40,7 +35,7 @@ def no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A finished pipeline whose model takes blues for jazz and jazz for blues."""
+    """A finished pipeline whose model confuses blues and jazz."""
     return make_project(tmp_path / "project", confused=("blues", "jazz"))
 
 
@@ -50,31 +45,14 @@ def run(project: Project) -> dict[str, Any]:
     return project.receipt
 
 
-def step(root: Path, store_of: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the step in a process of its own; `store_of` is the checkout whose store it uses."""
-    return subprocess.run(
-        [sys.executable, "-m", "tasks.register"],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "DVC_ROOT": str(store_of or root)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-
-
-def held(project: Project) -> dict[str, str]:
-    """Alias to version."""
-    return aliases.held(project.store, NAME)
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_run_holds_everything_that_the_pipeline_left(project: Project) -> None:
     write_model(project.root, GENRES, name="other", seed=1)
     write_reports(project.root, models=("mlp", "other"))
-    (project.root / "dvc.lock").write_text(
-        "schema: '2.0'\nstages:\n  ingest:\n    deps:\n"
-        "    - {path: data/raw, md5: abc.dir}\n    - {path: genre/audio.py, md5: def}\n"
-    )
+    (project.root / "dvc.lock").write_text("schema: '2.0'\n")
 
     receipt = run(project)
 
@@ -87,8 +65,6 @@ def test_the_run_holds_everything_that_the_pipeline_left(project: Project) -> No
     low, high = (record.data.metrics[f"test_song/accuracy_{end}"] for end in ("low", "high"))
     assert (low, high) == (0, 1)
     assert record.data.metrics["catalogue/set_aside"] == 1
-    assert record.data.tags["dvc/data/raw"] == "abc.dir"
-    assert "dvc/genre/audio.py" not in record.data.tags
     assert record.data.tags["protocol"] == "song"
     assert {file.path for file in client.list_artifacts(receipt["run_id"])} == {
         "catalogue.json",
@@ -98,18 +74,9 @@ def test_the_run_holds_everything_that_the_pipeline_left(project: Project) -> No
         "model_card.md",
         "params.yaml",
     }
-
-
-def test_every_trained_model_is_a_nested_run_with_its_curves(project: Project) -> None:
-    write_model(project.root, GENRES, name="other", seed=1)
-    write_reports(project.root, models=("mlp", "other"))
-
-    receipt = run(project)
-
-    client = project.store.client
-    experiment = client.get_run(receipt["run_id"]).info.experiment_id
     parent = f"tags.`mlflow.parentRunId` = '{receipt['run_id']}'"
-    nested = {found.info.run_name: found for found in client.search_runs([experiment], parent)}
+    runs = client.search_runs([record.info.experiment_id], parent)
+    nested = {found.info.run_name: found for found in runs}
     assert set(nested) == {"mlp", "other"}
     assert nested["other"].data.tags["selected"] == "false"
     assert nested["other"].data.metrics["validation_song/accuracy"] == 1
@@ -118,179 +85,58 @@ def test_every_trained_model_is_a_nested_run_with_its_curves(project: Project) -
     assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]
 
 
-def test_registering_again_makes_no_second_version_and_the_same_receipt(project: Project) -> None:
-    first = run(project)
+def test_registering_again_makes_no_second_version_and_the_same_receipt(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = register.run(project.params, project.root)
     content = (project.root / "mlruns/registered.json").read_bytes()
     (project.root / "mlruns/registered.json").unlink()
 
-    run(project)
+    second = register.run(project.params, project.root)
 
-    assert first["version"] == "1"
+    assert first == "music-genre version 1: champion (there was no champion)"
+    assert second == f"unchanged: {first}"
+    assert capfd.readouterr() == ("", "")
     assert (project.root / "mlruns/registered.json").read_bytes() == content
     assert [row["version"] for row in models(project.params, project.root)] == ["1"]
 
 
-def test_the_better_model_becomes_champion_and_the_one_before_it_previous(
-    project: Project,
-) -> None:
-    run(project)
-    project.retrain()
-
-    receipt = run(project)
-
-    assert (receipt["version"], receipt["aliases"]) == ("2", ["champion"])
-    assert receipt["reason"].startswith("better: song-level macro-F1 +0.667 against version 1")
-    assert held(project) == {"champion": "2", "previous": "1"}
-    found = receipt["comparison"]
-    assert (found["against"], found["songs"]) == ("1", 6)
-    assert found["first"][0] - found["second"][0] == pytest.approx(found["estimate"])
-    assert found["second"][1] <= found["second"][0] <= found["second"][2]
-    assert run(project)["comparison"] == found
-
-
-def test_a_model_that_is_no_better_becomes_challenger_with_the_reason(project: Project) -> None:
-    run(project)
-    project.retrain(confused=("jazz", "rock"))
-
-    receipt = run(project)
-
-    assert (receipt["version"], receipt["aliases"]) == ("2", ["challenger"])
-    assert held(project) == {"champion": "1", "challenger": "2"}
-    newest = models(project.params, project.root)[0]
-    assert newest["reason"].startswith(
-        "as good, but not surely so: song-level macro-F1 +0.000 against version 1"
-    )
-
-
 @pytest.mark.slow
-def test_songs_that_the_champion_was_trained_on_are_left_out(project: Project) -> None:
-    run(project)
-    # One song of each genre that the champion learned from is a validation song today.
-    sides = ("validation", "train", "train", "validation", "train", "test")
-    write_songs(project.root, GENRES, sides)
-    project.retrain()
-
-    receipt = run(project)
-
-    assert "on 3 validation songs that neither was trained on" in receipt["reason"]
-
-
-@pytest.mark.slow
-def test_a_champion_that_heard_every_validation_song_of_today_stays(project: Project) -> None:
-    run(project)
-    write_songs(project.root, GENRES, ("validation", "validation", "train", "train", "test"))
-    songs = pd.read_parquet(project.root / "data/catalogue.parquet")
-    songs["track_id"] = "new " + songs["track_id"]  # other files, the same recordings
-    songs.to_parquet(project.root / "data/catalogue.parquet", index=False)
-    for name in ("data/split.parquet", "data/features/3s/part-0.parquet"):
-        table = pd.read_parquet(project.root / name)
-        table.assign(track_id="new " + table["track_id"]).to_parquet(project.root / name)
-    project.retrain()
-
-    receipt = run(project)
-
-    assert receipt["aliases"] == ["challenger"]
-    assert "it was trained on every validation song of today" in receipt["reason"]
-
-
-def test_a_champion_that_does_not_know_a_new_genre_gives_way(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    run(project)
-    genres = (*GENRES, "metal")
-    write_songs(project.root, genres)
-    write_model(project.root, genres, confused=("blues", "jazz"))
-    write_reports(project.root)
-
-    receipt = run(project)
-
-    assert held(project) == {"champion": "2", "previous": "1"}
-    assert "does not know metal" in receipt["reason"]
-
-
-def with_other_frames(project: Project) -> None:
-    """Let the features of today be made otherwise than those that the champion looks at."""
-    features = project.params.features.model_copy(update={"n_fft": 4096})
-    project.params = project.params.model_copy(update={"features": features})
-    project.retrain()
-
-
-@pytest.mark.slow
-def test_a_champion_with_other_frames_listens_to_the_clips_itself(project: Project) -> None:
-    run(project)
-    with_other_frames(project)
-    write_clips(project)
-
-    receipt = run(project)
-
-    assert "against version 1" in receipt["reason"]
-    assert f"on {len(project.songs('validation'))} validation songs" in receipt["reason"]
-
-
-@pytest.mark.slow
-def test_a_champion_with_other_frames_and_no_clips_to_hear_stays(project: Project) -> None:
-    run(project)
-    with_other_frames(project)
-
-    receipt = run(project)
-
-    assert receipt["aliases"] == ["challenger"]
-    assert "it cannot be compared with version 1: it cannot predict them" in receipt["reason"]
-    assert "data/clips" in receipt["reason"]
-
-
-@pytest.mark.slow
-def test_a_champion_whose_files_are_gone_stays(project: Project) -> None:
+def test_new_figures_of_the_same_model_are_a_run_and_no_version(project: Project) -> None:
     first = run(project)
-    shutil.rmtree(project.root / "mlruns/artifacts/models" / first["model_id"])
-    project.retrain(confused=GENRES)
+    path = project.root / "reports/metrics.json"
+    path.write_text(path.read_text() + "\n")
 
     receipt = run(project)
 
-    assert held(project) == {"champion": "1", "challenger": "2"}
-    assert receipt["reason"] == "it cannot be compared with version 1: its files are gone"
+    assert receipt["version"] == first["version"]
+    assert receipt["run_id"] != first["run_id"]
+    assert run(project) == receipt
 
 
-def test_a_leaky_protocol_is_never_champion_not_even_the_first(project: Project) -> None:
-    project.retrain(protocol="segment")
-
-    assert run(project)["aliases"] == ["challenger"]
-    assert held(project) == {"challenger": "1"}
-
-
-def test_an_experiment_is_recorded_and_moves_nothing(
+def test_an_experiment_is_recorded_once_and_moves_nothing_until_it_is_applied(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(project)
     project.retrain()
-    monkeypatch.setenv("DVC_EXP_NAME", "loud-cat")
-
-    receipt = run(project)
-    again = run(project)
+    with monkeypatch.context() as patch:
+        patch.setenv("DVC_EXP_NAME", "loud-cat")
+        receipt = run(project)
+        again = run(project)
 
     assert (receipt["version"], receipt["decision"]) == (None, "recorded")
     assert receipt["experiment"] == "loud-cat"
+    assert "experiments are recorded, never promoted" in receipt["reason"]
     assert again == receipt
-    assert held(project) == {"champion": "1"}
-    record = project.store.client.get_run(receipt["run_id"])
-    assert record.info.run_name == "loud-cat"
-    assert project.store.client.get_logged_model(receipt["model_id"]).status == "READY"
+    assert project.aliases == {"champion": "1"}
+    client = project.store.client
+    assert client.get_run(receipt["run_id"]).info.run_name == "loud-cat"
+    assert client.get_logged_model(receipt["model_id"]).status == "READY"
 
+    applied = run(project)
 
-@pytest.mark.slow
-def test_an_experiment_that_was_applied_is_judged_as_any_model(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.retrain(confused=GENRES)
-    run(project)
-    project.retrain()
-    monkeypatch.setenv("DVC_EXP_NAME", "loud-cat")
-    assert run(project)["version"] is None
-    monkeypatch.delenv("DVC_EXP_NAME")
-
-    receipt = run(project)
-
-    assert (receipt["version"], receipt["aliases"]) == ("2", ["champion"])
-    assert receipt["reason"].startswith("better: ")
+    assert (applied["version"], applied["aliases"]) == ("2", ["champion"])
+    assert applied["reason"].startswith("better: ")
 
 
 @pytest.mark.slow
@@ -310,7 +156,7 @@ def test_an_experiment_records_in_the_main_checkout_and_leaves_its_receipt_where
 
 
 @pytest.mark.slow
-def test_pointing_at_another_store_registers_again(project: Project) -> None:
+def test_another_store_gets_a_registration_of_its_own(project: Project) -> None:
     first = run(project)
     project.retrain()
     run(project)
@@ -325,90 +171,149 @@ def test_pointing_at_another_store_registers_again(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_deleting_the_store_registers_again(project: Project) -> None:
+def test_a_deleted_store_is_created_and_registered_in_again(project: Project) -> None:
     first = run(project)
     shutil.rmtree(project.root / "mlruns")
 
-    done = step(project.root)
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.register"],
+        cwd=project.root,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "DVC_ROOT": str(project.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "music-genre version 1: champion (there was no champion)\n"
     assert project.receipt["run_id"] != first["run_id"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        (versions, "create"),
-        (versions, "settle"),
-        (aliases, "make_champion"),
-        (versions, "record_decision"),
-    ],
-)
-def test_killed_at_any_write_it_goes_on_where_it_ended(
-    project: Project, monkeypatch: pytest.MonkeyPatch, module: object, name: str
-) -> None:
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+WRITES = {
+    "version": (registration, "_create"),
+    "decision": (registration, "_decide"),
+    "aliases": (aliases, "make_champion"),
+    "tags": ("mlflow.MlflowClient", "set_model_version_tag"),
+}
 
+
+@pytest.mark.parametrize(
+    "write", ["tags", *(pytest.param(name, marks=pytest.mark.slow) for name in list(WRITES)[:3])]
+)
+def test_killed_at_any_write_the_next_run_finishes_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    place, name = WRITES[write]
     with monkeypatch.context() as patch:
-        patch.setattr(module, name, killed)
+        if isinstance(place, str):
+            patch.setattr(f"{place}.{name}", killed)
+        else:
+            patch.setattr(place, name, killed)
         with pytest.raises(KeyboardInterrupt):
             run(project)
     assert not (project.root / "mlruns/registered.json").exists()
-    assert ("champion" in held(project)) == (name == "record_decision")
+    assert "champion" not in project.aliases
 
     receipt = run(project)
 
     assert (receipt["version"], receipt["aliases"]) == ("1", ["champion"])
+    assert receipt["reason"] == "there was no champion"
     client = project.store.client
     experiment = client.get_run(receipt["run_id"]).info.experiment_id
     parents = client.search_runs([experiment], "tags.role = 'pipeline'")
     assert [found.info.run_id for found in parents] == [receipt["run_id"]]
 
 
-def test_a_run_that_was_killed_half_way_is_marked_and_gets_no_version(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "tag", [aliases.PROMOTED_AT, pytest.param(aliases.DECISION, marks=pytest.mark.slow)]
+)
+def test_killed_between_the_alias_and_its_tags_the_next_run_adds_them(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tag: str
 ) -> None:
-    class Killed(BaseException):
-        pass
+    client = type(project.store.client)
+    real = client.set_model_version_tag
 
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
+    def set_tag(self: Any, name: str, version: str, key: str, value: str) -> None:
+        if key == tag:
+            raise KeyboardInterrupt
+        real(self, name, version, key, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(registration, "_log_model", killed)
-        patch.setattr(project.store.client.__class__, "set_terminated", killed)
-        with pytest.raises(Killed):
+        patch.setattr(client, "set_model_version_tag", set_tag)
+        with pytest.raises(KeyboardInterrupt):
             run(project)
+    assert project.aliases == {"champion": "1"}
 
-    run(project)
+    receipt = run(project)
 
-    client = project.store.client
-    experiment = client.get_experiment_by_name(NAME).experiment_id
-    states = {found.info.status for found in client.search_runs([experiment])}
-    assert states == {"KILLED", "FINISHED"}
-    assert len(models(project.params, project.root)) == 1
+    assert (receipt["decision"], receipt["reason"]) == ("champion", "there was no champion")
+    (change,) = history(project.params, project.root)
+    assert (change["version"], change["reason"]) == ("1", "there was no champion")
+    assert run(project) == receipt
 
 
 @pytest.mark.slow
-def test_two_registrations_at_once_leave_every_version_whole(project: Project) -> None:
-    twin = make_project(project.root.parent / "twin", seed=5)
+def test_a_version_that_was_promoted_manually_before_the_gate_decided_stays_champion(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, "_decide", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(project)
+    promote(project.params, project.root, "1", "it is fine")
 
-    with ThreadPoolExecutor() as pool:
-        done = list(pool.map(partial(step, store_of=project.root), [project.root, twin.root]))
+    assert register.run(project.params, project.root) == (
+        "unchanged: music-genre version 1: champion (it is fine)"
+    )
 
-    assert [each.returncode for each in done] == [0, 0], done
+
+@pytest.mark.slow
+def test_after_a_rollback_registering_the_same_again_moves_nothing(project: Project) -> None:
+    run(project)
+    project.retrain()
+    run(project)
+    rollback(project.params, project.root, "sounds worse")
+
+    assert register.run(project.params, project.root).startswith("unchanged: ")
+    assert project.aliases == {"champion": "1", "previous": "2"}
+
+
+def test_a_run_that_was_killed_half_way_is_marked_and_gets_no_version(project: Project) -> None:
+    code = (
+        "import os\n"
+        "from genre.registry import record\n"
+        "from tasks.register import main\n"
+        "record._log_model = lambda *_: os.kill(os.getpid(), 9)\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    subprocess.run([sys.executable, "-c", code], cwd=project.root, env=environment, check=False)
     client = project.store.client
-    found = client.search_model_versions(f"name = '{NAME}'")
-    assert sorted(int(version.version) for version in found) == [1, 2]
-    for version in found:
-        assert artifacts.damage(project.store, version) is None
-        place = Path(version.source.removeprefix("file://"))
-        assert (place / "artifacts/model/classifier.json").is_file()
-    assert held(project)["champion"] in {"1", "2"}
-    assert set(held(project).values()) <= {"1", "2"}
+    experiment = client.get_experiment_by_name(NAME).experiment_id
+    (left,) = client.search_runs([experiment], "attributes.status = 'RUNNING'")
+
+    run(project)
+
+    assert client.get_run(left.info.run_id).info.status == "KILLED"
+    assert client.search_runs([experiment], "attributes.status = 'RUNNING'") == []
+    assert len(models(project.params, project.root)) == 1
+
+
+def test_a_registration_that_fails_leaves_a_failed_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no such model")
+
+    monkeypatch.setattr(record, "_log_model", fail)
+    with pytest.raises(ValueError, match="no such model"):
+        run(project)
+
+    client = project.store.client
+    experiment = client.get_experiment_by_name(NAME).experiment_id
+    (failed,) = client.search_runs([experiment], "tags.role = 'pipeline'")
+    assert failed.info.status == "FAILED"
 
 
 def test_a_pipeline_that_has_not_finished_is_bad_input(project: Project) -> None:
@@ -416,13 +321,3 @@ def test_a_pipeline_that_has_not_finished_is_bad_input(project: Project) -> None
 
     with pytest.raises(InputError, match=r"metrics\.json: no such file; type make run"):
         run(project)
-
-
-def test_nothing_is_printed_but_the_summary(
-    project: Project, capfd: pytest.CaptureFixture[str]
-) -> None:
-    summary = register.run(project.params, project.root)
-
-    out, err = capfd.readouterr()
-    assert (out, err) == ("", "")
-    assert summary == "music-genre version 1: champion (there was no champion)"

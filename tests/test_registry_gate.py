@@ -1,8 +1,7 @@
-"""The gate meets simulated champions: better, worse, equal, and such that cannot be compared."""
+"""The gate and simulated champions: better, worse, equal, and such that cannot be compared."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -23,7 +22,8 @@ from registry_project import (
 from genre import hints, registry
 from genre.errors import InputError
 from genre.promotion import Policy
-from genre.registry import aliases, artifacts
+from genre.registry import gate
+from genre.registry.lookup import FOREIGN
 from tasks import register
 
 NAME = "music-genre"
@@ -42,24 +42,12 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path / "project")
 
 
-def under(project: Project, policy: Policy) -> Project:
-    """The project with another `register.policy`."""
-    section = project.params.register_.model_copy(update={"policy": policy})
-    return Project(project.root, project.params.model_copy(update={"register_": section}))
-
-
 def run(project: Project) -> dict[str, Any]:
     register.run(project.params, project.root)
     return project.receipt
 
 
-def held(project: Project) -> dict[str, str]:
-    return aliases.held(project.store, NAME)
-
-
-@pytest.mark.parametrize("policy", ["not_worse", pytest.param("superior", marks=pytest.mark.slow)])
-def test_a_better_model_takes_over(project: Project, policy: Policy) -> None:
-    project = under(project, policy)
+def test_a_better_model_takes_over(project: Project) -> None:
     project.retrain(confused=GENRES)
     run(project)
     project.retrain()
@@ -67,23 +55,26 @@ def test_a_better_model_takes_over(project: Project, policy: Policy) -> None:
     receipt = run(project)
 
     assert receipt["reason"].startswith("better: song-level macro-F1 +1.000 against version 1")
-    assert held(project) == {"champion": "2", "previous": "1"}
+    assert (receipt["version"], receipt["aliases"]) == ("2", ["champion"])
+    assert project.aliases == {"champion": "2", "previous": "1"}
+    found = receipt["comparison"]
+    assert (found["against"], found["songs"]) == ("1", 6)
+    assert found["first"][0] - found["second"][0] == pytest.approx(found["estimate"])
+    assert found["second"][1] <= found["second"][0] <= found["second"][2]
+    assert run(project)["comparison"] == found
 
 
-@pytest.mark.parametrize("policy", ["not_worse", pytest.param("superior", marks=pytest.mark.slow)])
-def test_a_worse_model_stays_challenger_and_its_tags_say_why(
-    project: Project, policy: Policy
-) -> None:
-    project = under(project, policy)
+def test_a_worse_model_stays_challenger_and_its_tags_say_why(project: Project) -> None:
     run(project)
     project.retrain(confused=PAIR)
 
     run(project)
 
-    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert project.aliases == {"champion": "1", "challenger": "2"}
     tags = project.store.client.get_model_version(NAME, "2").tags
     assert tags["decision"] == "challenger"
     assert tags["reason"].startswith("worse: song-level macro-F1 -0.667 against version 1")
+    assert "promoted_at" not in tags
 
 
 @pytest.mark.slow
@@ -97,14 +88,15 @@ def test_a_worse_model_stays_challenger_and_its_tags_say_why(
 def test_an_equal_model_takes_over_where_not_worse_is_enough(
     project: Project, policy: Policy, expected: dict[str, str]
 ) -> None:
-    project = under(project, policy)
+    section = project.params.register_.model_copy(update={"policy": policy})
+    project.params = project.params.model_copy(update={"register_": section})
     run(project)
     project.retrain(seed=1)
 
     receipt = run(project)
 
     assert receipt["reason"].startswith("as good: " if policy == "not_worse" else "no better: ")
-    assert held(project) == expected
+    assert project.aliases == expected
 
 
 def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project) -> None:
@@ -118,7 +110,7 @@ def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project
 
     receipt = run(project)
 
-    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert project.aliases == {"champion": "1", "challenger": "2"}
     assert receipt["reason"] == (
         "fewer feature families (report) than version 1 (report, extended)"
     )
@@ -127,8 +119,7 @@ def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project
     assert "genre promote 2" in receipt["warning"]
     assert run(project)["warning"] == receipt["warning"]
 
-    with registry.quiet():
-        registry.promote(project.params, project.root, "2")
+    registry.promote(project.params, project.root, "2")
 
     assert run(project)["warning"] is None
 
@@ -142,7 +133,7 @@ def test_a_champion_of_other_genres_gives_way(project: Project) -> None:
     write_reports(project.root)
 
     assert run(project)["reason"] == ("version 1 does not know metal, of today's genres")
-    assert held(project) == {"champion": "2", "previous": "1"}
+    assert project.aliases == {"champion": "2", "previous": "1"}
 
 
 @pytest.mark.slow
@@ -159,7 +150,7 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
         "it cannot be compared with version 1: it cannot predict them (mlp was trained on features "
         f"that are not there (loudness_mean); train it again ({hints.command('dvc repro train')}))"
     )
-    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert project.aliases == {"champion": "1", "challenger": "2"}
 
 
 @pytest.mark.slow
@@ -183,7 +174,7 @@ def test_a_champion_whose_files_are_gone_wholly_or_in_part_stays(
     receipt = run(project)
 
     assert f"it cannot be compared with version 1: {words}" in receipt["reason"]
-    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert project.aliases == {"champion": "1", "challenger": "2"}
 
 
 def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
@@ -193,20 +184,22 @@ def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
     place = project.root / "mlruns/artifacts/models/theirs"
     place.mkdir(parents=True)
     (place / "MLmodel").write_text("flavors: {}")
-    with registry.quiet():
+    with store.reading():
         store.client.create_registered_model(NAME)
         store.client.create_model_version(NAME, place.as_uri())
-        with pytest.raises(InputError, match=artifacts.FOREIGN):
-            registry.promote(project.params, project.root, "1")
-        store.client.set_registered_model_alias(NAME, "champion", "1")
+    with pytest.raises(InputError, match=FOREIGN):
+        registry.promote(project.params, project.root, "1")
+    store.client.set_registered_model_alias(NAME, "champion", "1")
 
     receipt = run(project)
 
-    assert receipt["reason"] == f"it cannot be compared with version 1: {artifacts.FOREIGN}"
-    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert receipt["reason"] == f"it cannot be compared with version 1: {FOREIGN}"
+    assert project.aliases == {"champion": "1", "challenger": "2"}
     assert "version 1 of music-genre is champion and cannot be used" in receipt["warning"]
     assert "genre promote 2" in receipt["warning"]
     assert "genre rollback" in receipt["warning"]
+    assert register.run(project.params, project.root).startswith("unchanged: ")
+    assert project.receipt == receipt
 
 
 @pytest.mark.slow
@@ -222,23 +215,7 @@ def test_once_the_champion_is_restored_the_blocked_version_is_compared(project: 
 
     assert receipt["reason"].startswith("better: ")
     assert receipt["warning"] is None
-    assert held(project) == {"champion": "2", "previous": "1"}
-
-
-@pytest.mark.slow
-def test_a_champion_damaged_after_the_comparison_is_not_said_to_be_uncompared(
-    project: Project,
-) -> None:
-    place = project.root / "mlruns/artifacts/models" / run(project)["model_id"]
-    project.retrain(confused=PAIR)
-    assert run(project)["reason"].startswith("worse: ")
-    shutil.rmtree(place)
-
-    receipt = run(project)
-
-    assert "version 1 of music-genre is champion and cannot be used" in receipt["warning"]
-    assert "was not compared" not in receipt["warning"]
-    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert project.aliases == {"champion": "2", "previous": "1"}
 
 
 def test_a_genre_that_was_renamed_is_no_new_genre(project: Project) -> None:
@@ -252,7 +229,7 @@ def test_a_genre_that_was_renamed_is_no_new_genre(project: Project) -> None:
 
     assert receipt["reason"].startswith("worse: ")
     assert receipt["reason"].endswith("; jazz is called bebop now")
-    assert held(project) == {"champion": "1", "challenger": "2"}
+    assert project.aliases == {"champion": "1", "challenger": "2"}
 
 
 def rename(project: Project, old: str, new: str) -> None:
@@ -263,19 +240,89 @@ def rename(project: Project, old: str, new: str) -> None:
         table.to_parquet(project.root / name, index=False)
 
 
-def test_a_version_has_the_checksums_of_its_files(project: Project) -> None:
+@pytest.mark.slow
+def test_songs_that_the_champion_was_trained_on_are_left_out(project: Project) -> None:
+    run(project)
+    # One song of each genre that the champion was trained on is a validation song today.
+    sides = ("validation", "train", "train", "validation", "train", "test")
+    write_songs(project.root, GENRES, sides)
+    project.retrain(seed=1)
+
     receipt = run(project)
 
-    tags = project.store.client.get_model_version(NAME, "1").tags
-    noted = artifacts.checksums(tags)
-    place = project.root / "mlruns/artifacts/models" / receipt["model_id"] / "artifacts"
-    there = {
-        path.relative_to(place).as_posix(): (
-            path.stat().st_size,
-            hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-        for path in place.rglob("*")
-        if path.is_file()
-    }
-    assert noted == there
-    assert {"MLmodel", "artifacts/training_songs.json"} < set(noted)
+    assert "on 3 validation songs that neither was trained on" in receipt["reason"]
+
+
+@pytest.mark.slow
+def test_a_champion_that_was_trained_on_every_validation_song_stays(project: Project) -> None:
+    run(project)
+    write_songs(project.root, GENRES, ("validation", "validation", "train", "train", "test"))
+    songs = pd.read_parquet(project.root / "data/catalogue.parquet")
+    songs["track_id"] = "new " + songs["track_id"]  # other files, the same recordings
+    songs.to_parquet(project.root / "data/catalogue.parquet", index=False)
+    for name in ("data/split.parquet", "data/features/3s/part-0.parquet"):
+        table = pd.read_parquet(project.root / name)
+        table.assign(track_id="new " + table["track_id"]).to_parquet(project.root / name)
+    project.retrain(seed=1)
+
+    receipt = run(project)
+
+    assert receipt["aliases"] == ["challenger"]
+    assert "it was trained on every validation song of today" in receipt["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clips", [True, False])
+def test_a_champion_with_other_frames_predicts_from_the_clips_if_they_are_there(
+    project: Project, clips: bool
+) -> None:
+    run(project)
+    features = project.params.features.model_copy(update={"n_fft": 4096})
+    project.params = project.params.model_copy(update={"features": features})
+    project.retrain(seed=1)
+    if clips:
+        write_clips(project)
+
+    reason = run(project)["reason"]
+
+    if clips:
+        assert f"on {len(project.songs('validation'))} validation songs" in reason
+    else:
+        assert "it cannot be compared with version 1: it cannot predict them" in reason
+        assert "data/clips" in reason
+        assert project.aliases == {"champion": "1", "challenger": "2"}
+
+
+def test_a_leaky_protocol_is_never_champion_not_even_the_first(project: Project) -> None:
+    project.retrain(protocol="segment")
+
+    receipt = run(project)
+
+    assert (receipt["aliases"], receipt["warning"]) == (["challenger"], None)
+    assert project.aliases == {"challenger": "1"}
+
+
+@pytest.mark.slow
+def test_a_decision_against_a_champion_that_is_gone_meanwhile_is_taken_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(project)
+    project.retrain(seed=1)
+    run(project)
+    project.retrain(seed=2)
+    client, evaluate = project.store.client, gate.evaluate_champion
+    asked = []
+
+    def evaluate_and_move(*facts: Any) -> object:
+        champion = evaluate(*facts)
+        asked.append(champion.version)
+        client.set_registered_model_alias(NAME, "champion", "1")  # as another machine may
+        return champion
+
+    monkeypatch.setattr(gate, "evaluate_champion", evaluate_and_move)
+
+    receipt = run(project)
+
+    assert asked == ["2", "1"]
+    assert "against version 1" in receipt["reason"]
+    assert project.aliases == {"champion": "3", "previous": "1"}

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from registry_project import Project, make_project
 
 from genre.models.base import Epoch
-from genre.registry import runs
+from genre.registry import facts, runs
 from genre.registry.training import training_run
 from tasks import register, train
 
 NAME = "music-genre"
+CHECKOUT = Path(__file__).parent.parent
 SETTINGS = {"dropout": 0.2, "hidden": [8]}
 EPOCHS = [[Epoch(e, s, 1 / e, 0.5) for s in ("train", "validation")] for e in (1, 2)]
 
@@ -115,31 +121,59 @@ def test_a_training_that_breaks_off_is_a_failed_or_killed_run(
     assert reason == ("the loss is nan" if status == "FAILED" else None)
 
 
-@pytest.mark.slow
-def test_a_registration_leaves_a_living_training_alone_and_closes_one_that_was_killed(
-    project: Project,
-) -> None:
-    with training_run(project.params, project.root, "lda", SETTINGS):
-        register.run(project.params, project.root)
-        (alive,) = found(project, "tags.model = 'lda'")
-        assert alive.info.status == "RUNNING"
+def train_until_killed(project: Project) -> None:
+    """Start a training in a process that is killed."""
+    code = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from genre.params import load_params\n"
+        "from genre.registry.training import training_run\n"
+        "with training_run(load_params('params.yaml'), Path(), 'lda', {}):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    subprocess.run([sys.executable, "-c", code], cwd=project.root, env=environment, check=False)
 
-    register.run(project.params, project.root)  # that training ended without a word
+
+def test_the_next_training_closes_one_that_was_killed_and_no_living_one(project: Project) -> None:
+    train_until_killed(project)
+    with training_run(project.params, project.root, "boosting", SETTINGS) as alive:
+        train_mlp(project)
+
+        assert {run.info.run_name: run.info.status for run in found(project)} == {
+            "lda": "KILLED",
+            "boosting": "RUNNING",
+            "mlp": "FINISHED",
+        }
+        alive.finish(project.root / "models/mlp")
+
+
+@pytest.mark.slow
+def test_a_registration_closes_a_training_that_was_killed(project: Project) -> None:
+    train_until_killed(project)
+
+    register.run(project.params, project.root)
 
     (killed,) = found(project, "tags.model = 'lda'")
     assert killed.info.status == "KILLED"
 
 
-def test_the_next_training_closes_one_that_was_killed(project: Project) -> None:
-    with training_run(project.params, project.root, "lda", SETTINGS):
-        pass
+@pytest.mark.parametrize(
+    ("process", "alive"),
+    [
+        ("{pid} {started:.0f} {host}", True),
+        ("{pid} {started:.0f} another machine", True),
+        ("{pid} 0 {host}", False),  # the number is of another process by now
+        ("999999999 0 {host}", False),
+        ("", False),
+        ("edited by hand", False),
+    ],
+)
+def test_a_process_is_known_by_number_start_and_machine(process: str, alive: bool) -> None:
+    started = psutil.Process().create_time()
+    text = process.format(pid=os.getpid(), started=started, host=socket.gethostname())
 
-    train_mlp(project)
-
-    assert {run.info.run_name: run.info.status for run in found(project)} == {
-        "lda": "KILLED",
-        "mlp": "FINISHED",
-    }
+    assert runs._is_alive(text) is alive
 
 
 def test_a_store_that_cannot_be_opened_costs_no_training(
@@ -182,4 +216,4 @@ def test_the_step_trains_in_a_run_of_mlflow(project: Project) -> None:
     (run,) = found(project)
     assert run.data.params["hidden"] == "[8]"
     assert [step for step, _ in losses(project, run)] == [1, 2]
-    assert run.data.tags["model_sha256"] == runs.facts.folder_sha256(project.root / "models/mlp")
+    assert run.data.tags["model_sha256"] == facts.folder_sha256(project.root / "models/mlp")

@@ -1,207 +1,216 @@
-"""Which version is champion, previous and challenger, and how that came about.
+"""Which version is champion, previous and challenger: MLflow's aliases, and who may move them.
 
-The aliases in MLflow are what counts. Every promotion leaves one line in a tag of the registered
-model, `promoted/<time>`: `version 3 replaced version 2 (gate): better: …`. If the champion is not
-the version that was promoted last, somebody moved the alias with another tool; the next command
-that changes aliases records that, and lets `previous` be the champion before.
-
-The order of writes makes a killed change harmless: `previous` first, then `champion`, then the
-line. What is missing afterwards is derived from the lines.
+What MLflow holds counts, whoever set it. A version that becomes champion through this project gets
+the tags `promoted_at` (UTC, ISO 8601), `promoted_by` and `reason`, and the champion before it the
+alias `previous`. The alias is set before the tags, so that a kill in between leaves a champion that
+the next registration finalises.
 """
 
 from __future__ import annotations
 
 import getpass
-import re
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS
-from genre.registry.store import Store
+from genre.errors import InputError
+from genre.hints import command
+from genre.params import Params
+from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, leak
+from genre.registry.lookup import FOREIGN, verify
+from genre.registry.store import Store, open_existing
+from genre.splits import LEAKY
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-PROMOTED = "promoted/"
-LINE = re.compile(
-    r"(?:version (?P<version>\d+)|no version)(?: replaced version (?P<replaced>\d+))?"
-    r" \((?P<by>gate|manual|rollback|outside)(?: by (?P<user>[^)]*))?\): (?P<reason>.*)",
-    re.DOTALL,
-)
-MOVED = "the alias champion was moved with another tool"
-REMOVED = "the alias champion, or the version that had it, was removed with another tool"
-UNRECORDED = "made champion with another tool, or before changes were recorded"
-By = Literal["gate", "manual", "rollback", "outside"]
-Aliases = dict[str, str]  # alias to version number
+PROMOTED_AT, PROMOTED_BY, DECISION, REASON = "promoted_at", "promoted_by", "decision", "reason"
+TEXTS = ("model", "protocol", "subset", "data_sha256", "git_commit", "git_dirty", REASON)
+FIGURES = ("accuracy", "accuracy_low", "accuracy_high")
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """A change of champion, at `time` (UTC, ISO 8601; None if it is not recorded yet).
+def promote(
+    params: Params, root: Path, version: str, reason: str | None = None
+) -> tuple[str, str | None]:
+    """Make `version` (a number, or an alias) the champion.
 
-    `version` is None if the alias was removed, `replaced` if there was no champion before. `user`
-    is the login name of who ran the command or step.
+    Returns its number and the champion before; the two are equal if nothing changed. The gate is
+    not asked. Raises `InputError` if there is no store or no such version, its files are not those
+    that were registered, or its split leaks; `RegistryError` if the store fails.
     """
+    store, name = open_existing(params.tracking, root), params.register_.name
+    with store.writing():
+        found = {str(each.version): each for each in all_versions(store, name)}
+        if not found:
+            raise InputError(f"no version of {name} is registered yet. Next: make run")
+        number = held(store, name).get(version, version)
+        if version == PREVIOUS and number not in found:
+            number = _before(store, name) or version
+        if number not in found:
+            raise InputError(
+                f"{name} has no version {version!r}: found {', '.join(found)}; "
+                f"{command('genre models')} lists them"
+            )
+        return number, _promote_manually(store, found[number], "manual", reason)
 
-    time: str | None
-    version: str | None
-    replaced: str | None
-    by: By
-    user: str
-    reason: str
 
+def rollback(params: Params, root: Path, reason: str | None = None) -> tuple[str, str | None]:
+    """Make the champion before this one the champion again; this one becomes `previous`.
 
-@dataclass(frozen=True)
-class Standing:
-    """Who is champion; `previous` is the champion before, whoever moved the alias.
-
-    `outside` is a change of champion by another tool that is not recorded yet.
+    Returns and raises as `promote` does; also raises `InputError` if there was no other champion.
     """
-
-    champion: str | None = None
-    previous: str | None = None
-    outside: Promotion | None = None
-
-
-def held(store: Store, name: str) -> Aliases:
-    """Alias to version number, as MLflow has it; empty if nothing is registered under `name`."""
-    return _model(store, name)[0]
-
-
-def standing(store: Store, name: str) -> Standing:
-    """Who is champion, and who was before."""
-    aliases, tags = _model(store, name)
-    there = {str(version.version) for version in all_versions(store, name)}
-    return derive(aliases, promotions_in(tags), there)
+    store, name = open_existing(params.tracking, root), params.register_.name
+    with store.writing():
+        number = _before(store, name)
+        if number is None:
+            now = held(store, name).get(CHAMPION)
+            only = f"version {now} is the only champion of {name} so far"
+            what = only if now else f"{name} has no champion and none before"
+            raise InputError(
+                f"{what}: there is none to go back to; {command('genre promote VERSION')} makes "
+                f"{'another' if now else 'a'} version champion"
+            )
+        version = store.client.get_model_version(name, number)
+        return number, _promote_manually(store, version, "rollback", reason)
 
 
-def derive(aliases: Aliases, promotions: Collection[Promotion], there: Collection[str]) -> Standing:
-    """The standing, from MLflow's aliases, the recorded promotions and the versions there are."""
-    made = list(promotions)
-    champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
-    outside = _outside(champion, made)
-    if outside and made:
-        previous = outside.replaced
-    if previous is None or previous == champion or previous not in there:
-        before = [p.version for p in made if p.version in there and p.version != champion]
-        previous = before[-1] if before else None
-    return Standing(champion, previous, outside)
+def models(params: Params, root: Path) -> list[dict[str, Any]]:
+    """A row for each version, newest first.
 
-
-def record_outside(store: Store, name: str) -> Standing:
-    """Record a change by another tool, if there is one, and return the standing.
-
-    Call with the store's lock held.
+    `version`, `aliases`, `created` (UTC), `model`, `protocol`, `accuracy` of whole songs with its
+    95 % interval `accuracy_low` and `accuracy_high` on `subset`, `data_sha256`, `git_commit`,
+    `git_dirty`, `reason`; None for what a version's tags do not have. Raises `InputError` if there
+    is no store yet, `RegistryError` if it fails.
     """
-    now = standing(store, name)
-    if now.outside:
-        _set(store, name, PREVIOUS, now.previous)
-        _record(store, name, now.outside)
-    return now
+    store, name = open_existing(params.tracking, root), params.register_.name
+    with store.reading():
+        aliases = held(store, name)
+        return [_row(version, aliases) for version in all_versions(store, name)]
 
 
-def make_champion(store: Store, name: str, number: str, *, by: By, reason: str) -> Standing | None:
-    """Make the version `number` champion and the champion before it `previous`.
+def history(params: Params, root: Path) -> list[dict[str, Any]]:
+    """`time`, `version`, `by` and `reason` of each version's last promotion, newest first.
 
-    The alias `challenger` is removed. Returns the standing before; None if the version is champion
-    already. Call with the store's lock held.
+    Raises as `models` does.
     """
-    before = record_outside(store, name)
-    if before.champion == number:
-        return None
-    _set(store, name, CHALLENGER, None)
-    previous = before.champion or before.previous
-    _set(store, name, PREVIOUS, None if previous == number else previous)
-    _set(store, name, CHAMPION, number)
-    _record(store, name, Promotion(None, number, before.champion, by, _user(), reason))
-    return before
+    store = open_existing(params.tracking, root)
+    with store.reading():
+        return [
+            {
+                "time": version.tags[PROMOTED_AT],
+                "version": str(version.version),
+                "by": version.tags.get(PROMOTED_BY),
+                "reason": version.tags.get(REASON),
+            }
+            for version in _promoted(store, params.register_.name)
+        ]
 
 
-def make_challenger(store: Store, name: str, number: str) -> None:
-    """Make the version `number` challenger, in the place of the one before it."""
-    _set(store, name, CHALLENGER, number)
+def held(store: Store, name: str) -> dict[str, str]:
+    """Alias to version number; empty if nothing is registered under `name`."""
+    models = store.client.search_registered_models(f"name = '{name}'")
+    return {alias: str(v) for model in models for alias, v in model.aliases.items()}
 
 
-def promotions(store: Store, name: str) -> list[Promotion]:
-    """Every change of champion, oldest first, one by another tool that is not recorded included."""
-    aliases, tags = _model(store, name)
-    made = promotions_in(tags)
-    outside = _outside(aliases.get(CHAMPION), made)
-    return [*made, outside] if outside else made
-
-
-def promotions_in(tags: dict[str, str]) -> list[Promotion]:
-    """The promotions that the tags of a registered model record, oldest first."""
-    found = []
-    for key in sorted(key for key in tags if key.startswith(PROMOTED)):
-        if match := LINE.fullmatch(tags[key]):
-            words: dict[str, Any] = match.groupdict()
-            words["user"] = words["user"] or ""
-            found.append(Promotion(key.removeprefix(PROMOTED), **words))
-    return found
-
-
-def history(store: Store, name: str) -> list[dict[str, Any]]:
-    """The fields of each `Promotion`, oldest first."""
-    return [asdict(promotion) for promotion in promotions(store, name)]
+def champion(store: Store, name: str) -> ModelVersion | None:
+    """The version with the alias `champion`; None if there is none."""
+    number = held(store, name).get(CHAMPION)
+    return store.client.get_model_version(name, number) if number else None
 
 
 def all_versions(store: Store, name: str) -> list[ModelVersion]:
-    """MLflow's `ModelVersion` of each version of `name`, newest first."""
-    found: list[ModelVersion] = []
-    token = None
-    while True:
-        page = store.client.search_model_versions(f"name = '{name}'", page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return sorted(found, key=lambda version: -int(version.version))
+    """Every version of `name`, newest first."""
+    found = store.client.search_model_versions(f"name = '{name}'")
+    return sorted(found, key=lambda version: -int(version.version))
 
 
-def _outside(champion: str | None, made: Sequence[Promotion]) -> Promotion | None:
-    """The change of champion that another tool made since the last recorded one, if any."""
-    last = made[-1].version if made else None
-    if champion == last:
-        return None
-    reason = (MOVED if champion else REMOVED) if made else UNRECORDED
-    return Promotion(None, champion, last, "outside", "", reason)
+def make_champion(store: Store, version: ModelVersion, *, by: str, reason: str) -> str | None:
+    """Make `version` champion, and the champion before it `previous`; return the one before.
 
-
-def _record(store: Store, name: str, promotion: Promotion) -> None:
-    version = f"version {promotion.version}" if promotion.version else "no version"
-    replaced = f" replaced version {promotion.replaced}" if promotion.replaced else ""
-    by = f"{promotion.by} by {promotion.user}" if promotion.user else promotion.by
+    The alias `challenger` is removed. Nothing changes if the version is champion and has its tags.
+    Call with the store's lock held.
+    """
+    name, number = version.name, str(version.version)
+    aliases = held(store, name)
+    before = aliases.get(CHAMPION)
+    if before == number and {PROMOTED_AT, DECISION} <= version.tags.keys():
+        return before
+    if before != number:
+        if CHALLENGER in aliases:
+            store.client.delete_registered_model_alias(name, CHALLENGER)
+        if before:
+            store.client.set_registered_model_alias(name, PREVIOUS, before)
+        elif aliases.get(PREVIOUS) == number:
+            store.client.delete_registered_model_alias(name, PREVIOUS)
+        store.client.set_registered_model_alias(name, CHAMPION, number)
     time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    line = f"{version}{replaced} ({by}): {promotion.reason}"
-    store.client.set_registered_model_tag(name, f"{PROMOTED}{time}", line)
+    tag(store, version, {REASON: reason, PROMOTED_BY: by, PROMOTED_AT: time, DECISION: CHAMPION})
+    return before
 
 
-def _set(store: Store, name: str, alias: str, number: str | None) -> None:
-    """Let `alias` name the version `number`, or none."""
-    now = held(store, name).get(alias)
-    if number is None and now is not None:
-        store.client.delete_registered_model_alias(name, alias)
-    elif number is not None and number != now:
-        store.client.set_registered_model_alias(name, alias, number)
+def tag(store: Store, version: ModelVersion, tags: dict[str, str]) -> None:
+    """Set tags of a version, in this order."""
+    for key, value in tags.items():
+        store.client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
-def _model(store: Store, name: str) -> tuple[Aliases, dict[str, str]]:
-    """Aliases and tags of the registered model; empty if there is none."""
-    from mlflow.exceptions import MlflowException
+def _promote_manually(
+    store: Store, version: ModelVersion, by: str, reason: str | None
+) -> str | None:
+    what = f"version {version.version} of {version.name} cannot become champion"
+    protocol = version.tags.get("protocol")
+    if protocol in LEAKY:
+        raise InputError(f"{what}: {leak(protocol)}")
+    if wrong := verify(store, version):
+        if wrong == FOREIGN:
+            raise InputError(f"{what}: {wrong}, so nothing tells what its files should be")
+        raise InputError(
+            f"{what}: {wrong}. Restore them from a backup, or let make run register the model again"
+        )
+    text = " ".join((reason or "").split()) or "no reason given"
+    return make_champion(store, version, by=f"{by}{_user()}", reason=text)
 
+
+def _before(store: Store, name: str) -> str | None:
+    """The champion before this one: `previous`, else the version that was promoted last.
+
+    If the alias `champion` was removed, it is the one that was promoted last.
+    """
+    aliases = held(store, name)
+    now, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
+    last = [str(v.version) for v in _promoted(store, name) if str(v.version) != now]
+    if previous in (None, now) or (now is None and last):
+        return last[0] if last else None
+    return previous
+
+
+def _promoted(store: Store, name: str) -> list[ModelVersion]:
+    """The versions that became champion through this project, the last one first."""
+    found = [version for version in all_versions(store, name) if PROMOTED_AT in version.tags]
+    return sorted(found, key=lambda version: version.tags[PROMOTED_AT], reverse=True)
+
+
+def _row(version: ModelVersion, aliases: dict[str, str]) -> dict[str, Any]:
+    number = str(version.version)
+    created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return {
+        "version": number,
+        "aliases": sorted(alias for alias, holder in aliases.items() if holder == number),
+        "created": created.isoformat(timespec="seconds"),
+        **{key: version.tags.get(key) for key in TEXTS},
+        **{key: _number(version.tags.get(key)) for key in FIGURES},
+    }
+
+
+def _number(text: str | None) -> float | None:
     try:
-        model = store.client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}, {}
-    return {alias: str(number) for alias, number in model.aliases.items()}, dict(model.tags)
+        return None if text is None else float(text)
+    except ValueError:  # edited in MLflow's pages
+        return None
 
 
 def _user() -> str:
     try:
-        return getpass.getuser().translate({ord(sign): None for sign in "()"})
+        return f" ({getpass.getuser()})"
     except (KeyError, OSError):  # a container's user may have no name
         return ""

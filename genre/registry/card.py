@@ -6,24 +6,24 @@ sections follow Mitchell et al., "Model Cards for Model Reporting" (2019).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from genre import evaluation
 from genre.models.ensemble import SYNTHETIC, read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
-from genre.splits import LEAKY, TRAIN
+from genre.splits import LEAKY, SUBSETS, TRAIN
 
 FAMILIES = {
     "report": "57 librosa features of each 3 s segment",
     "extended": "further librosa features of each 3 s segment",
-    "musicnn": "what MusiCNN, a network trained to tag music, hears in it",
+    "musicnn": "features of MusiCNN, a network pretrained to tag music",
 }
 PRETRAINING = (
     "The network was trained by its authors on commercial recordings with listeners' tags, genre "
     "words among them. Songs that this model is tested on may be among those recordings; how many "
-    "is unknown, so its figures may be too good for songs that the network has never heard."
+    "is unknown, so its figures may be too good for songs that the network has never seen."
 )
 METRICS = {
     "accuracy": "accuracy",
@@ -34,11 +34,41 @@ METRICS = {
 }
 PROTOCOLS = {
     "song": "pieces of a song, its duplicates and, where a genre has at least three artists, all "
-    "songs of an artist stay on one side",
-    "artist": "all songs of an artist, with their duplicates, stay on one side",
-    "predefined": "the sides were given by the collection's manifest",
-    "segment": "pieces of one song stand on several sides, so the figures are too good to be true",
+    "songs of an artist stay in one subset",
+    "artist": "all songs of an artist, with their duplicates, stay in one subset",
+    "predefined": "the subsets were given by the collection's manifest",
+    "segment": "pieces of one song are in several subsets, so the figures are too good to be true",
 }
+ALL_VERSIONS = """\
+Predicts the genre of a song from its audio file. Each version was trained by the music genre \
+pipeline; its own description says on what, how good it is and where its limits are.
+
+The alias `champion` is the version to use: `models:/{name}@champion`. `challenger` did not pass \
+the comparison with it, `previous` was champion before.
+
+Every version always predicts one of the genres that it was trained on, also for other music, \
+speech or noise. Its figures hold for music like its collection's."""
+DATA = """\
+## What it was trained on
+
+{songs} songs, {hours:.1f} hours, by {artists} named artists; files set aside: {set_aside}. The \
+hash of the collection (data_sha256) is `{data_sha256}`.
+
+{subsets}
+
+### Licences and sources
+
+{licences}
+
+{sources}
+
+Cite each source as it asks to be cited; the catalogue has source and licence of every song."""
+INTERVALS = (
+    "In brackets: 95 % interval by bootstrap over groups of songs that belong together (if all "
+    "groups score the same, Wilson's interval for that many groups). The model was selected on "
+    "out-of-fold predictions for songs of train and validation; validation songs also stop the "
+    "training of some models; test songs decided nothing."
+)
 
 
 def write(pipeline: Pipeline) -> str:
@@ -46,8 +76,8 @@ def write(pipeline: Pipeline) -> str:
     parts = [
         f"# {pipeline.params.register_.name}: {pipeline.selected}",
         *_summary(pipeline),
-        *_looks(pipeline),
-        *_data(pipeline),
+        *_inputs(pipeline),
+        _data(pipeline),
         *_results(pipeline),
         *_genres(pipeline),
         "## Limits",
@@ -63,17 +93,7 @@ def describe(pipeline: Pipeline, card: str) -> str:
 
 def describe_all(name: str) -> str:
     """The description of the registered model `name`, of all its versions."""
-    return "\n\n".join(
-        [
-            "Predicts the genre of a song from its audio file. Each version was trained by the "
-            "music genre pipeline; its own description says on what, how good it is and where its "
-            "limits are.",
-            f"The alias `champion` is the version to use: `models:/{name}@champion`. `challenger` "
-            "did not pass the comparison with it, `previous` was champion before.",
-            "Every version always predicts one of the genres that it was trained on, also for "
-            "other music, speech or noise. Its figures hold for music like its collection's.",
-        ]
-    )
+    return ALL_VERSIONS.format(name=name)
 
 
 def _summary(pipeline: Pipeline) -> Iterable[str]:
@@ -100,91 +120,72 @@ def _summary(pipeline: Pipeline) -> Iterable[str]:
     yield f"**Limits** {' '.join(_limits(pipeline)[:2])}"
 
 
-def _looks(pipeline: Pipeline) -> Iterable[str]:
-    """What the models look at, and who trained what listens for them."""
-    front, families = read_description(pipeline.classifier).front, pipeline.families
-    if not families:
+def _inputs(pipeline: Pipeline) -> Iterable[str]:
+    """The feature families, and who trained the pretrained network."""
+    if not pipeline.families:
         return
-    yield "## What it looks at"
-    words = [f"`{family}`: {FAMILIES[family]}" for family in families]
-    yield f"Feature families: {'; '.join(words)}."
-    if "musicnn" not in families:
-        return
-    from genre.musicnn.weights import ATTRIBUTION, LICENCE, SOURCE
+    families = "; ".join(f"`{family}`: {FAMILIES[family]}" for family in pipeline.families)
+    yield f"## Inputs\n\nFeature families: {families}."
+    if "musicnn" in pipeline.families:
+        from genre.musicnn.weights import ATTRIBUTION, LICENCE, SOURCE
 
-    yield (
-        f"MusiCNN's weights ({', '.join(front['musicnn']['weights'])}) are from {SOURCE}, licence "
-        f"{LICENCE}. {ATTRIBUTION}"
-    )
-    yield PRETRAINING
+        weights = read_description(pipeline.classifier).front["musicnn"]["weights"]
+        yield (
+            f"MusiCNN's weights ({', '.join(weights)}) are from {SOURCE}, licence {LICENCE}. "
+            f"{ATTRIBUTION}"
+        )
+        yield PRETRAINING
 
 
-def _data(pipeline: Pipeline) -> Iterable[str]:
+def _data(pipeline: Pipeline) -> str:
     summary = facts.summarise(pipeline.songs)
-    yield "## What it was trained on"
-    yield (
-        f"{summary['songs']} songs, {summary['hours']:.1f} hours, by {summary['artists']} named "
-        f"artists; files set aside: {summary['set_aside']}. The collection's fingerprint "
-        f"(data_sha256) is `{summary['data_sha256']}`."
-    )
     songs = pipeline.songs[["track_id", "genre"]]
     joined = pipeline.subsets[["track_id", "subset"]].drop_duplicates().merge(songs, on="track_id")
     counts = joined.groupby(["genre", "subset"])["track_id"].nunique().unstack(fill_value=0)
-    subsets = [name for name in ("train", "validation", "test", "excluded") if name in counts]
-    yield _table(
-        ["genre", *(f"{name} songs" for name in subsets)],
-        [[genre, *(str(counts.at[genre, name]) for name in subsets)] for genre in counts.index],
-    )
-    yield "### Licences and sources"
-    yield _table(["licence", "songs"], _count_rows(summary["licences"]))
-    yield _table(["source", "songs"], _count_rows(summary["sources"]))
-    yield (
-        "Cite each source as it asks to be cited; `catalogue.json` of the run and the catalogue "
-        "itself name the source and licence of every song."
-    )
+    subsets = [name for name in (*SUBSETS, "excluded") if name in counts]
+    tables = {
+        "subsets": _table(
+            ["genre", *(f"{name} songs" for name in subsets)],
+            ([genre, *(counts.at[genre, name] for name in subsets)] for genre in counts.index),
+        ),
+        "licences": _table(["licence", "songs"], summary.pop("licences").items()),
+        "sources": _table(["source", "songs"], summary.pop("sources").items()),
+    }
+    return DATA.format(**summary, **tables)
 
 
 def _results(pipeline: Pipeline) -> Iterable[str]:
+    protocol, leak = pipeline.protocol, pipeline.report["artist_leak"]
     yield "## How good it is"
-    protocol = pipeline.protocol
     yield f"Split protocol `{protocol}`: {PROTOCOLS.get(protocol, 'see the split of the run')}."
-    leak = pipeline.report["artist_leak"]
     if leak:
         yield (
-            f"In {', '.join(leak)} songs of one artist may stand on several sides (too few "
-            "artists to keep them apart): figures there flatter."
+            f"In {', '.join(leak)} songs of one artist may be in several subsets (too few artists "
+            "to keep them apart): the figures there are too good."
         )
-    rows = []
-    for subset, levels in pipeline.report["models"][pipeline.selected].items():
-        for level, values in levels.items():
-            cells = [_figure(values, metric) for metric in METRICS]
-            rows.append([subset, level, str(values["n"]), *cells])
-    yield _table(["subset", "level", "n", *METRICS.values()], rows)
-    yield (
-        "In brackets: 95 % interval by bootstrap over groups of songs that belong together (if all "
-        "groups score the same, Wilson's interval for that many groups). The "
-        "model was chosen by songs of train and validation, each answered by models that had not "
-        "heard it; validation songs also stop the training of some models; test songs decided "
-        "nothing."
+    yield _table(
+        ["subset", "level", "n", *METRICS.values()],
+        (
+            [subset, level, values["n"], *(_figure(values, metric) for metric in METRICS)]
+            for subset, levels in pipeline.report["models"][pipeline.selected].items()
+            for level, values in levels.items()
+        ),
     )
+    yield INTERVALS
 
 
 def _genres(pipeline: Pipeline) -> Iterable[str]:
     subset, _ = facts.headline(pipeline)
-    songs = evaluation.by_song(pipeline.answers[pipeline.answers["subset"] == subset])
+    songs = evaluation.by_song(pipeline.predicted[pipeline.predicted["subset"] == subset])
     table = evaluation.per_genre(songs).sort_values(["f1", "genre"])
     table = table.fillna({"mistaken_for": "nothing else"})
+    scores = ["precision", "recall", "f1"]
+    table[scores] = table[scores].map("{:.2f}".format)
     yield f"## Weak and strong genres ({subset} songs, weakest first)"
-    rows = [
-        [
-            str(row["genre"]),
-            str(row["n"]),
-            *(f"{row[score]:.2f}" for score in ("precision", "recall", "f1")),
-            str(row["mistaken_for"]),
-        ]
-        for row in table.to_dict("records")
-    ]
-    yield _table(["genre", "songs", "precision", "recall", "F1", "most often taken for"], rows)
+    yield _table(
+        ["genre", "songs", "precision", "recall", "F1", "most often taken for"],
+        table[["genre", "n", *scores, "mistaken_for"]].itertuples(index=False),
+    )
 
 
 def _limits(pipeline: Pipeline) -> list[str]:
@@ -192,11 +193,11 @@ def _limits(pipeline: Pipeline) -> list[str]:
     limits = [
         "It always predicts one of its genres, also for music of other genres, for speech and for "
         "noise.",
-        "Genres are labels that people gave to this collection; other people draw other lines.",
+        "Genres are labels that people gave to this collection; other people label differently.",
         "Figures hold for music like the collection's; recordings of other times, regions and "
         "qualities may fare worse.",
         "Probabilities were calibrated on this collection's songs; on music unlike them they are "
-        "likely to be too sure.",
+        "likely to be too high.",
     ]
     if read_description(pipeline.classifier).synthetic:
         limits.insert(0, f"It was trained on {SYNTHETIC}.")
@@ -211,14 +212,7 @@ def _figure(values: Mapping[str, Any], metric: str) -> str:
     return f"{text} [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else text
 
 
-def _count_rows(counts: Mapping[str, int]) -> list[list[str]]:
-    return [[_cell(key), str(count)] for key, count in counts.items()]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = [list(header), ["---"] * len(list(header)), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,13 +1,13 @@
-"""What a finished run of the pipeline left, gathered for its record.
+"""What a finished run of the pipeline left, read and hashed for its record.
 
-Plain reading and hashing; nothing here knows MLflow. Hashes are SHA-256, in hex.
+Nothing here uses MLflow. Hashes are SHA-256, in hex.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
     from genre.models.base import Input
     from genre.models.data import Data
 
-HISTORY = "history.csv"  # how training went: not part of what the model answers
-UNKNOWN = "unknown"
-SELECTED = "selected"
-LOCK_FILE = "dvc.lock"
-WRITTEN_BY_RUNS = (":(exclude)dvc.lock", ":(exclude)params.yaml")  # both are kept with the run
-GIT_SECONDS = 30  # a repository that answers no sooner is left out of the record
+HISTORY = "history.csv"  # the curves of a training, which predictions do not depend on
+WRITTEN_BY_RUNS = (":(exclude)dvc.lock", ":(exclude)params.yaml")  # both are logged with the run
+GIT_SECONDS = 30  # a slower repository is left out of the record
 
 
 @dataclass(frozen=True)
@@ -53,20 +50,20 @@ class Pipeline:
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        """`reports/metrics.json`; raises `InputError` where it names no selected model."""
+        """`reports/metrics.json`; raises `InputError` if it names no selected model."""
         report: dict[str, Any] = json.loads(self._read(self.metrics))
-        if report.get(SELECTED) not in report.get("models", {}):
+        if report.get("selected") not in report.get("models", {}):
             raise InputError(f"{self.metrics}: no selected model; run the step evaluate again")
         return report
 
     @property
     def selected(self) -> str:
         """The name of the model that evaluate chose."""
-        return str(self.report[SELECTED])
+        return str(self.report["selected"])
 
     @cached_property
     def genres(self) -> list[str]:
-        """The genres that the classifier knows."""
+        """The genres that the classifier predicts."""
         return read_description(self.classifier).classes
 
     @cached_property
@@ -81,31 +78,22 @@ class Pipeline:
 
     @cached_property
     def songs(self) -> pd.DataFrame:
-        """The whole catalogue, usable songs and those set aside."""
-        import pandas as pd
-
-        self._must_exist(self.catalogue)
-        return pd.read_parquet(self.catalogue)
+        """The catalogue: usable songs and those set aside."""
+        return self._table(self.catalogue)
 
     @cached_property
     def subsets(self) -> pd.DataFrame:
         """`data/split.parquet`."""
-        import pandas as pd
-
-        self._must_exist(self.split)
-        return pd.read_parquet(self.split)
+        return self._table(self.split)
 
     @cached_property
-    def answers(self) -> pd.DataFrame:
+    def predicted(self) -> pd.DataFrame:
         """`reports/predictions.parquet`, rows of the selected model."""
-        import pandas as pd
-
-        self._must_exist(self.predictions)
-        return pd.read_parquet(self.predictions, filters=[("model", "==", self.selected)])
+        return self._table(self.predictions, filters=[("model", "==", self.selected)])
 
     @cached_property
     def model_sha256(self) -> str:
-        """What the classifier answers hangs on this alone: weights and settings."""
+        """The hash of the classifier's weights and settings, on which alone predictions depend."""
         return folder_sha256(self.classifier)
 
     @cached_property
@@ -113,14 +101,14 @@ class Pipeline:
         """The hash of `reports/metrics.json`."""
         return hashlib.sha256(self._read(self.metrics)).hexdigest()
 
-    def must_be_whole(self) -> None:
-        """Read every table, so that what is missing is told before the store is touched."""
-        for table in (self.songs, self.subsets, self.answers):
+    def must_be_complete(self) -> None:
+        """Read every table; raises `InputError` for what is missing."""
+        for table in (self.songs, self.subsets, self.predicted):
             if table.empty:
                 raise InputError(f"{self.root}: an empty table; type make run")
 
     def settings(self, name: str) -> dict[str, Any]:
-        """What the trained model `name` was trained with; of a vote, who has which weight."""
+        """The settings of the trained model `name`; of a vote, the members' weights."""
         path = self.models / name / "model.json"
         if path.is_file():
             content: dict[str, Any] = json.loads(self._read(path))["settings"]
@@ -131,19 +119,20 @@ class Pipeline:
         }
 
     def _read(self, path: Path) -> bytes:
-        self._must_exist(path)
-        return path.read_bytes()
-
-    @staticmethod
-    def _must_exist(path: Path) -> None:
         if not path.is_file():
             raise InputError(f"{path}: no such file; type make run")
+        return path.read_bytes()
+
+    def _table(self, path: Path, **options: Any) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.read_parquet(io.BytesIO(self._read(path)), **options)
 
 
 def headline(pipeline: Pipeline) -> tuple[str, dict[str, Any]]:
-    """The subset and figures that speak for the selected model: whole songs, test if there is one.
+    """The subset and song-level figures of the selected model: of test, else of validation.
 
-    Raises `InputError` where `metrics.json` has neither.
+    Raises `InputError` if `metrics.json` has neither.
     """
     results = pipeline.report["models"][pipeline.selected]
     for subset in ("test", "validation"):
@@ -153,9 +142,9 @@ def headline(pipeline: Pipeline) -> tuple[str, dict[str, Any]]:
 
 
 def folder_sha256(folder: Path) -> str:
-    """Hash the names and contents of a model's files, `history.csv` left out.
+    """Hash the names and contents of a model's files, without `history.csv`.
 
-    Raises `InputError` where there is no model.
+    Raises `InputError` if there is no model.
     """
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != HISTORY)
     if not files:
@@ -175,28 +164,9 @@ def data_sha256(songs: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def dvc_hashes(root: Path) -> dict[str, str]:
-    """Path to hash of every data file and folder in `dvc.lock`; empty where there is none."""
-    import yaml
-
-    path = root / LOCK_FILE
-    if not path.is_file():
-        return {}
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
-    content = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
-    stages = content.get("stages", {})
-    return {
-        entry["path"]: str(entry["md5"])
-        for stage in stages.values()
-        for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
-        if entry["path"].startswith("data/") and "md5" in entry
-    }
-
-
 def summarise(songs: pd.DataFrame) -> dict[str, Any]:
-    """Count the catalogue: songs, hours, genres, artists, licences, sources, set aside and why."""
+    """Count the catalogue: songs, hours, genres, artists, licences, sources, set aside."""
     used = songs[songs["status"] == "ok"]
-    aside = songs[songs["status"] != "ok"]
     return {
         "songs": len(used),
         "hours": round(float(used["seconds"].sum()) / 3600, 3),
@@ -204,8 +174,7 @@ def summarise(songs: pd.DataFrame) -> dict[str, Any]:
         "artists": int(used["artist"].nunique()),
         "licences": _counts(used["licence"]),
         "sources": _counts(used["source"]),
-        "set_aside": len(aside),
-        "set_aside_reasons": _counts(aside["reason"].map(_kind)),
+        "set_aside": len(songs) - len(used),
         "data_sha256": data_sha256(songs),
     }
 
@@ -225,7 +194,7 @@ def training_songs(songs: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, Any]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as `section.key` to text; what is no text as JSON."""
+    """Nested settings as `section.key` to text; values that are no text as JSON."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
@@ -237,18 +206,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def git_state(root: Path) -> dict[str, str]:
-    """`git_commit` and `git_dirty` of the checkout at `root`; empty where it is no repository.
+    """`git_commit` and `git_dirty` of the checkout at `root`; empty if it is no repository.
 
-    `dvc.lock` and `params.yaml` are left out of `git_dirty`: each run changes the one, experiments
-    the other, and both are kept with the run.
+    `dvc.lock` and `params.yaml` do not make it dirty: runs and experiments change them, and both
+    are logged with the run.
     """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS
-        )
-        return done.stdout.strip()
+        return subprocess.check_output(
+            command, stderr=subprocess.DEVNULL, text=True, timeout=GIT_SECONDS
+        ).strip()
 
     try:
         commit = git("rev-parse", "HEAD")
@@ -258,12 +226,6 @@ def git_state(root: Path) -> dict[str, str]:
     return {"git_commit": commit, "git_dirty": "true" if changed else "false"}
 
 
-def _kind(reason: str) -> str:
-    """The kind of a reason: without the figures, file names and decoder's words of one song."""
-    general = re.split(r":| \(| of ", reason, maxsplit=1)[0]
-    return re.sub(r"-?\d+(\.\d+)?", "…", general)
-
-
 def _counts(column: pd.Series) -> dict[str, int]:
-    counts = column.fillna(UNKNOWN).value_counts()
+    counts = column.fillna("unknown").value_counts()
     return {str(key): int(counts[key]) for key in sorted(counts.index)}

@@ -1,10 +1,9 @@
 """The facts behind a promotion: the champion evaluated on today's validation songs.
 
-The champion predicts from today's features and pictures with its own weights; if these are computed
-in another way today, or no longer, it computes its own inputs from the clips, with its own
-settings. The challenger's predictions are those that evaluate wrote. Songs that the champion was
-trained on are left out: by content, and by decoded audio, so that a song which came back in another
-container counts too.
+The champion predicts from today's features and pictures; if these are computed in another way
+today, or no longer, it computes its own inputs from the clips, with its own settings. The
+challenger's predictions are those of the step evaluate. Songs that the champion was trained on are
+left out: by file, and by decoded audio, so that the same recording in another container is found.
 """
 
 from __future__ import annotations
@@ -25,9 +24,8 @@ from genre.models.data import FeatureData
 from genre.models.ensemble import Ensemble, families_of
 from genre.progress import progress
 from genre.promotion import Champion
-from genre.registry import artifacts
 from genre.registry.facts import Pipeline
-from genre.registry.layout import MODEL, PACKED, TRAINING_SONGS
+from genre.registry.lookup import MODEL, PACKED, TRAINING_SONGS, verify
 from genre.registry.store import Store
 from genre.splits import VALIDATION
 
@@ -35,21 +33,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
-CHOICES = {"families", "layers"}  # of columns: which there are tells more
+CHOICES = {"families", "layers"}  # of columns, which are compared themselves
 
 
-def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champion:
+def evaluate_champion(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champion:
     """Evaluate the champion `version` and today's classifier on today's validation songs.
 
-    What makes a comparison impossible is in `obstacle`; a store that fails raises.
+    `obstacle` says what makes a comparison impossible. Raises if the store fails.
     """
     import pandas as pd
 
     number = str(version.version)
-    source = artifacts.source_of(store, version)
-    files = artifacts.checksums(artifacts.tags_of(store, version))
     with TemporaryDirectory() as name:
-        if wrong := artifacts.bring(store, source, files, [f"{PACKED}/"], Path(name)):
+        if wrong := verify(store, version, Path(name)):
             return Champion(number, (), obstacle=wrong, usable=False)
         folder = Path(name, PACKED)
         try:
@@ -64,13 +60,13 @@ def question(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champio
         champion = Champion(number, model.classes, renamed=renamed, families=families)
         for member in model.members:
             member.classes = tuple(renamed.get(genre, genre) for genre in member.classes)
-        if set(pipeline.answers["genre"]) - set(model.classes):
+        if set(pipeline.predicted["genre"]) - set(model.classes):
             return champion
         songs = unseen_songs(pipeline, trained)
         if not songs:
             return replace(champion, obstacle="it was trained on every validation song of today")
         try:
-            return replace(champion, comparison=score(pipeline, model, songs))
+            return replace(champion, comparison=compare(pipeline, model, songs))
         except InputError as error:
             return replace(champion, obstacle=f"it cannot predict them ({error})")
 
@@ -86,17 +82,17 @@ def unseen_songs(pipeline: Pipeline, trained: Mapping[str, Collection[str]]) -> 
     return sorted(rows.loc[~seen, "track_id"])
 
 
-def score(pipeline: Pipeline, champion: Ensemble, songs: Sequence[str]) -> evaluation.Comparison:
+def compare(pipeline: Pipeline, champion: Ensemble, songs: Sequence[str]) -> evaluation.Comparison:
     """Compare today's classifier with `champion` on the validation songs `songs`.
 
     Raises `InputError` if the champion cannot predict them.
     """
-    answers = pipeline.answers
-    ours = answers[(answers["subset"] == VALIDATION) & answers["track_id"].isin(songs)]
-    if _made_as_today(champion, pipeline):
+    predicted = pipeline.predicted
+    ours = predicted[(predicted["subset"] == VALIDATION) & predicted["track_id"].isin(songs)]
+    if _has_inputs(champion, pipeline):
         theirs = from_tables(pipeline, champion, songs)
     else:
-        theirs = by_listening(pipeline, champion, ours)
+        theirs = from_clips(pipeline, champion, ours)
     settings = pipeline.params.evaluate
     return evaluation.compare(ours, theirs, samples=settings.bootstrap_samples, seed=settings.seed)
 
@@ -113,30 +109,28 @@ def from_tables(pipeline: Pipeline, champion: Ensemble, songs: Sequence[str]) ->
     )
 
 
-def by_listening(pipeline: Pipeline, champion: Ensemble, rows: pd.DataFrame) -> pd.DataFrame:
+def from_clips(pipeline: Pipeline, champion: Ensemble, rows: pd.DataFrame) -> pd.DataFrame:
     """The champion's predictions for the segments in `rows`, from the clips themselves."""
     from genre.classifier import Classifier
 
     classifier = Classifier(champion)
     proba = np.empty((len(rows), len(champion.classes)))
     tracks = rows["track_id"].unique()
-    for track in progress(tracks, total=len(tracks), what="songs asked of the champion"):
+    for track in progress(tracks, total=len(tracks), what="songs predicted by the champion"):
         clip = pipeline.clips / f"{track}.flac"
         try:
-            answer = classifier.classify(clip, timeline=True)
+            timeline = classifier.classify(clip, timeline=True).timeline or ()
         except AudioError as error:
             raise InputError(f"{clip}: {error}") from error
-        heard = {
-            round(moment.start_s / SEGMENT_SECONDS): moment for moment in answer.timeline or ()
-        }
+        segments = {round(moment.start_s / SEGMENT_SECONDS): moment for moment in timeline}
         for place in np.flatnonzero(rows["track_id"] == track):
-            moment = heard[int(rows["segment"].iloc[place])]
+            moment = segments[int(rows["segment"].iloc[place])]
             proba[place] = [moment.probabilities[genre] for genre in champion.classes]
     return evaluation.make(rows, proba, champion.classes, champion.name, champion.temperature)
 
 
-def _made_as_today(champion: Ensemble, pipeline: Pipeline) -> bool:
-    """Whether today's features and pictures are what the champion looks at."""
+def _has_inputs(champion: Ensemble, pipeline: Pipeline) -> bool:
+    """Whether today's features and pictures are those that the champion was trained on."""
     for member in champion.members:
         data = pipeline.data(member.input)
         if isinstance(data, FeatureData) and not set(member.features) <= set(data.X):

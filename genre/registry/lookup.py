@@ -1,45 +1,55 @@
-"""From a model's name to the folder of its classifier: `models:/music-genre@champion`.
+"""From a model's name to its verified classifier: `models:/music-genre@champion`.
 
-The registry is asked anew at each call, through MLflow's client, so that an alias that was moved is
-followed. The files of the version that are read are compared with their checksums
-(`genre.registry.artifacts`), and what is handed out is a copy of the bytes that were compared.
+The registry is asked at each call, so that an alias that was moved is followed. Size and SHA-256 of
+each file of a version that this project loads (classifier, training songs, drift reference) are in
+a tag of the version: in the registry and not among the files, so that whoever can change these
+alone cannot change what they are compared with. What is loaded is a copy of the very bytes that
+were compared. Other files in the folder are ignored; MLflow adds some when it looks a model up.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from genre.errors import InputError
 from genre.files import room_for
 from genre.hints import command
 from genre.params import TrackingParams
 from genre.promotion import CHAMPION
-from genre.registry import artifacts
-from genre.registry.faults import named_errors, quiet
-from genre.registry.layout import MODEL, PACKED, REFERENCE
-from genre.registry.store import Store, open_existing
+from genre.registry.store import ARTIFACTS, Store, open_existing
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-SCHEME = "models:/"
 URI = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-READ = (f"{PACKED}/{MODEL}/", f"{PACKED}/{REFERENCE}/")  # what predicts, and what drift reads
+PACKED = "artifacts"  # MLflow's folder, in that of a model, of what it was saved with; in it are
+MODEL = "model"  # the classifier (see `genre.models.ensemble`),
+REFERENCE = "reference"  # what drift compares new songs with,
+TRAINING_SONGS = "training_songs.json"  # and the songs of `genre.registry.facts.training_songs`
+FILES = "mlflow.genre.files"  # the tag of the checksums: {path: [bytes, sha256]}
+FILES_BEFORE = "files"  # its name before; both once held all files of a version
+GONE = "its files are gone"
+FOREIGN = "it was not registered by this pipeline"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes
+
+Files = dict[str, tuple[int, str]]  # path below the model's folder: bytes, SHA-256
 
 
 @dataclass(frozen=True)
 class Found:
-    """A registered version: a copy of its files in `place`, compared with their checksums.
-
-    Its classifier is in `folder` (see `genre.models.ensemble`).
-    """
+    """A registered version, with a verified copy of its files in `place`."""
 
     name: str
     version: str
@@ -47,42 +57,76 @@ class Found:
 
     @property
     def folder(self) -> Path:
-        """The classifier."""
+        """The classifier (see `genre.models.ensemble`)."""
         return self.place / PACKED / MODEL
 
 
 @contextmanager
-def find(
-    uri: str, tracking: TrackingParams, root: Path, *, parts: Sequence[str] = READ
-) -> Iterator[Found]:
+def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[Found]:
     """Look up `models:/NAME@ALIAS` or `models:/NAME/VERSION`; the copy is removed afterwards.
 
-    Only the version's files below `parts` are read. Raises `InputError` if there is no such
-    version or its files are not those that were registered, `RegistryError` if the store cannot be
-    used.
+    Raises `InputError` if there is no such version or its files are not those that were registered,
+    `RegistryError` if the store cannot be used.
     """
     match = URI.fullmatch(uri)
     if not match:
         raise InputError(
-            f"the model {uri!r}: expected {SCHEME}NAME@ALIAS, {SCHEME}NAME/VERSION or the folder "
+            f"the model {uri!r}: expected models:/NAME@ALIAS, models:/NAME/VERSION or the folder "
             "of a classifier"
         )
-    name, alias, number = match["name"], match["alias"], match["version"]
     store = open_existing(tracking, root)
     with TemporaryDirectory(prefix="genre-model-") as temporary:
         place = Path(temporary)
-        with named_errors(store.uri), quiet():
-            version = _version(store, name, alias, number)
-            source = artifacts.source_of(store, version)
-            files = artifacts.checksums(artifacts.tags_of(store, version))
-            with room_for(place):
-                wrong = artifacts.bring(store, source, files, parts, place)
-        if wrong:
-            raise InputError(
-                f"version {version.version} of {name}: {wrong}; nothing of it was loaded. "
-                + ways_out(source, foreign=wrong == artifacts.FOREIGN)
-            )
-        yield Found(name, str(version.version), place)
+        with store.reading(), room_for(place):
+            version = _version(store, match["name"], match["alias"], match["version"])
+            if wrong := verify(store, version, place):
+                raise InputError(
+                    f"version {version.version} of {version.name}: {wrong}; nothing of it was "
+                    f"loaded. {ways_out(source_of(store, version), foreign=wrong == FOREIGN)}"
+                )
+        yield Found(version.name, str(version.version), place)
+
+
+def checksums(folder: Path) -> str:
+    """The text of the tag `FILES` for the model that was saved in `folder`."""
+    files = {}
+    for path in sorted((folder / PACKED).rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            files[path.relative_to(folder).as_posix()] = (len(content), digest)
+    return json.dumps(files)
+
+
+def verify(store: Store, version: ModelVersion, target: Path | None = None) -> str | None:
+    """What is wrong with the files of a version, for a message; None if nothing is.
+
+    With `target`, they are copied to that folder.
+    """
+    text = version.tags.get(FILES) or version.tags.get(FILES_BEFORE)
+    return verify_at(store, source_of(store, version), text, target)
+
+
+def verify_at(store: Store, source: str, tag: str | None, target: Path | None = None) -> str | None:
+    """As `verify`, for the files at the address `source` and the text of the tag `FILES`."""
+    files = _parsed(tag)
+    if not files:
+        return FOREIGN
+    if folder := _local(store, source):
+        return _compare(folder, files, target)
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    address = f"{source.rstrip('/')}/{PACKED}"
+    if not list_artifacts(artifact_uri=address, tracking_uri=store.uri):
+        return GONE
+    with TemporaryDirectory(prefix="genre-download-") as name:
+        download_artifacts(address, dst_path=name, tracking_uri=store.uri)
+        return _compare(Path(name), files, target)
+
+
+def source_of(store: Store, version: ModelVersion) -> str:
+    """The address of the files of a version."""
+    return str(store.client.get_model_version_download_uri(version.name, str(version.version)))
 
 
 def ways_out(source: str, *, foreign: bool, version: str = "VERSION") -> str:
@@ -97,6 +141,71 @@ def ways_out(source: str, *, foreign: bool, version: str = "VERSION") -> str:
         f"Restore its files in {source} from a backup; or g{others}, and make run registers one "
         "anew)"
     )
+
+
+def _parsed(tag: str | None) -> Files:
+    """The checksums of what this project loads; empty if the tag has none."""
+    try:
+        found = json.loads(tag or "{}")
+        return {
+            str(path): (int(size), str(digest))
+            for path, (size, digest) in found.items()
+            if path.startswith(f"{PACKED}/") and ".." not in path
+        }
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _local(store: Store, source: str) -> Path | None:
+    """The folder on this machine at the address `source`; None if it is elsewhere.
+
+    MLflow keeps absolute paths. In a project that was moved, the folder beside the database is
+    meant.
+    """
+    address = urlsplit(source)
+    if address.scheme not in ("", "file"):
+        return None
+    path = Path(url2pathname(address.path))
+    _, found, tail = path.as_posix().rpartition(f"/{ARTIFACTS}/models/")
+    beside = store.folder / ARTIFACTS / "models" / tail
+    return beside if found and beside.is_dir() else path
+
+
+def _compare(folder: Path, files: Files, target: Path | None) -> str | None:
+    """Compare the files in `folder` with their checksums, and copy them to `target`, if given."""
+    if not folder.is_dir():
+        return GONE
+    wrong = []
+    for path, (size, digest) in sorted(files.items()):
+        try:
+            content = _read(folder / path, size)
+        except FileNotFoundError:
+            wrong.append(f"{path} is gone")
+        except OSError as error:
+            wrong.append(f"{path} cannot be read ({error.strerror})")
+        else:
+            if hashlib.sha256(content).hexdigest() != digest:
+                wrong.append(path)
+            elif target:
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                (target / path).write_bytes(content)
+    if not wrong:
+        return None
+    others = f", and {len(wrong) - 1} more" if wrong[1:] else ""
+    return f"its files are not those that were registered ({wrong[0]}{others})"
+
+
+def _read(path: Path, size: int) -> bytes:
+    """The content of the file `path`, or nothing if it is no file or has another size.
+
+    Raises `OSError` for a link.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size != size:
+            return b""
+        return file.read(size)
 
 
 def _version(store: Store, name: str, alias: str | None, number: str | None) -> ModelVersion:

@@ -1,21 +1,20 @@
-"""Pack a trained model as MLflow's pyfunc: code, weights, requirements, signature, model card.
+"""Package a trained model as MLflow's pyfunc: code, weights, requirements, signature, model card.
 
-The model answers wherever its requirements are installed, without this project: the `genre`
-modules that it needs travel inside. Nothing in it is pickled.
+The model predicts wherever its requirements are installed, without this project: the `genre`
+modules that it needs are in it. Nothing in it is pickled.
 """
 
 from __future__ import annotations
 
-import ast
 import io
 import shutil
 import tempfile
 import wave
 from collections.abc import Iterable
-from functools import cache
 from importlib.metadata import version
+from modulefinder import ModuleFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import genre
 from genre.classifier import TOP
@@ -25,7 +24,7 @@ from genre.models import ensemble, family, store
 from genre.models.ensemble import read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
-from genre.registry.layout import MODEL, REFERENCE, TRAINING_SONGS
+from genre.registry.lookup import MODEL, REFERENCE, TRAINING_SONGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(genre.__file__).parent
 CODE = Path(__file__).with_name("pyfunc_model.py")
-FACE = "genre.classifier"  # what the code above needs of this package
+CLASSIFIER = "genre.classifier"  # what the code above imports of this package
 MODEL_CARD = "model_card.md"
 FEATURES: Input = "features_3s"
-EXAMPLE_RATE = 8_000  # Hz; small, for the example is kept as text
+EXAMPLE_RATE = 8_000  # Hz; low, because the example is stored as text
 REQUIREMENTS = (
     "av",
     "librosa",
@@ -53,15 +52,15 @@ REQUIREMENTS = (
     "soundfile",
     "soxr",
 )
-PRETRAINED = ("torch",)  # what networks that listen need
-BY_INPUT = {  # what more a member needs, by what it looks at
+PRETRAINED = ("torch",)  # what pretrained networks need
+BY_INPUT = {  # what a model needs more, by its input
     "log_mel": ("torch",),
     "spectrogram": ("matplotlib", "pillow", "torch"),
 }
 
 
 def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> None:
-    """Write the selected model to the new folder `folder`; `model` is its place in the store."""
+    """Save the selected model to the new folder `folder`; `model` is its entry in the store."""
     from mlflow import pyfunc
 
     with tempfile.TemporaryDirectory() as name:
@@ -70,14 +69,17 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
         shutil.copytree(pipeline.classifier, weights)
         songs = temporary / TRAINING_SONGS
         write_json(songs, facts.training_songs(pipeline.songs, pipeline.subsets))
-        known = temporary / REFERENCE
-        reference.save(training_reference(pipeline), known)
+        reference.save(training_reference(pipeline), temporary / REFERENCE)
         pyfunc.save_model(
             folder,
             mlflow_model=model,
             python_model=str(CODE),
             code_paths=[str(copy_code(temporary / "code", members(pipeline)))],
-            artifacts={MODEL: str(weights), "training_songs": str(songs), REFERENCE: str(known)},
+            artifacts={
+                MODEL: str(weights),
+                "training_songs": str(songs),
+                REFERENCE: str(temporary / REFERENCE),
+            },
             signature=signature(),
             input_example=example(),
             pip_requirements=requirements(
@@ -90,7 +92,7 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
 
 
 def training_reference(pipeline: Pipeline) -> Reference:
-    """What new songs will be compared with: the training songs, and the answers to the others."""
+    """What drift compares new songs with: training songs, and confidences of held-out songs."""
     import pandas as pd
 
     from genre import evaluation
@@ -103,8 +105,8 @@ def training_reference(pipeline: Pipeline) -> Reference:
         data = pipeline.data(FEATURES)
         rows = data.mask(TRAIN)
         columns = data.look(rows).groupby(data.keys.loc[rows, "track_id"].to_numpy()).mean()
-    unheard = pipeline.answers[pipeline.answers["subset"] != TRAIN]
-    confidence = evaluation.probabilities(evaluation.by_song(unheard)).max(axis=1)
+    held_out = pipeline.predicted[pipeline.predicted["subset"] != TRAIN]
+    confidence = evaluation.probabilities(evaluation.by_song(held_out)).max(axis=1)
     return reference.make(
         columns,
         {str(genre): int(number) for genre, number in songs["genre"].value_counts().items()},
@@ -114,9 +116,9 @@ def training_reference(pipeline: Pipeline) -> Reference:
 
 
 def requirements(inputs: Iterable[str] = (), *, pretrained: bool = False) -> list[str]:
-    """What the model needs to answer from `inputs`, in the versions that are installed here.
+    """What the model needs to predict from `inputs`, in the versions that are installed here.
 
-    `pretrained` says whether networks listen in its place.
+    `pretrained` if pretrained networks compute its features.
     """
     names = {*REQUIREMENTS, *(name for source in inputs for name in BY_INPUT.get(source, ()))}
     names |= {*PRETRAINED} if pretrained else set()
@@ -125,72 +127,51 @@ def requirements(inputs: Iterable[str] = (), *, pretrained: bool = False) -> lis
 
 
 def has_pretrained(classifier: Path) -> bool:
-    """Whether the classifier in this folder has the weights of networks that listen."""
+    """Whether the classifier in this folder has the weights of pretrained networks."""
     return (classifier / ensemble.PRETRAINED).is_dir()
 
 
 def inputs(pipeline: Pipeline) -> set[str]:
-    """What the members look at."""
+    """The inputs of the models."""
     folders = (pipeline.classifier / name for name in members(pipeline))
     return {store.read_description(folder).input for folder in folders}
 
 
 def members(pipeline: Pipeline) -> list[str]:
-    """The names of the models that answer."""
+    """The names of the models that predict."""
     return [member.name for member in read_description(pipeline.classifier).members]
 
 
 def copy_code(target: Path, names: Iterable[str]) -> Path:
-    """Copy the modules that these models need to `target`; return the package's folder there.
-
-    Families of models are imported by name, where reading the imports does not find them.
-    """
-    families = (needed_modules(family(name).__module__) for name in names)
-    for path in needed_modules(FACE).union(*families):
+    """Copy the modules that these models need to `target`; return the package's folder there."""
+    modules = (CLASSIFIER, *(family(name).__module__ for name in names))
+    for path in needed_modules(*modules):
         copy = target / path.relative_to(PACKAGE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     return target / PACKAGE.name
 
 
-def needed_modules(module: str) -> set[Path]:
-    """The files of `module`, of what it imports of this package, at the top or within, and so on.
+def needed_modules(*modules: str) -> set[Path]:
+    """The files of `modules` and of what they import of this package, wherever they import it.
 
-    Imports are read and not run, so that asking costs nothing.
+    Nothing is imported: imports are read from compiled code.
     """
-    needed: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _file(name)
-        if path is None or path in needed:
-            continue
-        needed.add(path)
-        waiting.append(name.rpartition(".")[0])
-        waiting += _imports(path)
-    return needed
+    finder = _OwnModules([str(PACKAGE.parent)])
+    for module in modules:
+        finder.import_hook(module)
+    found: dict[str, Any] = finder.modules
+    return {Path(module.__file__) for module in found.values()}
 
 
-@cache
-def _imports(path: Path) -> tuple[str, ...]:
-    """The names that a module imports, and those that they may be modules of."""
-    found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(found)
+class _OwnModules(ModuleFinder):
+    """Finds the modules of this package alone."""
 
-
-def _file(module: str) -> Path | None:
-    """The file of a module of this package; null for anything else."""
-    top, *rest = module.split(".")
-    if top != PACKAGE.name:
-        return None
-    place = PACKAGE.joinpath(*rest)
-    found = (path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file())
-    return next(found, None)
+    def find_module(self, name: str, path: Any, parent: Any = None) -> Any:
+        """As `ModuleFinder`; raises `ImportError` for other packages."""
+        if path is None and name != PACKAGE.name:
+            raise ImportError(name)
+        return super().find_module(name, path, parent)
 
 
 def signature() -> ModelSignature:
@@ -232,7 +213,7 @@ def signature() -> ModelSignature:
 
 
 def example() -> pd.DataFrame:
-    """An input that works anywhere: the bytes of a WAV file, one second of a 440 Hz tone."""
+    """An input that can be predicted anywhere: one second of a 440 Hz tone, as a WAV file."""
     import numpy as np
     import pandas as pd
 

@@ -3,10 +3,10 @@
 MLflow copies this file and the `genre` modules that it needs into the model ("models from code");
 loading executes them and unpickles nothing. Input: a table with a column `path` (audio files) or
 `audio` (their content: bytes, or base64 text). Output: a row a song, `genre`, `probability`,
-`top` (list of `{genre, probability}`, likeliest first), `seconds` (listened to), and with
-`timeline` also `timeline`, a list of `{start_s, probabilities}`, one a 3 s segment; with `tags`
-above 0 as many `{tag, activation}`, where the model knows any. What cannot be answered is an error
-that names the row and, over HTTP, has the status 400.
+`top` (list of `{genre, probability}`, likeliest first), `seconds` (the length that was decoded),
+and with `timeline` also `timeline`, a list of `{start_s, probabilities}`, one a 3 s segment; with
+`tags` above 0 as many `{tag, activation}`, if the model predicts any. A song that cannot be
+classified is an error that names the row and, over HTTP, has the status 400.
 """
 
 import base64
@@ -28,7 +28,7 @@ MOST_BYTES = 100 * 10**6  # of one song's content
 
 
 class RequestError(MlflowException, InputError):
-    """A question that cannot be answered; MLflow's server passes its message on."""
+    """A request that cannot be served; MLflow's server passes its message on."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
@@ -38,7 +38,7 @@ class SongModel(PythonModel):
     """`genre.classifier.Classifier` behind MLflow's interface."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the weights that lie in the model."""
+        """Load the weights in the model."""
         self.classifier = Classifier.from_folder(Path(context.artifacts["model"]))
 
     def predict(
@@ -47,10 +47,10 @@ class SongModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Answer a row a song; raises `RequestError`, naming the row, for one that it cannot.
+        """Classify a song a row; raises `RequestError`, naming the row, if one cannot be.
 
         `params`: `top` (how many genres, default 3), `timeline` (default false) and `tags` (how
-        many words for the sound, default 0).
+        many, default 0).
         """
         chosen = params or {}
         top, timeline = int(chosen.get("top", TOP)), bool(chosen.get("timeline", False))
@@ -72,7 +72,7 @@ class SongModel(PythonModel):
 
 
 def sources(model_input: Any) -> list[Path | bytes]:
-    """What to listen to, one a row: paths, or the content of files.
+    """The songs, one a row: paths, or the content of files.
 
     Takes a table with a column `path` or `audio` (or both, one of them filled in each row), or a
     plain list or Series of paths. Raises `RequestError` for anything else.

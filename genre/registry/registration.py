@@ -1,254 +1,196 @@
-"""Register a finished pipeline: record it, make a version, let the gate decide, report.
+"""Register a finished pipeline: record it, create a version, let the gate decide, report.
 
-The registry is asked each time: what it holds is not made again, what it has lost is.
+The registry is asked each time: what it holds is not made again, what it has lost is. Run and
+logged model are written first, then the version, then its alias, and last its tag `decision`: if a
+run is killed, every version has its files, and the next run goes on with a version that has no
+decision yet.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import RegistryError, UnusableStoreError
 from genre.hints import command
-from genre.promotion import CHAMPION, Decision, decide
-from genre.registry import aliases, artifacts, card, facts, gate, lookup, package, runs, versions
-from genre.registry.artifacts import FILES, MODEL_ID
+from genre.promotion import CHALLENGER, CHAMPION, Decision, decide
+from genre.registry import aliases, card, gate, lookup, package, record, runs
+from genre.registry.aliases import DECISION, REASON
 from genre.registry.facts import Pipeline
-from genre.registry.faults import named_errors, quiet
-from genre.registry.locks import locked
-from genre.registry.runs import EXPERIMENT, MODEL_HASH
+from genre.registry.lookup import FILES, FOREIGN
+from genre.registry.record import METRICS_HASH, MODEL_ID
+from genre.registry.runs import MODEL_HASH
 from genre.registry.store import Store, moved, open_experiment, open_store
-from genre.registry.versions import BLOCKED_BY, FEWER_THAN, METRICS_HASH
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
-    from mlflow.entities import Experiment
     from mlflow.entities.model_registry import ModelVersion
 
-DECISIONS = 5  # champions that may come and go, on a server, while one model is compared
+COMPARISON = "mlflow.genre.comparison"  # the figures behind the decision, as JSON
+MODEL_VERSIONS = "mlflow.modelVersions"  # names its versions to MLflow's page of a logged model
 
 
 def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
     """Record and register `pipeline`; return the receipt, and whether anything was new.
 
     The same model gives one version, however often it is registered, and one run for each set of
-    figures that it was given. What is in the store is not made again, unless its files are no
-    longer those that were registered. An experiment is recorded with its model and gets neither
-    version nor alias. Raises `RegistryError` if the store fails, `InputError` if the pipeline has
-    not finished.
+    figures. An experiment is recorded with its model and gets neither version nor alias. Raises
+    `RegistryError` if the store fails, `InputError` if the pipeline has not finished.
     """
-    tags = describe(pipeline)
-    pipeline.must_be_whole()
+    tags = record.describe(pipeline)
+    pipeline.must_be_complete()
     store = open_store(pipeline.params.tracking, pipeline.root)
     experiment = open_experiment(store, pipeline.params.tracking.experiment)
-    name = pipeline.params.register_.name
-    with named_errors(store.uri), locked(store.folder), quiet():
+    with store.writing():
         runs.end_killed(store, experiment.experiment_id)
-        before = aliases.promotions(store, name)
-        version = None if pipeline.experiment else versions.find(store, name, tags[MODEL_HASH])
-        tagged = artifacts.tags_of(store, version) if version else {}
-        if version is not None and tagged.get(METRICS_HASH) == tags[METRICS_HASH]:
-            recorded, new = (str(version.run_id), tagged[MODEL_ID]), False
-        else:
-            found = _recorded(store, experiment.experiment_id, tags)
-            recorded = found or _record(store, experiment, pipeline, tags)
-            new = found is None
-        run_id, model_id = recorded
+        version = None if pipeline.experiment else _find(store, pipeline)
+        found = _recorded(version, tags) or record.find(store, experiment.experiment_id, tags)
+        run_id, model_id = found or record.create(store, experiment, pipeline, tags)
         receipt = _receipt(pipeline, tags, run_id, model_id)
         if pipeline.experiment:
-            return receipt | {"reason": _decide(store, None, pipeline).reason}, new
+            return receipt | {"reason": _ask_gate(store, None, pipeline).reason}, found is None
         if version is None:
             where = f"#/experiments/{experiment.experiment_id}/runs/{run_id}/artifacts"
-            version = versions.create(
-                store,
-                name,
-                model_id=model_id,
-                run_id=run_id,
-                tags=tags,
-                description=card.describe(pipeline, f"{where}/{package.MODEL_CARD}"),
-            )
-            new = True
-        aliases.record_outside(store, name)
-        if not versions.is_settled(store, version):
-            _settle(store, version, pipeline)
-            version = store.client.get_model_version(name, str(version.version))
-            new = True
-        receipt |= _standing(store, version)
-        return receipt, new or aliases.promotions(store, name) != before
-
-
-def _standing(store: Store, version: ModelVersion) -> dict[str, Any]:
-    """What the receipt tells of a registered version: its aliases now, the decision, a warning."""
-    name, number = version.name, str(version.version)
-    held = aliases.held(store, name)
-    promoted = [p.reason for p in aliases.promotions(store, name) if p.version == number]
-    reason = version.tags.get(versions.REASON) or (promoted or ["not recorded"])[-1]
-    return {
-        "version": number,
-        "aliases": sorted(alias for alias, holder in held.items() if holder == number),
-        "champion": held.get(CHAMPION),
-        "decision": version.tags.get(versions.DECISION) or (CHAMPION if promoted else "recorded"),
-        "reason": reason,
-        "comparison": versions.comparison(version),
-        "warning": warning(store, version),
-    }
+            description = card.describe(pipeline, f"{where}/{package.MODEL_CARD}")
+            version = _create(store, pipeline, run_id, model_id, tags, description)
+        before = _standing(store, version)
+        if DECISION not in version.tags:
+            _decide(store, version, pipeline)
+            version = store.client.get_model_version(version.name, str(version.version))
+        after = _standing(store, version)
+        receipt |= after | {"warning": warning(store, version)}
+        return receipt, found is None or before != after
 
 
 def warning(store: Store, version: ModelVersion) -> str | None:
-    """What a person has to know and decide about the champion; None if all is well.
-
-    `version` is the version of today's model.
-    """
+    """What a person has to decide about the champion, beside today's `version`; None if nothing."""
     name, number = version.name, str(version.version)
-    champion = versions.champion(store, name)
-    if champion is None and artifacts.tags_of(store, version).get("protocol") in LEAKY:
-        return None  # it is never promoted, and its reason tells so
+    champion = aliases.champion(store, name)
+    promote = command(f"genre promote {number}")
     if champion is None:
-        before = aliases.standing(store, name).previous
-        back = f"{command('genre rollback')} makes version {before} champion again, "
+        if version.tags.get("protocol") in LEAKY:
+            return None  # it is never promoted, as its reason says
         return (
-            f"{name} has versions and no champion: {back if before else ''}"
-            f"{command(f'genre promote {number}')} version {number} ({command('genre models')} "
-            "lists all)"
+            f"{name} has versions and no champion: {promote} makes version {number} champion "
+            f"({command('genre models')} lists all)"
         )
-    other = str(champion.version)
-    source = artifacts.source_of(store, champion)
-    wrong = artifacts.damage(store, champion, lookup.READ)
-    if not wrong and version.tags.get(BLOCKED_BY) == other:
-        wrong = version.tags.get(versions.REASON, "it cannot be used")
+    other, source = str(champion.version), lookup.source_of(store, champion)
+    wrong = None
+    if other != number:
+        wrong = lookup.verify(store, champion)
+        if not wrong and DECISION not in version.tags:
+            wrong = version.tags.get(REASON)
     if wrong:
-        foreign = wrong == artifacts.FOREIGN
-        compared = (versions.comparison(version) or {}).get("against") == other
-        kept = "" if compared else f"; version {number} was not compared with it"
-        ways = lookup.ways_out(source, foreign=foreign, version=number)
-        return f"version {other} of {name} is champion and cannot be used: {wrong}{kept}. {ways}"
+        ways = lookup.ways_out(source, foreign=wrong == FOREIGN, version=number)
+        return f"version {other} of {name} is champion and cannot be used: {wrong}. {ways}"
     location = source.rpartition("/models/")[0]  # of the experiment that it belongs to
     if location and (problem := moved(store, location)):
         return problem
-    if version.tags.get(FEWER_THAN) == other:
+    ours, theirs = (_families(each) for each in (version, champion))
+    if 0 < len(ours) < len(theirs):
         return (
-            f"version {number} of {name} has {version.tags.get(versions.REASON)}, which stays "
-            f"champion; {command(f'genre promote {number}')} makes version {number} champion"
+            f"version {number} of {name} has fewer feature families ({', '.join(ours)}) than "
+            f"version {other} ({', '.join(theirs)}), which stays champion; {promote} makes version "
+            f"{number} champion"
         )
     return None
 
 
-def describe(pipeline: Pipeline) -> dict[str, str]:
-    """The tags of a pipeline's run, logged model and version; they are what `models` shows."""
-    report = pipeline.report
-    subset, values = facts.headline(pipeline)
-    low, high = values["ci95"]
-    return {
-        "model": pipeline.selected,
-        MODEL_HASH: pipeline.model_sha256,
-        METRICS_HASH: pipeline.metrics_sha256,
-        "data_sha256": facts.data_sha256(pipeline.songs),
-        "protocol": pipeline.protocol,
-        "artist_leak": ", ".join(report["artist_leak"]) or "none",
-        "genres": ", ".join(pipeline.genres),
-        "families": ", ".join(pipeline.families),
-        "subset": subset,
-        "accuracy": json.dumps(values["accuracy"]),
-        "accuracy_low": json.dumps(low),
-        "accuracy_high": json.dumps(high),
-        **({EXPERIMENT: pipeline.experiment} if pipeline.experiment else {}),
-        **facts.git_state(pipeline.root),
-    }
+def _find(store: Store, pipeline: Pipeline) -> ModelVersion | None:
+    """The version of this model whose files are as registered.
+
+    Of several (a version may be copied in MLflow), the champion, else the newest.
+    """
+    name = pipeline.params.register_.name
+    champion = aliases.held(store, name).get(CHAMPION)
+    found = [
+        version
+        for version in aliases.all_versions(store, name)
+        if version.tags.get(MODEL_HASH) == pipeline.model_sha256
+    ]
+    found.sort(key=lambda version: str(version.version) != champion)
+    return next((version for version in found if not lookup.verify(store, version)), None)
 
 
-def _recorded(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str, str] | None:
-    """Run and logged model of an earlier registration of the same that got no version."""
-    wanted = {key: tags.get(key, "") for key in (MODEL_HASH, METRICS_HASH, EXPERIMENT)}
-    text = f"tags.{MODEL_HASH} = '{tags[MODEL_HASH]}' AND attributes.status = 'FINISHED'"
-    for run in store.client.search_runs([experiment], text):
-        found = run.data.tags
-        if MODEL_ID not in found or any(found.get(key, "") != wanted[key] for key in wanted):
-            continue
-        logged = store.client.get_logged_model(found[MODEL_ID])
-        files = artifacts.checksums(logged.tags)
-        if not artifacts.damage_at(store, logged.artifact_location, files):
-            return run.info.run_id, found[MODEL_ID]
-    return None
+def _recorded(version: ModelVersion | None, tags: dict[str, str]) -> tuple[str, str] | None:
+    """The ids of the version's run and logged model, if they hold today's figures."""
+    if version is None or version.tags.get(METRICS_HASH) != tags[METRICS_HASH]:
+        return None
+    model_id = version.tags.get(MODEL_ID)
+    return (str(version.run_id), model_id) if model_id else None
 
 
-def _record(
-    store: Store, where: Experiment, pipeline: Pipeline, tags: dict[str, str]
-) -> tuple[str, str]:
-    """Log the run, its models and the selected one's pyfunc; return the ids of run and model."""
-    if problem := moved(store, where.artifact_location):
-        raise UnusableStoreError(problem)
-    experiment = str(where.experiment_id)
-    model_card = card.write(pipeline)
-    run = runs.start(store, experiment, pipeline, tags | {runs.ROLE: runs.PIPELINE_ROLE})
-    run_id = run.info.run_id
-    try:
-        store.client.log_text(run_id, model_card, package.MODEL_CARD)
-        runs.log_trained(store, experiment, pipeline, run_id)
-        model_id = _log_model(store, experiment, pipeline, run_id, tags, model_card)
-        runs.log_results(store, run_id, pipeline, model_id)
-        store.client.set_tag(run_id, MODEL_ID, model_id)
-    except BaseException:
-        store.client.set_terminated(run_id, "FAILED")
-        raise
-    store.client.set_terminated(run_id, "FINISHED")
-    return run_id, model_id
-
-
-def _log_model(
+def _create(
     store: Store,
-    experiment: str,
     pipeline: Pipeline,
     run_id: str,
+    model_id: str,
     tags: dict[str, str],
-    model_card: str,
-) -> str:
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-    from mlflow.models import Model
+    description: str,
+) -> ModelVersion:
+    """Create a version of the logged model, with the checksums of its files.
+
+    The registered model is described if it has no description yet.
+    """
+    from mlflow.exceptions import MlflowException
 
     name = pipeline.params.register_.name
-    logged = store.client.create_logged_model(
-        experiment, name=name.replace(".", "-"), source_run_id=run_id, tags=tags
+    try:
+        model = store.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        model = store.client.get_registered_model(name)
+    if not model.description:
+        store.client.update_registered_model(name, card.describe_all(name))
+    logged = store.client.get_logged_model(model_id)
+    version = store.client.create_model_version(
+        name,
+        logged.artifact_location,
+        run_id=run_id,
+        tags=tags | {MODEL_ID: model_id, FILES: logged.tags[FILES]},
+        description=description,
+        model_id=model_id,
     )
-    model_id = str(logged.model_id)
-    described = Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=model_id)
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "pyfunc"
-        package.save(pipeline, folder, described, model_card)
-        checksums = artifacts.as_tag(artifacts.of_folder(folder))
-        store.client.set_logged_model_tags(model_id, {FILES: checksums})
-        store.client.log_model_artifacts(model_id, str(folder))
-    store.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-    store.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
-    return model_id
+    if MODEL_VERSIONS not in store.client.get_logged_model(model_id).tags:  # a server has set it
+        link = json.dumps([{"name": name, "version": int(version.version)}])
+        store.client.set_logged_model_tags(model_id, {MODEL_VERSIONS: link})
+    return version
 
 
-def _settle(store: Store, version: ModelVersion, pipeline: Pipeline) -> None:
-    """Let the gate decide, and act on it if the champion is still the one it was compared with.
+def _decide(store: Store, version: ModelVersion, pipeline: Pipeline) -> None:
+    """Let the gate decide which alias the version gets.
 
-    Under the lock of a SQLite store it always is; on a server another machine may have moved it.
+    While the champion cannot be used, the version stays undecided: the next run asks again.
     """
-    name = version.name
-    for _ in range(DECISIONS):
-        champion = versions.champion(store, name)
-        decision = _decide(store, champion, pipeline)
-        before = None if champion is None else str(champion.version)
-        if aliases.held(store, name).get(CHAMPION) == before:
-            versions.settle(store, version, decision)
-            return
-    raise RegistryError(
-        f"tracking.uri {store.uri}: {name} got another champion {DECISIONS} times while version "
-        f"{version.version} was compared with it; run the step again"
-    )
+    name, number = version.name, str(version.version)
+    champion = aliases.champion(store, name)
+    if champion and str(champion.version) == number:  # a kill came between the alias and its tags
+        reason = version.tags.get(REASON, "not recorded")
+        aliases.make_champion(store, version, by="gate", reason=reason)
+        return
+    decision = _ask_gate(store, champion, pipeline)
+    tags = {REASON: decision.reason}
+    if decision.comparison:
+        figures = {"against": decision.against, **asdict(decision.comparison)}
+        tags[COMPARISON] = json.dumps(figures, sort_keys=True)
+    aliases.tag(store, version, tags)
+    if aliases.held(store, name).get(CHAMPION) != (champion and str(champion.version)):
+        _decide(store, version, pipeline)  # another machine changed the champion meanwhile
+    elif decision.alias == CHAMPION:
+        aliases.make_champion(store, version, by="gate", reason=decision.reason)
+    else:
+        store.client.set_registered_model_alias(name, CHALLENGER, number)
+        if not decision.blocked:
+            aliases.tag(store, version, {DECISION: CHALLENGER})
 
 
-def _decide(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> Decision:
+def _ask_gate(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> Decision:
     settings = pipeline.params.register_
     return decide(
         protocol=pipeline.protocol,
         genres=pipeline.genres,
-        champion=None if champion is None else gate.question(store, champion, pipeline),
+        champion=gate.evaluate_champion(store, champion, pipeline) if champion else None,
         policy=settings.policy,
         margin=settings.margin,
         families=pipeline.families,
@@ -259,6 +201,7 @@ def _decide(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> 
 def _receipt(
     pipeline: Pipeline, tags: dict[str, str], run_id: str, model_id: str
 ) -> dict[str, Any]:
+    """What the receipt says of any run; `_standing` has the rest for a registered version."""
     return {
         "name": pipeline.params.register_.name,
         "version": None,
@@ -276,3 +219,24 @@ def _receipt(
         "model_id": model_id,
         "tracking_uri": pipeline.params.tracking.uri,
     }
+
+
+def _standing(store: Store, version: ModelVersion) -> dict[str, Any]:
+    """What the receipt says of a version: its aliases now, and the decision."""
+    number, held = str(version.version), aliases.held(store, version.name)
+    try:
+        comparison = json.loads(version.tags.get(COMPARISON, "null"))
+    except ValueError:  # edited in MLflow's pages
+        comparison = None
+    return {
+        "version": number,
+        "aliases": sorted(alias for alias, holder in held.items() if holder == number),
+        "champion": held.get(CHAMPION),
+        "decision": version.tags.get(DECISION, CHALLENGER),
+        "reason": version.tags.get(REASON, "not recorded"),
+        "comparison": comparison,
+    }
+
+
+def _families(version: ModelVersion) -> list[str]:
+    return [family for family in version.tags.get("families", "").split(", ") if family]

@@ -1,16 +1,12 @@
-"""The MLflow store: where it is, how it is opened, who may write.
+"""The MLflow store of the project: where it is, how it is opened, and what its errors mean.
 
 `tracking.uri` is `sqlite:///…` or the address of an MLflow server. A relative SQLite path belongs
-to the main checkout: DVC names it in `DVC_ROOT` for every stage, temporary experiment folders
-included. Artifacts of a SQLite store lie in `artifacts/` beside the database. MLflow is imported
-only here and in what needs an opened store, after its settings.
+to the main checkout, which DVC names in `DVC_ROOT`, so that experiments in temporary folders are
+recorded in the same store. Artifacts of a SQLite store are in `artifacts/` beside the database.
 
-Writers of a SQLite store take turns by a lock beside it. A server's writers may be on any machine,
-where no lock of ours reaches; the lock then only keeps those of this checkout apart. What holds on
-a server too, because artifacts, version and alias are written in this order and the server refuses
-an alias to no version: every version has its artifacts, every alias a version. What a lock would
-add is done by looking again: a decision counts only if the champion it was taken against is still
-champion (`genre.registry.registration`); of two changes in the same instant, the later one stays.
+Writers of one checkout take turns (`Store.writing`). Other machines may write to a server at the
+same time: artifacts, version and alias are written in this order, so that no alias names a version
+without files.
 """
 
 from __future__ import annotations
@@ -18,7 +14,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,25 +24,25 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from filelock import FileLock, Timeout
+
 from genre.addresses import has_password, hidden
 from genre.errors import InputError, ParameterError, UnusableStoreError
 from genre.hints import command
 from genre.params import TrackingParams
-from genre.registry import database
-from genre.registry.database import SQLITE, file_of
-from genre.registry.faults import named, named_errors, quiet
-from genre.registry.locks import locked
+from genre.registry.database import create, exists
+from genre.registry.errors import SQLITE, file_of, named_errors, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql", "databricks")
-ARTIFACTS = "artifacts"
-STORE_FOLDER = "mlruns"
 DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
+ARTIFACTS, LOCK = "artifacts", "registry.lock"
+PATIENCE_SECONDS = 1.0  # before a message says that the store is busy
 
-# Read by MLflow at import. A person's own values win.
+# Read by MLflow when it is imported. Values that are set in the environment take precedence.
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -57,7 +53,7 @@ SETTINGS = {
     "MLFLOW_UV_AUTO_DETECT": "false",  # requirements are ours, not those of a lock file nearby
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # seconds, not minutes, for a server that is not there
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # seconds, not minutes, if the server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -65,41 +61,44 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store: its resolved `uri`, and MLflow's client of it.
+    """An opened store: its resolved `uri`, MLflow's client, and the folder of its lock.
 
-    `folder` holds our lock; for SQLite it is the database's own.
+    For SQLite, `folder` is that of the database.
     """
 
     uri: str
     client: MlflowClient
     folder: Path
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Silence MLflow, and raise its errors as `RegistryError` with a remedy."""
+        with named_errors(self.uri), quiet():
+            yield
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """As `reading`, while other writers of this checkout wait."""
+        with self.reading(), _locked(self.folder):
+            yield
+
 
 def configure() -> None:
-    """Give MLflow its settings; call before it is imported."""
+    """Set MLflow's environment variables; call before it is imported."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def home(root: Path) -> Path:
-    """The main checkout: `DVC_ROOT` where DVC set it, else `root`."""
-    return Path(os.environ.get("DVC_ROOT") or root).resolve()
-
-
 def resolve_uri(uri: str, root: Path) -> str:
     """`tracking.uri` with a relative SQLite path anchored to the main checkout.
 
-    Raises `ParameterError` for a plain file store, which MLflow no longer keeps, and for an address
+    Raises `ParameterError` for a plain file store, which MLflow no longer has, and for an address
     with a password.
     """
-    if uri.startswith(SQLITE):
-        path = uri.removeprefix(SQLITE)
-        if not path or path == ":memory:":
-            raise ParameterError(
-                f"tracking.uri is {uri!r}: expected a file, for example {DEFAULT_STORE}"
-            )
-        return f"{SQLITE}{home(root) / path}"
+    path = uri.removeprefix(SQLITE)
+    if uri.startswith(SQLITE) and path not in ("", ":memory:"):
+        return f"{SQLITE}{_checkout(root) / path}"
     if has_password(uri):
         raise ParameterError(
             f"tracking.uri is {hidden(uri)!r} and names a password, which would be kept with every "
@@ -115,61 +114,47 @@ def resolve_uri(uri: str, root: Path) -> str:
 
 
 def open_store(tracking: TrackingParams, root: Path) -> Store:
-    """Open the store of `tracking.uri`, making a SQLite one where there is none.
+    """Open the store of `tracking.uri`; a SQLite store is created if there is none.
 
-    Raises `RegistryError` where it cannot be reached or is damaged.
+    Raises `RegistryError` if it cannot be reached or is damaged.
     """
-    uri = resolve_uri(tracking.uri, root)
-    folder = _folder(uri, root)
-    if uri.startswith(SQLITE):
-        _look_at(uri)
-    configure()
-    with _paused_collection(), named_errors(uri):
-        from mlflow import MlflowClient
-
-        # One process at a time, for MLflow migrates an older database at its first use.
-        with locked(folder), quiet():
-            if uri.startswith(SQLITE) and not database.has_content(file_of(uri)):
-                database.create(file_of(uri))
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            client.search_experiments(max_results=1)
-    return Store(uri, client, folder)
+    uri, folder = _place(tracking, root)
+    if uri.startswith(SQLITE) and not exists(uri):
+        configure()
+        with named_errors(uri), quiet(), _locked(folder):
+            if not exists(uri):
+                create(file_of(uri))
+    return Store(uri, _client(uri), folder)
 
 
 def open_existing(tracking: TrackingParams, root: Path) -> Store:
-    """Open the store of `tracking.uri` for reading: neither a file nor a lock is made.
+    """Open the store of `tracking.uri` without creating anything, not even a lock.
 
     Raises `InputError` if there is no store yet, and as `open_store` does.
     """
-    uri = resolve_uri(tracking.uri, root)
-    if uri.startswith(SQLITE) and not _look_at(uri):
+    uri, folder = _place(tracking, root)
+    if uri.startswith(SQLITE) and not exists(uri):
         raise InputError(
             f"{file_of(uri)}: there is no MLflow store yet, and so no champion: make run trains "
             "and registers a model"
         )
-    configure()
-    with _paused_collection(), named_errors(uri):
-        from mlflow import MlflowClient
-
-        with quiet():
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    return Store(uri, client, _folder(uri, root))
+    return Store(uri, _client(uri), folder)
 
 
 def open_experiment(store: Store, name: str) -> Experiment:
-    """MLflow's experiment `name`, made if it is missing.
+    """MLflow's experiment `name`, created if it is missing.
 
     Raises `UnusableStoreError` if it was deleted in MLflow.
     """
     location = (store.folder / ARTIFACTS).as_uri() if store.uri.startswith(SQLITE) else None
-    with named_errors(store.uri), locked(store.folder), quiet():
+    with store.writing():
         from mlflow.exceptions import MlflowException
 
         experiment = store.client.get_experiment_by_name(name)
         if experiment is None:
             try:
                 store.client.create_experiment(name, artifact_location=location)
-            except MlflowException as error:  # on a server, another machine may have made it
+            except MlflowException as error:  # another machine may have created it on the server
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             experiment = store.client.get_experiment_by_name(name)
@@ -189,51 +174,59 @@ def open_experiment(store: Store, name: str) -> Experiment:
 def moved(store: Store, location: str) -> str | None:
     """What to do if a SQLite store was moved or copied away from its artifacts at `location`.
 
-    MLflow keeps absolute paths. Commands of this project find the files beside the database;
-    MLflow's own clients do not, and would write new ones to the old place.
+    MLflow keeps absolute paths. The commands of this project find the files beside the database;
+    MLflow itself does not, and would write new ones to the old place.
     """
     if not store.uri.startswith(SQLITE) or urlsplit(location).scheme not in ("", "file"):
         return None
     here, there = store.folder / ARTIFACTS, Path(url2pathname(urlsplit(location).path))
     if here.absolute() == there or (there.exists() and here.exists() and here.samefile(there)):
         return None
-    afresh = f"mv {quote(str(store.folder))} {quote(f'{store.folder}.old')} && make run"
-    if (there.parent / file_of(store.uri).name).exists():
-        return (
-            f"{store.uri}: MLflow has its files in {there}, expected {here}: this store is a copy "
-            f"of the one there, and would write into it. Start a store of its own: {afresh}"
-        )
-    old = quote(str(there.parent))
-    aside = f"mv {old} {old}.old && " if there.parent.exists() else ""
-    link = (
-        f"mkdir -p {quote(str(there.parents[1]))} && {aside}ln -s {quote(str(store.folder))} {old}"
-    )
+    new, old = quote(str(store.folder)), quote(str(there.parent))
     return (
-        f"{store.uri}: MLflow has its files in {there}, expected {here}: the project was moved, "
-        f"and MLflow keeps absolute paths. Let the old path lead to the new one: {link}; or start "
-        f"a new store: {afresh}"
+        f"{store.uri}: MLflow keeps absolute paths and has its files in {there}, expected {here}. "
+        f"A project that was moved: mkdir -p {quote(str(there.parents[1]))} && ln -s {new} {old}; "
+        f"a copy, which needs a store of its own: mv {new} {new}.old && make run"
     )
 
 
 @contextmanager
-def _paused_collection() -> Iterator[None]:
-    """Pause garbage collection, without which importing MLflow takes a quarter less time."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the store in `folder`; the system releases it if the process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=PATIENCE_SECONDS)
+    except Timeout:
+        print("waiting for another process that writes to the MLflow store", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _client(uri: str) -> MlflowClient:
+    """MLflow's client; importing it takes a quarter less time without garbage collection."""
+    configure()
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with named_errors(uri), quiet():
+            from mlflow import MlflowClient
+
+            return MlflowClient(tracking_uri=uri, registry_uri=uri)
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _folder(uri: str, root: Path) -> Path:
-    return file_of(uri).parent if uri.startswith(SQLITE) else home(root) / STORE_FOLDER
+def _place(tracking: TrackingParams, root: Path) -> tuple[str, Path]:
+    """The resolved address of the store, and the folder of its lock."""
+    uri = resolve_uri(tracking.uri, root)
+    return uri, file_of(uri).parent if uri.startswith(SQLITE) else _checkout(root) / "mlruns"
 
 
-def _look_at(uri: str) -> bool:
-    """Whether there is a database; raises `RegistryError` where it is none of MLflow's."""
-    try:
-        return database.check(file_of(uri))
-    except (OSError, sqlite3.Error) as error:
-        raise named(uri, error) from error
+def _checkout(root: Path) -> Path:
+    """The main checkout: `DVC_ROOT` if DVC set it, else `root`."""
+    return Path(os.environ.get("DVC_ROOT") or root).resolve()

@@ -1,31 +1,25 @@
 """The MLflow run of one training, open while the model trains.
 
 It holds the settings and a point on the curves for each epoch, and ends as `FINISHED`, `FAILED` or,
-if it is interrupted, `KILLED`. `genre.registry.runs.log_trained` later makes it a child of the run
-of the pipeline that the model belongs to, found by the hash of the trained model. Nothing of it is
-in the files of the model.
+if it is interrupted, `KILLED`. `genre.registry.record` later makes it a child of the run of the
+pipeline that the model belongs to, found by the hash of the trained model; no file of the model
+depends on it. A run whose process was killed is closed by the next training or registration.
 
-A training that was killed leaves its run open; the next one, or the next registration, closes it
-(`genre.registry.runs.end_killed`). While a training is alive it shares a lock beside the store, by
-which others know that its run is not to be closed.
-
-A store that cannot be used costs no training: one line says so, and nothing more is logged.
+If the store cannot be used, the model is trained without a record, and a warning says so.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import GenreError
 from genre.params import Params
 from genre.registry import facts, runs
-from genre.registry.faults import named_errors, quiet
-from genre.registry.locks import locked, trainings
 from genre.registry.store import Store, open_experiment, open_store
 
 if TYPE_CHECKING:
@@ -33,12 +27,12 @@ if TYPE_CHECKING:
 
     from genre.models.base import Epoch
 
-FLUSH_SECONDS = 2.0  # between writes of what was logged
+FLUSH_SECONDS = 2.0  # between two writes to the store
 DESCRIPTION = "mlflow.note.content"
 
 
 class TrainingRun:
-    """The run of a training that is under way; without a store, what is logged is dropped."""
+    """The run of a training in progress; without a store, what is logged is dropped."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -48,25 +42,19 @@ class TrainingRun:
         self._flushed = time.monotonic()
 
     def start(
-        self,
-        params: Params,
-        root: Path,
-        settings: Mapping[str, Any],
-        experiment: str | None,
-        alive: ExitStack,
+        self, params: Params, root: Path, settings: Mapping[str, Any], experiment: str | None
     ) -> None:
-        """Open the store and the run; `alive` keeps the lock that says so until it is closed."""
+        """Open the store and the run."""
         store = open_store(params.tracking, root)
-        where = open_experiment(store, params.tracking.experiment)
+        where = open_experiment(store, params.tracking.experiment).experiment_id
         tags = {runs.ROLE: runs.MODEL_ROLE, "model": self.name}
         if experiment:
             tags[runs.EXPERIMENT] = experiment
-        with named_errors(store.uri), locked(store.folder), quiet():
-            runs.end_killed(store, where.experiment_id)
-            alive.enter_context(trainings(store.folder))
-            run = store.client.create_run(where.experiment_id, tags=tags, run_name=self.name)
-            runs.log(store, run.info.run_id, params=facts.flatten(settings))
-        self._store, self._run_id = store, run.info.run_id
+        with store.writing():
+            runs.end_killed(store, where)
+            self._run_id = runs.create(store, where, self.name, tags)
+            runs.log(store, self._run_id, params=facts.flatten(settings))
+        self._store = store
 
     def log_epoch(self, rows: Sequence[Epoch]) -> None:
         """Log the losses and accuracies of an epoch."""
@@ -76,35 +64,27 @@ class TrainingRun:
             values = {"loss": row.loss, "accuracy": row.accuracy}
             self._metrics += runs.epoch_metrics(row.epoch, row.subset, values)
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-            self._write(lambda _: None)
+            self._write()
 
     def finish(self, model: Path) -> None:
         """Close the run as finished, with the hash of the trained model in the folder `model`."""
-
-        def close(store: Store) -> None:
-            store.client.set_tag(self._run_id, runs.MODEL_HASH, facts.folder_sha256(model))
-            store.client.set_terminated(self._run_id, runs.FINISHED)
-
-        self._write(close)
+        self._write(runs.FINISHED, {runs.MODEL_HASH: facts.folder_sha256(model)})
 
     def fail(self, error: BaseException) -> None:
         """Close the run as failed, or as killed if the training was interrupted."""
-        failed = isinstance(error, Exception)
+        if isinstance(error, Exception):
+            self._write(runs.FAILED, {DESCRIPTION: str(error) or repr(error)})
+        else:
+            self._write(runs.KILLED)
 
-        def close(store: Store) -> None:
-            if failed:
-                store.client.set_tag(self._run_id, DESCRIPTION, str(error) or repr(error))
-            store.client.set_terminated(self._run_id, runs.FAILED if failed else runs.KILLED)
-
-        self._write(close)
-
-    def _write(self, more: Callable[[Store], None]) -> None:
-        """Write the epochs that were logged, and `more`."""
+    def _write(self, status: str | None = None, tags: dict[str, str] | None = None) -> None:
+        """Write the epochs that were logged, and close the run if `status` is given."""
         if (store := self._store) is None:
             return
-        with self.or_warn(), named_errors(store.uri), locked(store.folder), quiet():
-            runs.log(store, self._run_id, metrics=self._metrics)
-            more(store)
+        with self.or_warn(), store.writing():
+            runs.log(store, self._run_id, metrics=self._metrics, tags=tags)
+            if status:
+                store.client.set_terminated(self._run_id, status)
         self._metrics, self._flushed = [], time.monotonic()
 
     @contextmanager
@@ -128,15 +108,14 @@ def training_run(
 ) -> Iterator[TrainingRun]:
     """Record the training of the model `name` with these settings as a run in MLflow.
 
-    `experiment` names the DVC experiment that it belongs to, if any. Call `finish` at the end; what
-    the body raises closes the run and is raised.
+    `experiment` names the DVC experiment that it belongs to, if any. Call `finish` at the end; an
+    exception in the body closes the run and is raised again.
     """
     run = TrainingRun(name)
-    with ExitStack() as alive:
-        with run.or_warn():
-            run.start(params, root, settings, experiment, alive)
-        try:
-            yield run
-        except BaseException as error:
-            run.fail(error)
-            raise
+    with run.or_warn():
+        run.start(params, root, settings, experiment)
+    try:
+        yield run
+    except BaseException as error:
+        run.fail(error)
+        raise
