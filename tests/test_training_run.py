@@ -166,7 +166,7 @@ def test_a_registration_closes_a_training_that_was_killed(project: Project) -> N
         ("{pid} 0 {host}", False),  # the number is of another process by now
         ("999999999 0 {host}", False),
         ("", False),
-        ("edited by hand", False),
+        ("edited", False),
     ],
 )
 def test_a_process_is_known_by_number_start_and_machine(process: str, alive: bool) -> None:
