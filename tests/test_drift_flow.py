@@ -22,7 +22,6 @@ from genre.classify.commands import Found
 from genre.cli import main
 from genre.drift.reference import ARRAYS, load
 from genre.features import NAMES
-from genre.registry.lookup import FILES
 from tasks import register
 
 pytestmark = pytest.mark.slow
