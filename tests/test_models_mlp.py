@@ -199,6 +199,16 @@ def test_loading_and_answering_needs_no_torch(trained: Mlp, tmp_path: Path) -> N
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_training_does_not_import_the_compiler_of_torch() -> None:
+    """Its import takes longer than a short training."""
+    program = (
+        "import sys, test_models_mlp as test; "
+        "test.Mlp(test.SETTINGS).fit(test.songs(1), test.songs(2), seed=0); "
+        "assert not {'torch._dynamo', 'torch._inductor'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parent)
+
+
 def test_a_constant_feature_is_no_trouble(train: Examples, validation: Examples) -> None:
     X = train.X.copy()
     X[:, 2] = 0.1

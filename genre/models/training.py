@@ -9,6 +9,7 @@ same weights to the byte.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,17 @@ from genre.models.base import Epoch, Examples, History, Progress, silent
 
 Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
 """Rows and targets [shape=(batch, classes)] in, changed rows and targets out."""
+
+
+class AdamW(torch.optim.AdamW):
+    """AdamW without torch's compiler, whose import takes longer than a short training.
+
+    torch wraps these methods so that the compiler leaves them alone, and imports it for that.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 class LoopSettings(Protocol):
@@ -49,14 +61,16 @@ def _memory_not_filled() -> Iterator[None]:
 @contextmanager
 def deterministic(seed: int) -> Iterator[torch.Generator]:
     """Seed torch and hold it to deterministic algorithms; its former state is put back."""
-    algorithms = torch.are_deterministic_algorithms_enabled()
+    mode = torch.get_deterministic_debug_mode()
     with torch.random.fork_rng(devices=[]), _memory_not_filled():
         torch.manual_seed(seed)  # for weights and dropout, which know no generator of their own
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode(
+            "error"
+        )  # use_deterministic_algorithms is slow to import
         try:
             yield torch.Generator().manual_seed(seed)
         finally:
-            torch.use_deterministic_algorithms(algorithms)
+            torch.set_deterministic_debug_mode(mode)
 
 
 def train_network(
@@ -88,7 +102,7 @@ def train_network(
         raise ValueError("early stopping needs validation rows")
     with deterministic(seed) as generator:
         network = build()
-        optimiser = torch.optim.AdamW(
+        optimiser = AdamW(
             network.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
