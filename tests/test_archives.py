@@ -321,3 +321,12 @@ def test_unpacked_files_are_plain_whatever_the_archive_says_of_them(tmp_path: Pa
     made.mode = 0o6777
     unpack(tar_of(tmp_path / "songs.tar", made), tmp_path / "to", Limits())
     assert (tmp_path / "to/blues/a.mp3").stat().st_mode & 0o7111 == 0
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
+    inner = pack(tmp_path / "inner.zip", {"a.txt": b"a"}).read_bytes()
+    archive = pack(tmp_path / "songs.tar", {"rock/a.mp3": b"A", "rock/inner.zip": inner})
+
+    unpack(archive, tmp_path / "unpacked", Limits())
+
+    assert (tmp_path / "unpacked/rock/a.mp3").read_bytes() == b"A"

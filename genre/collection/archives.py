@@ -33,7 +33,7 @@ GIGABYTE = 10**9
 RATIO_FREE_BYTES = 64 * 10**6  # up to which the ratio does not matter
 HEADER_BYTES = 1 << 16  # of a tar before one member; tarfile holds them in memory, some many times
 XZ_MEMORY = 300 * 10**6  # bytes; the largest dictionary of usual programs takes 256 MiB
-GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
+ZIP_MAGIC, GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC = b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 # `zipfile` decompresses these without a limit on memory, or not at all.
 REFUSED_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 99: "AES encryption"}
 UNREADABLE = (
@@ -67,7 +67,8 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> None:
     """
     meter = _Meter(archive, limits)
     try:
-        is_zip = zipfile.is_zipfile(archive)
+        with archive.open("rb") as file:  # zipfile.is_zipfile also takes a tar that ends with a zip
+            is_zip = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
         for number, (name, content) in enumerate(
             _zip_members(archive) if is_zip else _tar_members(archive, limits)
         ):
