@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from genre import evaluation
 from genre.files import atomic_folder, write_parquet
-from genre.models import family, make_model
+from genre.models import make_model
 from genre.models.base import Epoch
 from genre.models.folds import predict_out_of_fold
 from genre.params import Params
@@ -31,6 +32,8 @@ from genre.workers import core_count
 from tasks import inputs, paths
 from tasks.cli import step
 from tasks.families import is_trained
+
+SHORT_SECONDS = 5.0  # of a training; processes for the folds would take longer to start
 
 
 def recorded(params: Params, root: Path, name: str) -> str:
@@ -75,12 +78,14 @@ def run(
             if log_epoch:
                 log_epoch(rows)
 
+        start = time.process_time()
         history = model.fit(
             data.learn(data.mask(TRAIN)),
             data.learn(data.mask(VALIDATION)),
             seed=settings.seed,
             progress=report,
         )
+        is_short = time.process_time() - start < SHORT_SECONDS
     with progress_bar(name) as progress:
         held_out = predict_out_of_fold(
             partial(make_model, name, settings),
@@ -88,7 +93,7 @@ def run(
             data.mask(TRAIN, VALIDATION),
             folds=settings.folds,
             seed=settings.seed,
-            workers=workers(params, name),
+            workers=1 if is_short else params.compute.workers or core_count(),
             progress=progress,
         )
     model.save(
@@ -103,13 +108,6 @@ def run(
         f"{name}: trained on {data.mask(TRAIN).sum()} segments{epochs}; out-of-fold accuracy "
         f"{100 * hits.mean():.1f} % ({len(songs)} songs)"
     )
-
-
-def workers(params: Params, name: str) -> int:
-    """How many processes share the folds: one where a model trains in less than they need."""
-    if not family(name).slow:
-        return 1
-    return params.compute.workers or core_count()
 
 
 def main() -> None:

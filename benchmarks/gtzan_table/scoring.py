@@ -79,7 +79,7 @@ def hold_out(entered: Learners, rows: Mask, params: Params) -> dict[str, pd.Data
             rows,
             folds=train.folds,
             seed=train.seed,
-            workers=core_count() if family(model).slow else 1,
+            workers=core_count() if family(model).stops_early else 1,  # the network
         )
         for name, (model, data) in entered.items()
     }

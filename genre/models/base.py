@@ -110,7 +110,6 @@ class Model(ABC):
     input: ClassVar[Input]
     settings_type: ClassVar[type[Section]]
     stops_early: ClassVar[bool] = False  # whether `fit` looks at validation rows
-    slow: ClassVar[bool] = False  # whether a training is worth a process of its own
 
     def __init__(self, settings: Section) -> None:
         self.settings = settings

@@ -32,7 +32,6 @@ class ImageModel(Model):
     """A network on pictures with `channels` channels."""
 
     channels: ClassVar[int]
-    slow = True
     settings: CnnParams | ResnetParams
 
     @abstractmethod

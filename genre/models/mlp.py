@@ -29,7 +29,6 @@ class Mlp(Model):
     settings_type = MlpParams
     settings: MlpParams
     stops_early = True
-    slow = True
 
     def _fit(
         self, train: Examples, validation: Examples, seed: int, progress: Progress
