@@ -29,13 +29,13 @@ import numpy as np
 import torch
 
 from benchmarks.features import SUFFIXES, machine
-from genre.audio import Samples, decode, to_mono
+from genre.audio import Samples, decode, resample, to_mono
 from genre.errors import GenreError, InputError
 from genre.files import write_bytes
 from genre.models.musicnn import MusiCNN
-from genre.musicnn import HOP_FRAMES, PATCH_FRAMES, SAMPLE_RATE, Embedder, resample, weights, wheel
-from genre.musicnn.front import log_mel, patch_starts
-from genre.musicnn.sharing import SharedFrontEnd
+from genre.musicnn import HOP_FRAMES, PATCH_FRAMES, SAMPLE_RATE, Embedder, weights, wheel
+from genre.musicnn.front_end import SharedFrontEnd
+from genre.musicnn.patches import log_mel, patch_starts
 
 SECONDS = 30
 MADE_RATE = 44_100
@@ -78,7 +78,7 @@ def parts(y: Samples, network: MusiCNN, front_end: SharedFrontEnd) -> dict[str, 
     spectrogram = torch.from_numpy(log_mel(y))
     starts = patch_starts(len(spectrogram), PATCH_FRAMES, HOP_FRAMES)
     shape = len(starts), HOP_FRAMES, PATCH_FRAMES
-    x = spectrogram * front_end.scale + front_end.shift
+    x = network.normalisation(spectrogram[None, None])[0, 0]
     layers: dict[str, torch.nn.Module] = {"timbral filters": front_end.timbral}
     for one in front_end.temporal:
         layers[f"temporal filters, {one.length} frames"] = one
@@ -104,7 +104,7 @@ def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
         both.embed(clips[0][0])  # libraries are read, tables made
         results, together, resampling = [], [], []
         for number, (y, rate) in enumerate(clips, start=1):
-            took, heard = _timed(partial(resample, y, rate))
+            took, heard = _timed(partial(resample, y, rate, SAMPLE_RATE))
             heard = heard[: SECONDS * SAMPLE_RATE]
             resampling.append(took)
             results.append(compare(heard, network, front_end))
@@ -206,12 +206,12 @@ def _median_ms(function: Callable[[], Any]) -> float:
 @contextmanager
 def _pretrained() -> Iterator[Path]:
     """A folder with both sets of weights: the project's, or one that is gone afterwards."""
-    if all(weights.read_right(PRETRAINED, name) for name in weights.SETS):
+    if all(weights.read_right(PRETRAINED, name) for name in weights.SHA256):
         yield PRETRAINED
         return
     print(f"{PRETRAINED} does not hold both sets of weights: fetching them", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="musicnn-") as folder:
-        made = wheel.convert_wheel(wheel.fetch(), list(weights.SETS), wheel.WHEEL)
+        made = wheel.convert(wheel.fetch(), list(weights.SHA256))
         for name, content in made.items():
             write_bytes(Path(folder) / weights.file_name(name), content)
         yield Path(folder)

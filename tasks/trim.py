@@ -10,10 +10,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from genre.audio import clip_of_song, cut_segments, decode_clip
 from genre.compute import Song
 from genre.params import Params
 from genre.store import fingerprint
+from genre.trim import clip_of_song, cut_segments
 from tasks import paths
 from tasks.cli import step
 from tasks.songs import make_files
@@ -27,7 +27,7 @@ def export_segments(clip: Path, content: bytes) -> None:
     """Write the segments of a clip, whose file is given by path and content, beside it."""
     folder = clip.parent / SEGMENTS
     folder.mkdir(exist_ok=True)
-    for number, part in enumerate(cut_segments(decode_clip(content))):
+    for number, part in enumerate(cut_segments(content)):
         part.export(folder / f"{clip.stem}.{number}.wav", format="wav").close()
 
 
@@ -42,7 +42,7 @@ def run(params: Params, root: Path) -> str:
         partial(clip_of_song, position=position),
         folder=root / paths.CLIPS,
         suffix=".flac",
-        fingerprint=fingerprint({"position": position}, ["genre.audio"], LIBRARIES),
+        fingerprint=fingerprint({"position": position}, ["genre.audio", "genre.trim"], LIBRARIES),
         compute=params.compute,
         root=root,
         and_then=export_segments if params.trim.export_segments else None,

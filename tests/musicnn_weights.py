@@ -23,11 +23,9 @@ def published_wheel() -> bytes:
 def weights_in(folder: Path) -> Path:
     """A folder with both sets of weights: the checkout's, or one filled at `folder`."""
     ours = CHECKOUT / "data/pretrained"
-    if all(weights.read_right(ours, name) for name in weights.SETS):
+    if all(weights.read_right(ours, name) for name in weights.SHA256):
         return ours
-    for name, content in wheel.convert_wheel(
-        published_wheel(), list(weights.SETS), wheel.WHEEL
-    ).items():
+    for name, content in wheel.convert(published_wheel(), list(weights.SHA256)).items():
         write_bytes(folder / weights.file_name(name), content)
     return folder
 

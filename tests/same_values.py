@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from songs import tone, write, write_m4a
 
-from genre import audio
+from genre import audio, trim
 from genre.features import extract_clip
 
 
@@ -25,7 +25,7 @@ def digest() -> str:
                 write_m4a(path, y[:, 0], rate=44_100)
             else:
                 write(path, y, rate=44_100)
-            clip = audio.cut(path, "middle").raw_data
+            clip = trim.cut(path, "middle").raw_data
             content.update(clip)
             samples = np.frombuffer(clip, np.int16).astype(np.float32) / 32_768
             features, segments = extract_clip(samples, audio.SAMPLE_RATE)

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.signal import welch
 from songs import RATE, tone, write, write_m4a
 
-from genre import audio
+from genre import audio, trim
 from genre.errors import AudioError
 
 FORMATS = ["song.wav", "song.flac", "song.mp3", "song.ogg", "song.opus", "song.au", "song.aiff"]
@@ -167,8 +167,8 @@ def test_the_middle_of_a_long_song_is_cut_to_exactly_thirty_seconds(tmp_path: Pa
     path = write(tmp_path / "a.wav", y, subtype="PCM_16")
     stored = audio.decode(path).samples[:, 0]
 
-    clip = audio.cut(path, "middle")
-    start = audio.cut(path.read_bytes(), "start")
+    clip = trim.cut(path, "middle")
+    start = trim.cut(path.read_bytes(), "start")
 
     first = (len(y) - audio.CLIP_SAMPLES) // 2
     expected = np.rint(stored[first : first + audio.CLIP_SAMPLES] * 32_768).astype(np.int16)
@@ -180,7 +180,7 @@ def test_the_middle_of_a_long_song_is_cut_to_exactly_thirty_seconds(tmp_path: Pa
 def test_silence_is_appended_to_a_short_song(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", tone(4, rate=44_100, channels=2), rate=44_100)
 
-    clip = np.frombuffer(audio.cut(path, "middle").raw_data, np.int16)
+    clip = np.frombuffer(trim.cut(path, "middle").raw_data, np.int16)
 
     assert clip.shape == (audio.CLIP_SAMPLES,)
     assert np.abs(clip[: 4 * RATE]).max() > 1000
@@ -192,15 +192,15 @@ def test_a_header_that_tells_of_more_than_there_is_costs_no_music(tmp_path: Path
     whole = write(tmp_path / "a.wav", y, subtype="PCM_16").read_bytes()
     cut_off = whole[: 44 + 2 * 40 * RATE]
 
-    clip = np.frombuffer(audio.cut(cut_off, "middle").raw_data, np.int16)
+    clip = np.frombuffer(trim.cut(cut_off, "middle").raw_data, np.int16)
 
     assert np.abs(clip[-RATE:]).max() > 1000
 
 
 def test_the_segments_of_a_clip_are_its_ten_parts(tmp_path: Path) -> None:
-    clip = audio.cut(write(tmp_path / "a.wav", tone(31)), "start")
+    clip = trim.cut(write(tmp_path / "a.wav", tone(31)), "start")
 
-    segments = audio.cut_segments(audio.decode_clip(audio.encode_clip(clip)))
+    segments = trim.cut_segments(trim.encode_clip(clip))
     parts = [np.frombuffer(part.raw_data, np.int16) for part in segments]
 
     np.testing.assert_array_equal(np.concatenate(parts), np.frombuffer(clip.raw_data, np.int16))
@@ -213,15 +213,15 @@ def test_the_segments_of_a_clip_are_its_ten_parts(tmp_path: Path) -> None:
 def test_a_song_that_has_changed_is_not_cut(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", tone(4))
     content = hashlib.sha256(path.read_bytes()).hexdigest()
-    clip = audio.clip_of_song(path, content, position="start")
+    clip = trim.clip_of_song(path, content, position="start")
 
-    assert audio.clip_of_song(path.read_bytes(), content, position="start") == clip
+    assert trim.clip_of_song(path.read_bytes(), content, position="start") == clip
     write(path, tone(4, seed=1))
     with pytest.raises(AudioError, match="has changed since it was catalogued"):
-        audio.clip_of_song(path, content, position="start")
+        trim.clip_of_song(path, content, position="start")
     path.unlink()
     with pytest.raises(AudioError, match="cannot be opened"):
-        audio.clip_of_song(path, content, position="start")
+        trim.clip_of_song(path, content, position="start")
 
 
 def test_resampling_keeps_the_music_and_drops_what_does_not_fit(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_resampling_keeps_the_music_and_drops_what_does_not_fit(tmp_path: Path) 
 
 def test_only_a_clip_is_read_as_a_clip(tmp_path: Path) -> None:
     good = tmp_path / "good.flac"
-    good.write_bytes(audio.encode_clip(audio.cut(write(tmp_path / "a.wav", tone(30)), "start")))
+    good.write_bytes(trim.encode_clip(trim.cut(write(tmp_path / "a.wav", tone(30)), "start")))
     short = write(tmp_path / "short.wav", tone(2))
     truncated = tmp_path / "truncated.flac"
     truncated.write_bytes(good.read_bytes()[:100_000])

@@ -11,9 +11,8 @@ from musicnn_weights import pretrained  # noqa: F401
 from torch.nn import functional
 
 from genre.models.musicnn import MusiCNN, same
-from genre.musicnn.front import log_mel, patch_starts
-from genre.musicnn.sharing import SharedFrontEnd
-from genre.musicnn.timbral import layout
+from genre.musicnn.front_end import SharedFrontEnd, layout
+from genre.musicnn.patches import log_mel, patch_starts
 from genre.musicnn.weights import load_network
 
 

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pytest
 from songs import tone
 
-from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENTS_PER_CLIP, cut, decode_clip, encode_clip
+from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENTS_PER_CLIP, read_clip
 from genre.demo import write_songs
 from genre.params import ReviewParams, load_params
 from genre.review import Fault, judge, measure
 from genre.review.faults import MEASURES
+from genre.trim import cut, encode_clip
 
 Clip = npt.NDArray[np.float32]
 TIME = np.arange(CLIP_SAMPLES) / SAMPLE_RATE
@@ -179,5 +180,4 @@ def test_no_real_song_is_listed(limits: ReviewParams, shared_data: Path) -> None
 
 def clip_of(path: Path) -> Clip:
     """The clip that trim makes of a song."""
-    wav = decode_clip(encode_clip(cut(path, "middle")))
-    return np.frombuffer(wav.raw_data, dtype="<i2").astype(np.float32) / 32_768
+    return read_clip(encode_clip(cut(path, "middle")))

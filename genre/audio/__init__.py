@@ -1,4 +1,4 @@
-"""Decode, resample, trim, pad and segment audio.
+"""Decode, resample, slice and segment audio.
 
 Conventions: decoded audio is float32, shape=(n, channels), full scale -1 to 1. A *clip* is what
 the pipeline works on: mono, `SAMPLE_RATE`, 16-bit, exactly `CLIP_SECONDS` long; a *segment* is one
@@ -11,11 +11,6 @@ from genre.audio.clip import (
     SEGMENT_SAMPLES,
     SEGMENT_SECONDS,
     SEGMENTS_PER_CLIP,
-    clip_of_song,
-    cut,
-    cut_segments,
-    decode_clip,
-    encode_clip,
     part_of_song,
     read_clip,
     segment,
@@ -36,12 +31,7 @@ __all__ = [
     "Samples",
     "Scan",
     "Stream",
-    "clip_of_song",
-    "cut",
-    "cut_segments",
     "decode",
-    "decode_clip",
-    "encode_clip",
     "load",
     "part_of_song",
     "read_clip",

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES, SEGMENT_SECONDS, Samples
-from genre.classifier.stretches import MakeResampler, Stretch
+from genre.classifier.stretches import Stretch
 from genre.errors import InputError
 from genre.models.base import Input
 from genre.models.images import cut
@@ -73,14 +73,13 @@ def families(inputs: Collection[str], front: Front) -> tuple[Family, ...]:
     return tuple(_families(_settings(front, "features", FeatureParams, csv=False)))
 
 
-def others(inputs: Collection[str], front: Front) -> dict[int, MakeResampler]:
-    """How a song is resampled to the rates that are needed besides `SAMPLE_RATE`."""
+def others(inputs: Collection[str], front: Front) -> tuple[int, ...]:
+    """The sample rates that are needed besides `SAMPLE_RATE`."""
     if "musicnn" not in families(inputs, front):
-        return {}
+        return ()
     from genre.musicnn import SAMPLE_RATE as MUSICNN_RATE
-    from genre.musicnn import Resampler
 
-    return {MUSICNN_RATE: Resampler}
+    return (MUSICNN_RATE,)
 
 
 def preload(inputs: Collection[str], front: Front) -> list[str]:
@@ -91,7 +90,7 @@ def preload(inputs: Collection[str], front: Front) -> list[str]:
         if family in kernels:
             modules += import_module(kernels[family]).KERNELS
         else:
-            modules += ["librosa.filters", "torch", "genre.models.musicnn", "genre.musicnn.rows"]
+            modules += ["librosa.filters", "torch", "genre.musicnn.front_end"]
     if set(inputs) - {"features_3s"}:
         modules.append("genre.models.images")
     if "spectrogram" in inputs:
@@ -168,7 +167,7 @@ def _musicnn(front: Front, name: str, pretrained: Path | None) -> Look:
     """What the pretrained networks hear; every layer, so that tags can be told too."""
     from genre.musicnn import SAMPLE_RATE as MUSICNN_RATE
     from genre.musicnn import columns
-    from genre.musicnn.rows import embed, patch_middles
+    from genre.musicnn.embedder import embed, patch_middles
 
     settings = _settings(front, "musicnn", MusicnnParams)
     if pretrained is None:
@@ -179,8 +178,7 @@ def _musicnn(front: Front, name: str, pretrained: Path | None) -> Look:
     names = columns.names(settings.weights)
 
     def look(stretch: Stretch, offsets: Sequence[int]) -> Columns:
-        embedding = embed(stretch.others[MUSICNN_RATE], settings, pretrained)
-        patches = columns.of_patches(embedding, settings.weights)
+        patches = embed(stretch.others[MUSICNN_RATE], settings, pretrained)
         rows = columns.of_segments(
             patches,
             patch_middles(len(patches), settings),

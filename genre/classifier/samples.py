@@ -5,19 +5,13 @@ The 30 s are what pictures are made of, as in training; the sample is one segmen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from genre.audio import CLIP_SAMPLES, CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SAMPLES, Stream
-from genre.classifier.stretches import (
-    LONGEST_SECONDS,
-    SAMPLE_RATE_ALONE,
-    MakeResampler,
-    Stretch,
-    resampled,
-)
+from genre.classifier.stretches import LONGEST_SECONDS, Stretch, resampled
 from genre.errors import AudioError
 
 BEFORE = 4 * SEGMENT_SAMPLES  # of the 30 s lie before a sample: it is their fifth segment
@@ -29,7 +23,7 @@ def random_samples(
     *,
     seed: int | Sequence[int],
     max_seconds: float = LONGEST_SECONDS,
-    others: Mapping[int, MakeResampler] = SAMPLE_RATE_ALONE,
+    others: Sequence[int] = (),
 ) -> list[Stretch]:
     """Draw `count` samples of a whole song, a file's path or its content, sorted by place.
 

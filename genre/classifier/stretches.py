@@ -10,11 +10,10 @@ than 3 s is one segment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -32,17 +31,6 @@ from genre.errors import AudioError
 BLOCK_SECONDS = 5.0  # that are decoded at once
 LONGEST_SECONDS = 6 * 3600.0  # of a song that is listened to, unless more is asked for
 UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))  # that lengths are told in
-
-
-class Resampling(Protocol):
-    """What resamples a song block by block; what it returns is laid end to end."""
-
-    def __call__(self, y: Samples, *, last: bool = False) -> Samples:
-        """What follows from the block `y`, mono; after the last one, the rest of the song."""
-
-
-MakeResampler = Callable[[int], Resampling]  # of a song's own rate, in Hz
-SAMPLE_RATE_ALONE: Mapping[int, MakeResampler] = {}
 
 
 class NotAudioError(AudioError):
@@ -74,14 +62,13 @@ def stretches(
     source: Path | bytes,
     *,
     max_seconds: float = LONGEST_SECONDS,
-    others: Mapping[int, MakeResampler] = SAMPLE_RATE_ALONE,
+    others: Sequence[int] = (),
 ) -> Iterator[Stretch]:
     """Read a song, a file's path or its content, from end to end.
 
-    `others` gives what resamples the song to each rate of `Stretch.others`. Raises
-    `NotAudioError` where it is not audio, `AudioError` where it is broken, holds no samples or
-    ones that are not numbers, or is longer than `max_seconds`: at once where its header says so,
-    else when that much was read.
+    `others` are the sample rates of `Stretch.others`. Raises `NotAudioError` if it is not audio,
+    `AudioError` if it is broken, holds no samples or ones that are not numbers, or is longer than
+    `max_seconds`: at once if its header says so, else when that much was read.
     """
     with _open(source) as stream:
         header_seconds = None if stream.frames is None else stream.frames / stream.sample_rate
@@ -158,7 +145,7 @@ def _left(first: int, end: int) -> tuple[int, ...]:
 def resampled(
     source: Path | bytes,
     max_seconds: float,
-    others: Mapping[int, MakeResampler] = SAMPLE_RATE_ALONE,
+    others: Sequence[int] = (),
 ) -> Iterator[tuple[Samples, ...]]:
     """Yield the song block by block: mono, float32, at `SAMPLE_RATE` and at each rate of `others`.
 
@@ -176,13 +163,12 @@ def _open(source: Path | bytes) -> Stream:
 
 
 def _resampled(
-    stream: Stream, max_seconds: float, others: Mapping[int, MakeResampler]
+    stream: Stream, max_seconds: float, others: Sequence[int]
 ) -> Iterator[tuple[Samples, ...]]:
     most = max_seconds * stream.sample_rate
     if stream.frames is not None and stream.frames > most:
         raise _too_long(max_seconds, stream.frames / stream.sample_rate)
-    rate = stream.sample_rate
-    through = [_Resampler(rate), *(make(rate) for make in others.values())]
+    through = [_Resampler(stream.sample_rate, target) for target in (SAMPLE_RATE, *others)]
     total = 0
     for block in stream.blocks(BLOCK_SECONDS):
         total += len(block)
@@ -209,16 +195,14 @@ def cut_off(seconds: float, header_seconds: float | None) -> str | None:
 
 
 class _Resampler:
-    """A song's blocks at `SAMPLE_RATE`, as `genre.audio.resample` makes them of the whole song."""
+    """A song's blocks at `target_sr`, as `genre.audio.resample` makes them of the whole song."""
 
-    def __init__(self, orig_sr: int) -> None:
+    def __init__(self, orig_sr: int, target_sr: int) -> None:
         import soxr
 
         self._stream = None
-        if orig_sr != SAMPLE_RATE:
-            self._stream = soxr.ResampleStream(
-                orig_sr, SAMPLE_RATE, 1, dtype="float32", quality="HQ"
-            )
+        if orig_sr != target_sr:
+            self._stream = soxr.ResampleStream(orig_sr, target_sr, 1, dtype="float32", quality="HQ")
 
     def __call__(self, y: Samples, *, last: bool = False) -> Samples:
         if self._stream is None:

@@ -1,4 +1,4 @@
-"""What a network heard, as columns of a table: by patch, by segment and by song.
+"""The columns of MusiCNN's tables, and the rows of segments and songs.
 
 A column is named for the weights, the layer and the unit: `msd_tags_female_vocalists`,
 `msd_penultimate_17`, `msd_mean_pool_0`, `msd_max_pool_0`. A segment's row is the mean of the
@@ -10,20 +10,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from genre.musicnn.tags import TAGS
 from genre.params import Layer
-
-if TYPE_CHECKING:
-    from genre.musicnn.embedder import Embedding
 
 Rows = npt.NDArray[np.float32]
 
 LAYERS: dict[Layer, int] = {"tags": 50, "penultimate": 200, "mean_pool": 753, "max_pool": 753}
+# The tags in the order of the outputs, as published with the weights: `msd` was trained on the
+# Million Song Dataset with tags of Last.fm's listeners, `mtt` on MagnaTagATune with those of
+# players of a game.
+TAGS: dict[str, tuple[str, ...]] = {
+    "msd": (
+        *("rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s"),
+        *("alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists"),
+        *("classic rock", "soul", "indie rock", "Mellow", "electronica", "80s", "folk", "90s"),
+        *("chill", "instrumental", "punk", "oldies", "blues", "hard rock", "ambient", "acoustic"),
+        *("experimental", "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country"),
+        *("easy listening", "sexy", "catchy", "funk", "electro", "heavy metal"),
+        *("Progressive rock", "60s", "rnb", "indie pop", "sad", "House", "happy"),
+    ),
+    "mtt": (
+        *("guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock"),
+        *("fast", "piano", "ambient", "beat", "violin", "vocal", "synth", "female", "indian"),
+        *("opera", "male", "singing", "vocals", "no vocals", "harpsichord", "loud", "quiet"),
+        *("flute", "woman", "male vocal", "no vocal", "pop", "soft", "sitar", "solo", "man"),
+        *("classic", "choir", "voice", "new age", "dance", "male voice", "female vocal", "beats"),
+        *("harp", "cello", "no voice", "weird", "country", "metal", "female voice", "choral"),
+    ),
+}
 
 
 def names(weights: Iterable[str], layers: Iterable[Layer] = tuple(LAYERS)) -> tuple[str, ...]:
@@ -43,22 +60,13 @@ def tag_columns(weights: str) -> dict[str, str]:
     return dict(zip(TAGS[weights], _units(weights, "tags"), strict=True))
 
 
-def of_patches(
-    embedding: Embedding, weights: Iterable[str], layers: Iterable[Layer] = tuple(LAYERS)
-) -> Rows:
-    """A row a patch [shape=(patches, len(names(weights, layers)))]."""
-    chosen = [layer for layer in LAYERS if layer in layers]
-    parts = [getattr(embedding, layer)[one] for one in weights for layer in chosen]
-    return np.concatenate(parts, axis=1, dtype=np.float32)
-
-
 def of_segments(
     patches: Rows, middles: npt.NDArray[np.float64], starts: Sequence[float], seconds: float
 ) -> Rows:
     """A row a segment, `seconds` long, which starts at one of `starts` [shape=(n, columns)].
 
     `middles` are those of the patches [shape=(patches,)]. A segment without the middle of a patch
-    in it is heard by the patch that is nearest to its own.
+    in it gets the patch whose middle is nearest to its own.
     """
     rows = []
     for start in starts:
@@ -77,9 +85,5 @@ def of_song(patches: Rows) -> Rows:
 
 def _units(weights: str, layer: Layer) -> list[str]:
     if layer == "tags":
-        return [f"{weights}_{layer}_{_slug(tag)}" for tag in TAGS[weights]]
+        return [f"{weights}_{layer}_{re.sub('[^a-z0-9]+', '_', t.lower())}" for t in TAGS[weights]]
     return [f"{weights}_{layer}_{unit}" for unit in range(LAYERS[layer])]
-
-
-def _slug(tag: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", tag.lower())

@@ -2,14 +2,14 @@
 
 In patches that overlap, the window of a frame is cut off by the start of one patch, by the end of
 another, and not at all in those between. A window is therefore summed in pieces, between all starts
-and ends of patches that lie in it, and each patch adds up the pieces that it holds. Patches being a
-hop apart, the same pieces come again in every hop. What comes out is what the filters give patch by
-patch, to rounding.
+and ends of patches that lie in it, and each patch adds up the pieces that it holds. As patches are
+a hop apart, every hop has the same pieces. The result equals that of the filters patch by patch, to
+rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -19,10 +19,45 @@ from torch import nn
 from torch.nn import functional
 
 from genre.models.musicnn import BANDS, FrontEndFilters, same
-from genre.musicnn.monotone import Monotone
 
 BLOCK = 8  # frames of a product
 HOPS_TOGETHER = 4  # whose blocks are in one: as many as the processor's cache holds the values of
+
+
+class Monotone(nn.Module):
+    """Bias, ReLU and normalisation of filters, applied after the maximum over frequency.
+
+    All three are monotone, so the maximum of their result is their result for the maximum. Filters
+    whose normalisation has a negative scale need the minimum: such a filter is negated (`sign`),
+    and so is its maximum.
+    """
+
+    sign: torch.Tensor
+    bias: torch.Tensor
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, filters: Iterable[FrontEndFilters]) -> None:
+        super().__init__()
+        parts = []
+        for one in filters:
+            normalisation = one.normalisation
+            assert normalisation.running_mean is not None
+            assert normalisation.running_var is not None
+            deviation = (normalisation.running_var + normalisation.eps).sqrt()
+            scale = normalisation.weight / deviation
+            shift = normalisation.bias - normalisation.running_mean * scale
+            assert one.convolution.bias is not None
+            parts.append(torch.stack([one.convolution.bias, scale, shift]))
+        bias, scale, shift = torch.cat(parts, dim=1)
+        self.register_buffer("sign", torch.where(scale < 0, -1.0, 1.0))
+        self.register_buffer("bias", bias)
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
+
+    def forward(self, maximum: torch.Tensor) -> torch.Tensor:
+        """Apply them to the maxima of the signed filters [shape=(…, filters)], in place."""
+        return maximum.mul_(self.sign).add_(self.bias).relu_().mul_(self.scale).add_(self.shift)
 
 
 class Temporal(nn.Module):

@@ -1,9 +1,10 @@
-"""What MusiCNN hears: log-mel patches of a song at 16 kHz.
+"""MusiCNN's input: log-mel patches of a song at 16 kHz.
 
 A spectrogram is float32 [shape=(frames, 96)]: librosa's power mel spectrogram as librosa 0.7 made
 it (Hann window, frames centred, the song mirrored at its ends), rounded to float16 and compressed
 as log10(10000 x + 1), as the published code does. A patch is `patch_frames` of its frames; the
-next starts `hop_frames` later. What is left at the song's end is not heard, as published.
+next starts `hop_frames` later. Frames at the song's end that fill no patch are dropped, as
+published.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy.typing as npt
 
 from genre.audio import Samples
 from genre.errors import AudioError
-from genre.musicnn.resample import SAMPLE_RATE
 
+SAMPLE_RATE = 16_000  # Hz, of what the networks were trained on
 N_FFT = 512
 HOP_LENGTH = 256
 N_MELS = 96
