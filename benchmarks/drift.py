@@ -19,6 +19,7 @@ import pandas as pd
 from genre.drift.measures import index_by_chance, share
 from genre.drift.reference import Reference, make
 from genre.drift.report import compare
+from genre.markdown import table
 from genre.params import DriftParams, load_params
 
 Floats = npt.NDArray[np.float64]
@@ -84,25 +85,25 @@ def rate(alarms: list[bool]) -> str:
 
 def measure(draw: Draw, settings: DriftParams, draws: int) -> None:
     """Print the tables."""
-    print("| songs | PSI by chance | alarm | any column | looks at a growing folder |")
-    print("| ---: | ---: | ---: | ---: | ---: |")
+    rows: list[tuple[object, ...]] = []
     for songs in SONGS:
         alarm, column, looks = [], [], []
         for number in range(draws):
             random = np.random.default_rng([songs, number])
             reference = reference_of(draw, random)
-            table = songs_of(draw, random, songs)
-            found = compare(reference, table, settings)
+            new = songs_of(draw, random, songs)
+            found = compare(reference, new, settings)
             alarm.append(bool(found.alerts))
             column.append(bool(found.drifted))
             if number < draws // 4:
                 steps = np.linspace(songs / LOOKS, songs, LOOKS).astype(int)
-                each = (compare(reference, table[:step], settings) for step in steps)
+                each = (compare(reference, new[:step], settings) for step in steps)
                 looks.append(any(one.alerts for one in each))
         chance = index_by_chance((TRAINING // 10,) * 10, songs)
-        print(f"| {songs} | {chance:.2f} | {rate(alarm)} | {rate(column)} | {rate(looks)} |")
-    print("\n| shift, deviations | of columns |", " | ".join(map(str, SONGS)), "|")
-    print("| ---: | ---: |", " | ".join(["---:"] * len(SONGS)), "|")
+        rows.append((songs, f"{chance:.2f}", rate(alarm), rate(column), rate(looks)))
+    heading = ["songs", "PSI by chance", "alarm", "any column", "looks at a growing folder"]
+    print(table(heading, rows, left=0), end="\n\n", flush=True)
+    rows = []
     for shift, part in SHIFTS:
         cells = []
         for songs in SONGS:
@@ -110,10 +111,11 @@ def measure(draw: Draw, settings: DriftParams, draws: int) -> None:
             for number in range(draws // 4):
                 random = np.random.default_rng([songs, number, 1])
                 reference = reference_of(draw, random)
-                table = songs_of(draw, random, songs, shift, part)
-                alarms.append(bool(compare(reference, table, settings).alerts))
+                new = songs_of(draw, random, songs, shift, part)
+                alarms.append(bool(compare(reference, new, settings).alerts))
             cells.append(f"{100 * np.mean(alarms):.0f} %")
-        print(f"| {shift:g} | {part:.0%} |", " | ".join(cells), "|")
+        rows.append((f"{shift:g}", f"{part:.0%}", *cells))
+    print(table(["shift, deviations", "of columns", *map(str, SONGS)], rows, left=0))
 
 
 def main() -> None:

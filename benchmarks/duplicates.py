@@ -12,7 +12,6 @@ where the match lays them on each other: near 1 for the same recording, near 0 f
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,9 +25,9 @@ from benchmarks.copies import copies
 from genre import fingerprints
 from genre.audio import decode, load, to_mono
 from genre.catalogue import find_songs
+from genre.files import sha256_of
 from genre.params import load_params
 from genre.progress import progress
-from genre.store import content_hash
 from genre.workers import core_count
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -42,12 +41,12 @@ def fingerprints_of(path: Path, seed: tuple[int, int]) -> tuple[dict[str, bytes]
     when it is made 6 dB louder.
     """
     start = time.perf_counter()
-    found = {"": fingerprints.fingerprint_song(path, content_hash(path))}
+    found = {"": fingerprints.fingerprint_song(path, sha256_of(path))}
     seconds = time.perf_counter() - start
     audio = decode(path)
     y = to_mono(audio.samples)
     for name, content in copies(y, audio.sample_rate, np.random.default_rng(seed)).items():
-        digest = hashlib.sha256(content).hexdigest()
+        digest = sha256_of(content)
         found[name] = fingerprints.fingerprint_song(content, digest)
     return found, seconds, float(np.mean(np.abs(y) > 10 ** (-6 / 20)))
 

@@ -32,10 +32,12 @@ from benchmarks.features import SUFFIXES, machine
 from genre.audio import Samples, decode, resample, to_mono
 from genre.errors import GenreError, InputError
 from genre.files import write_bytes
+from genre.markdown import table
 from genre.models.musicnn import MusiCNN
 from genre.musicnn import HOP_FRAMES, PATCH_FRAMES, SAMPLE_RATE, Embedder, weights, wheel
 from genre.musicnn.front_end import SharedFrontEnd
 from genre.musicnn.patches import log_mel, patch_starts
+from genre.progress import progress
 
 SECONDS = 30
 MADE_RATE = 44_100
@@ -103,14 +105,12 @@ def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
         clips = list(_clips(audio, n_clips))
         both.embed(clips[0][0])  # libraries are read, tables made
         results, together, resampling = [], [], []
-        for number, (y, rate) in enumerate(clips, start=1):
+        for y, rate in progress(clips, total=len(clips), what="embeddings"):
             took, heard = _timed(partial(resample, y, rate, SAMPLE_RATE))
             heard = heard[: SECONDS * SAMPLE_RATE]
             resampling.append(took)
             results.append(compare(heard, network, front_end))
             together.append(_timed(partial(both.embed, heard))[0])
-            print(f"\r{number} of {len(clips)} clips", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
         medians = {key: statistics.median(one[key] for one in results) for key in results[0]}
         return medians | {
             "machine": machine(),
@@ -125,30 +125,31 @@ def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
 
 def report(result: dict[str, Any]) -> str:
     """The measurements as Markdown."""
+    rows = [
+        ("resampling to 16 kHz", f"{result['resampling_ms']:.1f}"),
+        ("front end: log-mel spectrogram", f"{result['front_ms']:.1f}"),
+        ("network, frames shared between patches", f"{result['network_ms']:.0f}"),
+        ("front end and network", f"{result['total_ms']:.0f}"),
+        ("the same by the wall clock", f"{result['wall_ms']:.0f}"),
+        ("both sets of weights", f"{result['both_weights_ms']:.0f}"),
+        ("network, patch by patch", f"{result['plain_ms']:.0f}"),
+    ]
+    total = sum(result["parts_ms"].values())
+    shares = [
+        (name, f"{took:.0f}", f"{took / total:.0%}") for name, took in result["parts_ms"].items()
+    ]
     lines = [
         f"{result['machine']}; {result['clips']} clips of {SECONDS} s, {result['patches']:.0f} "
         "patches each, one thread, medians.",
         "",
-        "| | ms a clip |",
-        "| --- | ---: |",
-        f"| resampling to 16 kHz | {result['resampling_ms']:.1f} |",
-        f"| front end: log-mel spectrogram | {result['front_ms']:.1f} |",
-        f"| network, frames shared between patches | {result['network_ms']:.0f} |",
-        f"| **front end and network** | **{result['total_ms']:.0f}** |",
-        f"| the same by the wall clock | {result['wall_ms']:.0f} |",
-        f"| both sets of weights | {result['both_weights_ms']:.0f} |",
-        f"| network, patch by patch | {result['plain_ms']:.0f} |",
+        table(["", "ms a clip"], rows),
         "",
         f"{result['patches_per_second']:.0f} patches a second; the shared network is "
         f"{result['ratio']:.1f} times faster than the plain one. Greatest difference between the "
         f"two: tags {result['tags_apart']:.0e}, penultimate {result['penultimate_apart']:.0e}.",
         "",
-        "| part of the network | ms | share |",
-        "| --- | ---: | ---: |",
+        table(["part of the network", "ms", "share"], shares),
     ]
-    total = sum(result["parts_ms"].values())
-    for name, took in result["parts_ms"].items():
-        lines.append(f"| {name} | {took:.0f} | {took / total:.0%} |")
     return "\n".join(lines)
 
 

@@ -24,6 +24,7 @@ from genre import extended, features
 from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES
 from genre.errors import GenreError, InputError
 from genre.extended import reference
+from genre.markdown import table
 
 SMALLEST = 1e-2  # values below it are compared as if they were it
 
@@ -74,17 +75,14 @@ def run(folder: Path, n_clips: int) -> dict[str, Any]:
 
 def report(result: dict[str, Any]) -> str:
     """The table of `docs/extended.md`, as Markdown."""
+    rows = [
+        (words, f"{result[f'ms_{length}']:.1f}", f"{result[f'ratio_{length}']:.2f}")
+        for length, words in (("30s", "30 s"), ("3s", "3 s"), ("clip", "30 s and its ten 3 s"))
+    ]
     lines = [
         f"{result['machine']}; {result['clips']} clips, one thread, medians.",
         "",
-        "| | extended, ms | of the 57's time |",
-        "| --- | ---: | ---: |",
-    ]
-    for length, words in (("30s", "30 s"), ("3s", "3 s"), ("clip", "30 s and its ten 3 s")):
-        lines.append(
-            f"| {words} | {result[f'ms_{length}']:.1f} | {result[f'ratio_{length}']:.2f} |"
-        )
-    lines += [
+        table(["", "extended, ms", "of the 57's time"], rows),
         "",
         f"Greatest relative difference from librosa {result['max_relative_error']:.1e} "
         f"({result['max_relative_error_column']}).",

@@ -31,6 +31,8 @@ from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, load
 from genre.errors import GenreError, InputError
 from genre.features import NAMES, extract
 from genre.features.reference import extract as librosas
+from genre.markdown import table
+from genre.progress import progress
 from genre.workers import core_count
 
 SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".au", ".aiff", ".m4a"}
@@ -136,13 +138,11 @@ def run(folder: Path, n_clips: int) -> dict[str, Any]:
     chosen = choose(folder, n_clips)
     whole, segments, last = [], [], None
     _warm_up()
-    for number, (path, y) in enumerate(clips(chosen), start=1):
+    for path, y in progress(clips(chosen), total=len(chosen), what="features"):
         whole.append(compare(y))
         middle = len(y) // SEGMENT_SAMPLES // 2 * SEGMENT_SAMPLES
         segments.append(compare(y[middle : middle + SEGMENT_SAMPLES].copy()))
         last = path, y
-        print(f"\r{number} of {len(chosen)} clips", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
     if last is None:
         raise InputError(f"{folder}: no file is 30 s long, expected songs or clips of that length")
     worst = max(whole + segments, key=lambda comparison: comparison.error)
@@ -166,33 +166,36 @@ def run(folder: Path, n_clips: int) -> dict[str, Any]:
 
 def report(result: dict[str, Any]) -> str:
     """The tables of `docs/features.md`, as Markdown."""
+    times = [
+        (
+            f"{length[:-1]} s",
+            f"{result[f'ms_{length}']:.1f}",
+            f"{result[f'librosa_ms_{length}']:.0f}",
+            f"{result[f'ratio_{length}']:.1f}",
+        )
+        for length in ("30s", "3s")
+    ]
+    total = sum(result["kernels_ms_30s"].values())
+    short = result["kernels_ms_3s"]
+    by_kernel = [
+        (name, f"{took:.2f}", f"{took / total:.0%}", f"{short[name]:.3f}")
+        for name, took in result["kernels_ms_30s"].items()
+    ]
+    by_kernel.append(("sum", f"{total:.1f}", "", f"{sum(short.values()):.2f}"))
     lines = [
         f"{result['machine']}; {result['clips']} clips, one thread, medians.",
         "",
-        "| | ours, ms | librosa, ms | ratio |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for length in ("30s", "3s"):
-        ours, theirs = result[f"ms_{length}"], result[f"librosa_ms_{length}"]
-        ratio = result[f"ratio_{length}"]
-        lines.append(f"| {length[:-1]} s | {ours:.1f} | {theirs:.0f} | {ratio:.1f} |")
-    lines += [
+        table(["", "ours, ms", "librosa, ms", "ratio"], times),
         "",
         f"Greatest relative error {result['max_relative_error']:.1e} "
         f"({result['max_relative_error_column']}). "
         f"librosa's STFT and inverse STFT alone: {result['floor_ms_30s']:.1f} ms for 30 s.",
         "",
-        "| kernel | 30 s, ms | share | 3 s, ms |",
-        "| --- | ---: | ---: | ---: |",
+        table(["kernel", "30 s, ms", "share", "3 s, ms"], by_kernel),
     ]
-    total = sum(result["kernels_ms_30s"].values())
-    for name, took in result["kernels_ms_30s"].items():
-        short = result["kernels_ms_3s"][name]
-        lines.append(f"| {name} | {took:.2f} | {took / total:.0%} | {short:.3f} |")
-    lines.append(f"| sum | {total:.1f} | | {sum(result['kernels_ms_3s'].values()):.2f} |")
     if result["peers_ms_30s"]:
-        lines += ["", "| the same clip elsewhere | ms |", "| --- | ---: |"]
-        lines += [f"| {name} | {took:.0f} |" for name, took in result["peers_ms_30s"].items()]
+        elsewhere = [(name, f"{took:.0f}") for name, took in result["peers_ms_30s"].items()]
+        lines += ["", table(["the same clip elsewhere", "ms"], elsewhere)]
     return "\n".join(lines)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from genre.errors import GenreError
+from genre.locks import lock_if_free
 
 AT_WORK = "another retraining works here"
 
@@ -20,22 +20,14 @@ class AtWorkError(GenreError):
 
 @contextmanager
 def alone(path: Path, said: str = AT_WORK) -> Iterator[None]:
-    """Hold the lock file at `path`, which says who does; a process that dies lets go of it.
+    """Lock the file `path` and write into it which process did.
 
-    Raises `AtWorkError`, which begins with `said`, where another process holds it.
+    Raises `AtWorkError`, which begins with `said`, if another process has locked it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise AtWorkError(
-                f"{said} ({holder}); skipped: the next run will pick up new songs"
-            ) from error
-        lock.seek(0)
-        lock.truncate()
-        lock.write(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
-        lock.flush()
+    with lock_if_free(path) as free:
+        if not free:
+            holder = path.read_text().strip() or "unknown"
+            raise AtWorkError(f"{said} ({holder}); skipped: the next run will pick up new songs")
+        path.write_text(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
         yield

@@ -28,6 +28,8 @@ from flows.supervision import running_server
 from genre.classify import output as output_of
 from genre.classify.commands import found_classifier
 from genre.errors import InputError
+from genre.markdown import cell
+from genre.markdown import table as markdown_table
 from genre.params import PARAMS_FILE, load_params
 from genre.unforeseen import as_error, one_line
 from tasks import classify as answers
@@ -130,17 +132,22 @@ def page(output: Path, version: str | None) -> str:
     table = answers.read(output)
     table = table[table["model_version"].fillna("") == (version or "")]
     newest = table.sort_values(["answered_at", "path"], ascending=[False, True]).head(SHOWN)
-    lines = ["| song | genre | probability | seconds |", "| --- | --- | ---: | ---: |"]
-    for row in newest.to_dict("records"):
-        name = str(row["path"]).replace("|", "\\|")
-        if isinstance(row["error"], str) and row["error"]:
-            lines.append(f"| {name} | *{row['error'].replace('|', ' ')}* | | |")
-        else:
-            lines.append(
-                f"| {name} | {row['genre']} | {100 * row['probability']:.0f} % "
-                f"| {row['seconds']:.0f} |"
-            )
-    return f"# Answers of version {version or '(a folder)'}\n\n" + "\n".join(lines)
+    rows = [
+        (cell(row["path"]), f"*{cell(row['error'])}*", "", "")
+        if isinstance(row["error"], str) and row["error"]
+        else (
+            cell(row["path"]),
+            cell(row["genre"]),
+            f"{100 * row['probability']:.0f} %",
+            f"{row['seconds']:.0f}",
+        )
+        for row in newest.to_dict("records")
+    ]
+    heading = ["song", "genre", "probability", "seconds"]
+    return (
+        f"# Answers of version {version or '(a folder)'}\n\n"
+        f"{markdown_table(heading, rows, left=2, raw=True)}\n"
+    )
 
 
 @one_line

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
-from flows.markdown import cell, table
 from flows.steps import CACHED
 from genre.errors import GenreError
+from genre.markdown import cell, table
 from genre.params import Params
 from genre.promotion import CHAMPION
 from genre.registry import lookup
@@ -82,7 +82,7 @@ def passed(states: Mapping[str, State[Any]], step: str) -> bool:
 def steps_table(states: Mapping[str, State[Any]]) -> str:
     """A row a step: how it ended, with its message."""
     rows = [(step, state.name, state.message or "") for step, state in states.items()]
-    return table(["step", "state", "message"], rows)
+    return table(["step", "state", "message"], rows, left=3)
 
 
 def accuracy_table(metrics: dict[str, Any]) -> str:
@@ -97,7 +97,7 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
                 interval = f"{100 * low:.1f} to {100 * high:.1f}"
                 rows.append((model, subset, share, interval, level["n"]))
     headings = ["model", "subset", "accuracy", "95 % interval", "songs"]
-    return f"Protocol `{metrics['protocol']}`.\n\n{table(headings, rows)}"
+    return f"Protocol `{metrics['protocol']}`.\n\n{table(headings, rows, left=2)}"
 
 
 def against(receipt: dict[str, Any], *, now: bool) -> str:
@@ -131,7 +131,10 @@ def confusion(root: Path, metrics: dict[str, Any]) -> str:
         index=genres, columns=genres, fill_value=0
     )
     rows = [
-        (f"**{genre}**", *(f"**{n}**" if other == genre else n or "" for other, n in line.items()))
+        (
+            f"**{cell(genre)}**",
+            *(f"**{n}**" if other == genre else n or "" for other, n in line.items()),
+        )
         for genre, line in counts.iterrows()
     ]
     subset = "test" if "test" in metrics["models"][metrics["selected"]] else "validation"
@@ -139,7 +142,7 @@ def confusion(root: Path, metrics: dict[str, Any]) -> str:
         f"`{metrics['selected']}`, {len(pairs)} {subset} songs, protocol `{metrics['protocol']}`. "
         "Rows: actual genres; columns: predicted genres."
     )
-    return f"{words}\n\n{table(['', *genres], rows)}\n"
+    return f"{words}\n\n{table(['', *map(cell, genres)], rows, raw=True)}\n"
 
 
 def decision(receipt: dict[str, Any], params: Params, champion: str, *, now: bool) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows import SERVICES
-from flows.markdown import table
 from genre.changes import COLUMNS, Changes, between
 from genre.files import write_parquet
+from genre.markdown import table
 from tasks import paths
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def as_markdown(found: Changes) -> str:
             counts = rows["genre"].value_counts().sort_index()
             genres = ", ".join(f"{genre} {count}" for genre, count in counts.items())
             shown = rows[columns].head(SHOWN).itertuples(index=False)
-            parts += [f"## {len(rows)} {kind}", genres, table(columns, shown)]
+            parts += [f"## {len(rows)} {kind}", genres, table(columns, shown, left=2)]
             if len(rows) > SHOWN:
                 parts.append(f"… and {len(rows) - SHOWN} more")
     return "\n\n".join(parts) + "\n"

@@ -23,7 +23,6 @@ from genre.params import IngestParams
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST = "manifest.csv"
 TRACK_ID_LENGTH = 16
 OK, SET_ASIDE = "ok", "set_aside"
 COLUMNS = (
@@ -162,22 +161,6 @@ def build(songs: Iterable[Listened], manifest: pd.DataFrame) -> pd.DataFrame:
     types: dict[str, str] = dict.fromkeys((*text, *further), "str")
     types |= {"seconds": "float64", "sample_rate": "Int32", "channels": "Int16"}
     return pd.DataFrame(table[[*COLUMNS, *further]].astype(types))
-
-
-def read_manifest(raw: Path) -> pd.DataFrame:
-    """The collection's manifest as text columns, empty where there is none."""
-    import pandas as pd
-
-    path = raw / MANIFEST
-    if not path.is_file():
-        return pd.DataFrame({"path": pd.Series(dtype="str")})
-    try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    if "path" not in table.columns:
-        raise InputError(f"{path}: found columns {list(table.columns)}, expected one named path")
-    return table.replace("", None).drop_duplicates("path", keep="last")
 
 
 def check(catalogue: pd.DataFrame, settings: IngestParams) -> None:

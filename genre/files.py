@@ -4,9 +4,9 @@ A file is written in a temporary folder beside it, flushed to the disk, and rena
 one; a folder is filled under a temporary name. What a killed run leaves begins with
 `TEMPORARY_PREFIX`, and the next command that writes there removes it.
 
-Several processes may write the same file at once, and the last one stays. So each holds its
-temporary folder (`genre.held`), and what is held is left alone. A folder of songs or models has one
-writer at a time, by DVC's locks, and holds nothing.
+Several processes may write the same file at once, and the last one stays. So each locks its
+temporary folder (`genre.locks`), and locked folders are left alone. A folder of songs or models has
+one writer at a time, by DVC's locks, and its temporary folder is not locked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import NoRoomError
-from genre.held import held_folder, remove_unless_held
+from genre.locks import locked_folder, remove_if_free
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ NO_ROOM = {
 NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # no such call, or file system
 
 
-def sha256(content: bytes | Path) -> str:
+def sha256_of(content: bytes | Path) -> str:
     """The sha256 of bytes, or of the content of a file, as hexadecimal digits."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
@@ -83,7 +83,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep_files(path.parent.absolute())
-        with held_folder(TEMPORARY_PREFIX, path.parent) as (folder, _):
+        with locked_folder(TEMPORARY_PREFIX, path.parent) as (folder, _):
             # Hidden, also from those who look into hidden folders.
             temporary = folder / f"{TEMPORARY_PREFIX}{path.name}"
             temporary.touch()
@@ -194,7 +194,7 @@ def _sweep_files(parent: Path) -> None:
     """
     for left in parent.glob(f"{TEMPORARY_PREFIX}*"):
         if FOR_A_FILE.fullmatch(left.name):
-            remove_unless_held(left)
+            remove_if_free(left)
 
 
 def _umask() -> int:

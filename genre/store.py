@@ -47,12 +47,6 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def content_hash(path: Path) -> str:
-    """The sha256 of a file, as hexadecimal digits."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 class Store:
     """Results of one kind of work, by the hash of the content that was worked on."""
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from genre.catalogue import MANIFEST
+from genre.manifest import MANIFEST
 
 MOST_SHOWN = 3  # names in a line
 TOP = "files in no genre folder"

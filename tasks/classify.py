@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import AudioError, InputError
-from genre.files import write_parquet
-from genre.store import content_hash
+from genre.files import sha256_of, write_parquet
 from tasks import drift
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def waiting(folder: Path, output: Path, version: str | None) -> tuple[list[Waiti
             skipped += 1
             continue
         try:
-            sha256 = content_hash(file.path)
+            sha256 = sha256_of(file.path)
         except OSError:
             sha256 = None
         if (relative(file.path, folder), sha256) not in answered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from genre import catalogue, strays
+from genre import catalogue, manifest, strays
 from genre.files import write_parquet
 from genre.params import Params
 from tasks import paths
@@ -22,14 +22,15 @@ def run(params: Params, root: Path) -> str:
     reasons are printed before.
     """
     raw = root / paths.RAW
-    manifest = catalogue.read_manifest(raw)
-    songs = [as_song(path, raw / path) for path in catalogue.find_songs(raw)]
+    described = manifest.read(raw)
+    names = catalogue.find_songs(raw)
+    songs = [as_song(path, raw / path) for path in names]
     heard = scan_songs(songs, params, root, what="ingest", tally=(tally := Tally()))
     table = catalogue.build(
         (catalogue.judge(song, result, params.ingest) for song, result in heard),
-        manifest,
+        described.table(names),
     )
-    others = strays.find(raw, manifest["path"].dropna())
+    others = strays.find(raw, described.rows)
     for kind, found in others.items():
         print(strays.line(kind, found))
     aside = table[table["status"] == catalogue.SET_ASIDE]

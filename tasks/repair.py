@@ -8,16 +8,15 @@ earlier; DVC runs the steps that are missing in it, or restores them from its ca
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from genre.files import write_text
+from genre.locks import lock_if_free
 
 LOCKFILE = "dvc.lock"
 TEMPORARY = Path(".dvc/tmp")
@@ -34,12 +33,12 @@ def repair(root: Path) -> None:
     """Repair DVC's files in the project at `root`; nothing that a DVC command is writing now."""
     if not (root / TEMPORARY).is_dir():  # DVC has never run here
         return
-    with _locked(root / LOCK) as free:
+    with lock_if_free(root / LOCK) as free:
         if free:
             for path in (root / LOCKFILE, *root.glob("data/*.dvc")):
                 _shorten(path)
             _sweep(root / CACHE)
-    with _locked(root / RWLOCK.with_suffix(".lock")) as free:
+    with lock_if_free(root / RWLOCK.with_suffix(".lock")) as free:
         if free and _text(root / RWLOCK) is not None:
             try:
                 json.loads(_text(root / RWLOCK) or "")
@@ -104,18 +103,6 @@ def _sweep(cache: Path) -> None:
     for folder in cache.glob(RUNS):
         with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold a lock of DVC's; gives False if a DVC command has it."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def _text(path: Path) -> str | None:

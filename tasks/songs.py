@@ -5,13 +5,12 @@ The steps ingest, trim, spectrograms and features differ only in what they make 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from genre.compute import Failed, Song, Source, map_songs, open_workers
-from genre.files import atomic_folder, link
+from genre.files import atomic_folder, link, sha256_of
 from genre.params import ComputeParams
 from genre.progress import progress
 from genre.store import Store
@@ -154,7 +153,7 @@ def make_files(
             old = (folder / f"{song.name}{suffix}").read_bytes()
         except OSError:
             return None
-        if hashlib.sha256(old).digest() != kept:
+        if sha256_of(old).encode() != kept:
             return None
         same.add(song.name)
         return old
@@ -168,7 +167,7 @@ def make_files(
             root=root,
             what=folder.name,
             tally=tally,
-            keep=lambda result: hashlib.sha256(result).digest(),
+            keep=lambda result: sha256_of(result).encode(),
             recall=recall,
         )
         for song, result in results:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from genre.compute import Song
 from genre.errors import InputError
+from genre.files import sha256_of
 from genre.hints import command, run_step
-from genre.store import content_hash
 from tasks import paths
 
 if TYPE_CHECKING:
@@ -101,6 +101,6 @@ def find_clips(root: Path) -> list[Song]:
 def as_song(name: str, path: Path) -> Song:
     """The file at `path` as work to do; what cannot be read fails in its turn, with the reason."""
     try:
-        return Song(name, path, content_hash(path))
+        return Song(name, path, sha256_of(path))
     except OSError:
         return Song(name, path, content="")

@@ -198,8 +198,7 @@ def test_a_genre_folder_of_any_name_does_not_break_the_page(reference, settings)
 
     text = page.markdown(compare(reference, songs, settings), settings, "version 1")
 
-    assert "a\\|b &lt;script>" in text
-    assert "<script>" not in text
+    assert "a\\|b \\<script>" in text
 
 
 def test_a_reference_is_read_as_it_was_written_and_always_the_same_bytes(reference, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -164,7 +165,7 @@ def test_each_step_waits_for_its_parents_in_dvc_yaml(twice):
 def artifacts(state):
     """The artifacts of a flow run by key."""
     found = ask("artifacts", state.state_details.flow_run_id)
-    return {artifact["key"]: artifact["data"] for artifact in found}
+    return {artifact["key"]: re.sub(" +", " ", artifact["data"]) for artifact in found}
 
 
 def test_the_artifacts_show_steps_figures_data_and_the_decision(twice):

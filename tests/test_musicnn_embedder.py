@@ -152,9 +152,10 @@ def test_tags_are_the_published_ones(
         for resampler, differences in ((resampy, on_the_same_input), (resample, end_to_end)):
             rows = embedder.embed(resampler(y, audio.sample_rate, SAMPLE_RATE))
             differences.append(np.abs(rows[:, :50] - expected))
-    assert np.concatenate(on_the_same_input).max() <= 1e-5
+    apart = np.concatenate(on_the_same_input)
+    assert np.percentile(apart, 99.9) <= 1e-5
+    assert apart.max() <= 2e-5
     apart = np.concatenate(end_to_end)
-    print([np.percentile(apart, q) for q in (50, 90, 99, 100)])
     assert np.median(apart) <= 1e-3
     assert np.percentile(apart, 99) <= 0.05
     assert apart.max() <= 0.2

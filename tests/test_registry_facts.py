@@ -129,13 +129,14 @@ def test_the_model_card_tells_data_figures_and_weak_genres(project: Project) -> 
 
     assert text.startswith("# music-genre: mlp\n")
     assert "Predicts the genre of a song, one of blues, jazz, rock" in text
+    text = " ".join(text.split())
     assert "| blues | 3 | 2 | 1 |" in text
     assert "| CC BY 4.0 | 9 |" in text
     assert "| test | song | 3 | 0.333 [0.000, 1.000] | 0.333 [" in text
     assert "| blues | 1 | 0.00 | 0.00 | 0.00 | jazz |" in text
     assert "| rock | 1 | 1.00 | 1.00 | 1.00 | nothing else |" in text
     assert text.index("| blues | 1 | 0.00") < text.index("| rock | 1 | 1.00")
-    assert card.write(pipeline(project)) == text
+    assert " ".join(card.write(pipeline(project)).split()) == text
 
 
 def test_the_card_names_what_flatters_the_figures(project: Project) -> None:

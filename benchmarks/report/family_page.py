@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from benchmarks.report.markdown import NAMES, markdown
+from benchmarks.report.names import NAMES
+from genre.markdown import table
 
 PROTOCOLS = {
     "song": "Protocol **song**",
@@ -51,7 +52,7 @@ def by_model(results: list[dict[str, Any]]) -> str:
         scores = {one["model"]: one["held_out"] for one in group}
         cells = [figure(scores.get(model)) for model in models]
         lines.append([" + ".join(families), *cells])
-    return markdown(["families", *(NAMES[model] for model in models)], lines)
+    return table(["families", *(NAMES[model] for model in models)], lines)
 
 
 def chosen(results: list[dict[str, Any]]) -> str:
@@ -73,7 +74,7 @@ def chosen(results: list[dict[str, Any]]) -> str:
             ]
         )
     header = ["families", "model", "held-out macro-F1", "held out", "validation", "test"]
-    return markdown([*header, "columns", "s to train", "MB"], lines)
+    return table([*header, "columns", "s to train", "MB"], lines)
 
 
 def rank(one: dict[str, Any]) -> tuple[float, float]:

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.report import family_page
-from benchmarks.report.markdown import NAMES, markdown
 from benchmarks.report.measure import Result
+from benchmarks.report.names import NAMES
 from genre import figures
 from genre.files import write_text
+from genre.markdown import table as markdown
 
 # The student report, "Music Genre Classification" (2023): validation accuracy on segments of songs
 # that also stand in training, and 100 songs by other artists, ten random 3 s samples each.

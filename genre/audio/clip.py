@@ -11,7 +11,7 @@ import numpy.typing as npt
 from genre.audio.decoding import Samples, Stream
 from genre.audio.song import SAMPLE_RATE, to_mono
 from genre.errors import AudioError
-from genre.files import sha256
+from genre.files import sha256_of
 
 CLIP_SECONDS = 30
 SEGMENT_SECONDS = 3
@@ -23,7 +23,7 @@ SEGMENT_SAMPLES = SEGMENT_SECONDS * SAMPLE_RATE
 def verify(source: Path | bytes, content: str) -> None:
     """Raise `AudioError` unless the sha256 of `source` is `content`."""
     try:
-        found = sha256(source)
+        found = sha256_of(source)
     except OSError as error:
         raise AudioError(f"cannot be opened ({error.strerror})") from error
     if found != content:

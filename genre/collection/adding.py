@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from genre.collection import archives, inbox, manifest, sources, transaction
+from genre import manifest
+from genre.collection import archives, inbox, sources, transaction
 from genre.collection.archives import Limits
 from genre.collection.contents import RAW, Contents, Names, check_version, digest
 from genre.collection.demonstration import add_demo, to_replace

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from genre.collection import manifest, moves
-from genre.collection.manifest import Manifest
+from genre import manifest
+from genre.collection import moves
+from genre.demo import SYNTHETIC
 from genre.errors import CollectionError
+from genre.files import sha256_of
 from genre.hints import command
-from genre.store import content_hash
+from genre.manifest import Manifest, Row
 
 RAW = Path("data") / "raw"
 VERSION = RAW.with_suffix(".dvc")  # DVC's note of the collection
@@ -72,7 +74,7 @@ class Contents:
     def demo(self) -> set[str]:
         """The songs that the project made itself."""
         rows = self.manifest.rows
-        return {path for path in self.songs if manifest.is_demo_row(rows.get(path))}
+        return {path for path in self.songs if is_demo_row(rows.get(path))}
 
     @cached_property
     def by_size(self) -> dict[int, list[str]]:
@@ -95,6 +97,11 @@ class Contents:
         if path not in self._digests:
             self._digests[path] = digest(self.raw / path)
         return self._digests[path]
+
+
+def is_demo_row(row: Row | None) -> bool:
+    """Whether a row of a manifest is that of a demo song."""
+    return row is not None and row.get("source", "").startswith(SYNTHETIC)
 
 
 def _unreadable(error: OSError) -> None:
@@ -125,7 +132,7 @@ def check_version(root: Path) -> None:
 def digest(file: Path) -> str:
     """The sha256 of a file; raises `CollectionError` where it cannot be read."""
     try:
-        return content_hash(file)
+        return sha256_of(file)
     except OSError as error:
         raise CollectionError(f"{file}: cannot be read ({error.strerror})") from error
 

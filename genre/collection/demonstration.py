@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from genre.collection import manifest, sources, transaction
-from genre.collection.contents import RAW, Contents, check_version
+from genre.collection import sources, transaction
+from genre.collection.contents import RAW, Contents, check_version, is_demo_row
 from genre.collection.report import Added
 from genre.collection.sources import Candidate
 from genre.collection.transaction import Change
@@ -82,7 +82,7 @@ def to_replace(songs: Sequence[Candidate], contents: Contents) -> set[str]:
     """The demo songs that make place; raises `CollectionError` where the two would mix."""
     if not songs:  # an inbox with nothing to take
         return set()
-    offered_demo = sum(manifest.is_demo_row(song.row) for song in songs)
+    offered_demo = sum(is_demo_row(song.row) for song in songs)
     if not offered_demo:
         return contents.demo
     if offered_demo < len(songs) or len(contents.songs) > len(contents.demo):

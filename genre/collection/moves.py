@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from genre.collection.manifest import MANIFEST, Manifest
 from genre.errors import CollectionError
+from genre.manifest import MANIFEST, Manifest
 
 CATALOGUE = "catalogue.parquet"  # of the last run, beside the collection
 MOST_SHOWN = 3  # songs named in a line

@@ -6,14 +6,14 @@ would pass for read, and no later run would ever listen to it.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from genre.locks import lock_if_free
 
 LISTED = Path(".dvc/tmp/rwlock")  # {"read": {path: [{"pid", "cmd"}]}, "write": {path: {…}}}
 GUARD = Path(".dvc/tmp/rwlock.lock")  # held by DVC while it changes the list
@@ -31,8 +31,8 @@ def held_off(raw: Path, root: Path, say: Callable[[str], None]) -> Iterator[None
         return
     told = False
     while True:
-        with (root / GUARD).open("a") as guard:
-            if _locked(guard.fileno()):
+        with lock_if_free(root / GUARD) as free:
+            if free:
                 busy = at_work(raw, root / LISTED)
                 if busy is None:
                     yield
@@ -58,13 +58,6 @@ def at_work(raw: Path, listed: Path) -> int | None:
                     if _is_dvc(entry):
                         return int(entry["pid"])
     return None
-
-
-def _locked(handle: int) -> bool:
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
 
 
 def _is_dvc(entry: dict[str, Any]) -> bool:

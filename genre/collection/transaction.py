@@ -10,21 +10,19 @@ it left is removed by the next one. One command at a time holds the lock.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from genre.collection import readers
 from genre.collection.contents import RAW
-from genre.collection.manifest import MANIFEST
 from genre.errors import CollectionError, GenreError
 from genre.files import NO_ROOM, TEMPORARY_PREFIX, exchange, link, room_for
+from genre.manifest import MANIFEST
 from genre.progress import progress
 
 LOCK = ".collection.lock"
@@ -54,12 +52,7 @@ def exclusive(raw: Path, say: Callable[[str], None]) -> Iterator[Path]:
     Waits, and says so, while another command holds it. What killed commands left is removed, and
     an exchange that one of them did not finish is undone. The folder is removed at the end.
     """
-    with _open_lock(raw.parent) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Waiting for another command that changes the collection …")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with _lock(raw.parent, say):
         beside = raw.resolve().parent  # data/raw may be a link to another disk
         _recover(raw.resolve())
         for left in beside.glob(f"{STAGING_PREFIX}*"):
@@ -72,10 +65,18 @@ def exclusive(raw: Path, say: Callable[[str], None]) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _open_lock(folder: Path) -> IO[str]:
+def _lock(folder: Path, say: Callable[[str], None]) -> AbstractContextManager[object]:
+    """The lock of the collection in `folder`, acquired."""
+    from filelock import FileLock, Timeout
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return (folder / LOCK).open("a")
+        lock = FileLock(folder / LOCK)
+        try:
+            return lock.acquire(blocking=False)
+        except Timeout:
+            say("Waiting for another command that changes the collection …")
+            return lock.acquire()
     except OSError as error:
         raise GenreError(f"{folder}: cannot be written to ({error})") from error
 

@@ -34,7 +34,7 @@ def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
     from genre.classify import work
     from genre.drift import page, report
     from genre.drift.reference import NO_REFERENCE, load
-    from genre.store import content_hash
+    from genre.files import sha256_of
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected one with songs")
@@ -50,9 +50,7 @@ def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
     for result in results:
         path = Path(result.path)
         if result.answer:
-            classified.append(
-                (path.relative_to(folder).as_posix(), content_hash(path), result.answer)
-            )
+            classified.append((path.relative_to(folder).as_posix(), sha256_of(path), result.answer))
         else:
             click.echo(f"error: {printable(f'{path}: {result.error}')}", err=True)
     if not classified:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tabulate import tabulate
-
 from genre.drift.measures import Share
 from genre.drift.report import Report, counted
+from genre.markdown import cell, table
 from genre.params import DriftParams
 
 ROWS = 20  # columns and folders on the page
@@ -26,7 +25,7 @@ def markdown(
         notes = [*notes, f"Not compared: {counted(report.missing)} whose features were not kept."]
     parts = [
         f"# Drift: new songs against the training songs of {model}",
-        f"**{_cell(sentence(report.verdict))}**",
+        f"**{cell(sentence(report.verdict))}**",
         f"Compared: {counted(report.songs)} with {report.training_songs} training songs, of each "
         "the 30 s that training uses.",
         *notes,
@@ -66,7 +65,7 @@ def _columns(report: Report, settings: DriftParams, picture: str | None) -> Iter
         ]
         for one in report.columns[:ROWS]
     ]
-    yield _table(heading, rows)
+    yield table(heading, rows)
     if len(report.columns) > ROWS:
         yield f"{len(report.columns) - ROWS} columns with smaller distances are not shown."
     if report.not_compared:
@@ -97,24 +96,18 @@ def _genres(report: Report) -> Iterator[str]:
         "differs, columns differ for that reason alone."
     )
     rows = [
-        [_cell(name), f"{report.training.get(name, 0):.0%}", f"{report.predicted.get(name, 0):.0%}"]
+        [name, f"{report.training.get(name, 0):.0%}", f"{report.predicted.get(name, 0):.0%}"]
         for name in sorted({*report.training, *report.predicted})
     ]
-    yield _table(["genre", "training songs", "new songs, as predicted"], rows)
+    yield table(["genre", "training songs", "new songs, as predicted"], rows)
     if report.unknown:
-        folders = [f"{_cell(name)} ({count})" for name, count in report.unknown.items()]
+        folders = [f"{cell(name)} ({count})" for name, count in report.unknown.items()]
         more = f" and {len(folders) - ROWS} more" if len(folders) > ROWS else ""
         yield (
             f"Folders that are no genre of this version (songs): {', '.join(folders[:ROWS])}{more}."
         )
         if not report.known:
             yield "No folder is one of its genres, so they are not taken for genres."
-
-
-def _table(heading: list[str], rows: list[list[str]]) -> str:
-    """A table; all columns but the first are aligned to the right."""
-    alignment = ["left", *["right"] * (len(heading) - 1)]
-    return str(tabulate(rows, heading, "pipe", disable_numparse=True, colalign=alignment))
 
 
 def _interval(share: Share) -> str:
@@ -132,8 +125,3 @@ def _p(p: float) -> str:
 def sentence(text: str) -> str:
     """`text` with a capital and a full stop."""
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def _cell(text: str) -> str:
-    """A name for a table: file names may hold anything."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -10,7 +10,6 @@ songs give the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genre.errors import InputError
-from genre.files import write_bytes, write_json
+from genre.files import sha256_of, write_bytes, write_json
 from genre.hints import command
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def save(reference: Reference, folder: Path) -> None:
         columns=names,
         rows=len(columns),
         held_out=len(reference.confidence),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256_of(content),
     )
     write_bytes(folder / ARRAYS, content)
     write_json(folder / DESCRIPTION, description.model_dump())
@@ -134,7 +133,7 @@ def load(folder: Path) -> Reference:
         raise InputError(
             f"{path}: not the reference of a version's training songs ({found}); {again}"
         ) from error
-    if hashlib.sha256(content).hexdigest() != known.sha256:
+    if sha256_of(content) != known.sha256:
         raise InputError(f"{path}: damaged, or not what {DESCRIPTION} belongs to; {again}")
     arrays = decode(content)
     shapes = {name: array.shape for name, array in arrays.items()}

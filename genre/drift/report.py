@@ -8,7 +8,6 @@ several names counts once. The first folder of a path is taken for the song's ge
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil
@@ -20,6 +19,7 @@ import numpy as np
 from genre.drift import measures
 from genre.drift.measures import Distance, Share
 from genre.drift.reference import Reference
+from genre.files import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,7 @@ def compare(
         known=known,
         unknown={name: count for name, count in found.items() if name not in known},
         alerts={},
-        evidence=hashlib.sha256("\n".join(new["sha256"]).encode()).hexdigest(),
+        evidence=sha256_of("\n".join(new["sha256"]).encode()),
     )
     if len(new) < settings.min_songs:
         return report

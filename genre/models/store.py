@@ -8,7 +8,6 @@ any time leaves the old model or the new one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import stat
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from genre.errors import InputError
-from genre.files import atomic_folder, write_bytes, write_json, write_text
+from genre.files import atomic_folder, sha256_of, write_bytes, write_json, write_text
 from genre.models.base import Model
 
 DESCRIPTION = "model.json"
@@ -124,7 +123,7 @@ def save(model: Model, folder: Path, beside: Mapping[str, Callable[[Path], None]
         settings=model.settings.model_dump(mode="json"),
         seed=model.seed,
         best_epoch=model.history.best_epoch if model.history else None,
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        weights_sha256=sha256_of(weights),
     )
     with atomic_folder(folder) as new:
         write_bytes(new / WEIGHTS, weights)
@@ -198,7 +197,7 @@ def _read_weights(folder: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
         content = read_file(path, MOST_BYTES_OF_WEIGHTS)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if sha256_of(content) != sha256:
         raise InputError(
             f"{path}: damaged, or not the weights that {DESCRIPTION} belongs to; train again"
         )

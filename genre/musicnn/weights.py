@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.errors import InputError
-from genre.files import sha256
+from genre.files import sha256_of
 from genre.hints import command
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def read_right(folder: Path, name: str) -> bytes | None:
         content = (folder / file_name(name)).read_bytes()
     except OSError:
         return None
-    return content if sha256(content) == SHA256[name] else None
+    return content if sha256_of(content) == SHA256[name] else None
 
 
 def load_network(folder: Path, name: str) -> MusiCNN:
@@ -65,7 +65,7 @@ def load_network(folder: Path, name: str) -> MusiCNN:
             f"{path}: cannot be read ({error.strerror}), expected MusiCNN's weights; fetch them "
             f"({command('dvc repro pretrained')}, with musicnn in features.families)"
         ) from error
-    if (found := sha256(content)) != SHA256[name]:
+    if (found := sha256_of(content)) != SHA256[name]:
         raise InputError(
             f"{path}: found a file of sha256 {found}, expected {SHA256[name]}: damaged, or "
             f"replaced; fetch it again ({command('dvc repro pretrained')})"

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.errors import GenreError, InputError
-from genre.files import sha256
+from genre.files import sha256_of
 from genre.musicnn.weights import ATTRIBUTION, LICENCE, SOURCE
 
 REQUIREMENT = "musicnn==0.1.0"
@@ -99,7 +99,7 @@ def convert(content: bytes, names: Collection[str]) -> dict[str, bytes]:
 
     Raises `InputError` if `content` is not the published wheel.
     """
-    if (found := sha256(content)) != SHA256:
+    if (found := sha256_of(content)) != SHA256:
         raise InputError(
             f"{WHEEL}: found {len(content)} bytes of sha256 {found}, expected {SHA256}: truncated, "
             f"or not the published file; {LOOK}"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from genre import manifest
 from genre.catalogue import songs_below
-from genre.collection import manifest
-from genre.errors import CollectionError, InputError
+from genre.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,15 +44,10 @@ def find(folder: Path, classes: Sequence[str]) -> list[str]:
 def read_manifest(folder: Path, songs: Sequence[str]) -> pd.DataFrame:
     """What `manifest.csv` of `folder` says of `songs`: `path` and its other columns, null for "".
 
-    Empty where there is none. Raises `InputError` where it is no manifest, or tells of a song that
-    is not there.
+    Empty if there is none. Raises `InputError` if it is no manifest, or names a song that is not
+    there.
     """
-    import pandas as pd
-
-    try:
-        found = manifest.read(folder)
-    except CollectionError as error:
-        raise InputError(f"{folder}: {error}") from error
+    found = manifest.read(folder)
     composed = {normalize("NFC", song) for song in songs}
     unknown = sorted(path for path in found.rows if normalize("NFC", path) not in composed)
     if unknown:
@@ -61,9 +56,7 @@ def read_manifest(folder: Path, songs: Sequence[str]) -> pd.DataFrame:
             f"{folder / manifest.MANIFEST}: tells of {unknown[0]}{more}, which is no song in a "
             f"genre folder there{_hint(unknown[:1], songs)}; mend the path, or take the row out"
         )
-    rows = [{**row, "path": song} for song in songs if (row := found.find(song))]
-    columns = ["path", *(name for name in found.columns if name != "path")]
-    return pd.DataFrame(rows, columns=columns, dtype="object").replace("", None)
+    return found.table(songs)
 
 
 def _hint(unknown: Iterable[str], known: Sequence[str]) -> str:

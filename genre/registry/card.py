@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from genre import evaluation
+from genre.markdown import table as _table
 from genre.models.ensemble import SYNTHETIC, read_description
 from genre.registry import facts
 from genre.registry.facts import Pipeline
@@ -210,9 +211,3 @@ def _figure(values: Mapping[str, Any], metric: str) -> str:
     text = f"{values[metric]:.3f}"
     bounds = values.get("ci95" if metric == "accuracy" else f"{metric}_ci95")
     return f"{text} [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else text
-
-
-def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = [list(header), ["---"] * len(list(header)), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -9,6 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from genre.hints import command
+from genre.markdown import table
 from genre.review.findings import (
     DUPLICATE,
     FAULT,
@@ -99,11 +100,10 @@ def page(findings: pd.DataFrame, *, heard: str, most: int) -> str:
         "`data/raw`. The commands can be pasted into a shell in the project's folder, one by one, "
         "after listening; the whole list is in `review.csv`.",
         "",
-        "| what | songs |",
-        "| --- | ---: |",
     ]
     parts = {kind: findings[findings["kind"] == kind] for kind in KINDS}
-    lines += [f"| {SECTIONS[kind].title} | {len(part)} |" for kind, part in parts.items()]
+    counts = [(SECTIONS[kind].title, len(part)) for kind, part in parts.items()]
+    lines.append(table(["what", "songs"], counts))
     for kind, part in parts.items():
         lines += ["", *_section(SECTIONS[kind], part, most)]
     return "\n".join(lines) + "\n"
@@ -114,17 +114,16 @@ def _section(section: Section, part: pd.DataFrame, most: int) -> list[str]:
     if part.empty:
         return [*lines, section.none]
     shown: list[Row] = part.head(most).to_dict("records")
-    lines += [
-        section.words,
-        "",
-        "| song | what | listen at | score |",
-        "| --- | --- | --- | ---: |",
+    rows = [
+        (
+            row["path"],
+            row["what"],
+            _listen(row["start_s"], row["end_s"]),
+            "" if isnan(row["score"]) else f"{row['score']:.2f}",
+        )
+        for row in shown
     ]
-    for row in shown:
-        score = "" if isnan(row["score"]) else f"{row['score']:.2f}"
-        times = _listen(row["start_s"], row["end_s"])
-        cells = (_cell(row["path"]), _cell(row["what"]), times, score)
-        lines.append(f"| {' | '.join(cells)} |")
+    lines += [section.words, "", table(["song", "what", "listen at", "score"], rows, left=3)]
     if len(part) > len(shown):
         lines += ["", f"… and {len(part) - len(shown)} more in `review.csv`."]
     return [*lines, "", "```sh", *(section.fix(row) for row in shown), "```"]
@@ -135,13 +134,6 @@ def _listen(start: float, end: float) -> str:
     if isnan(start):
         return ""
     return "–".join(f"{int(at) // 60}:{int(at) % 60:02d}" for at in (start, end))
-
-
-def _cell(text: str) -> str:
-    """Text that a Markdown table shows as it is."""
-    for mark in "\\`*_|<[":
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
 
 
 def _arguments(*words: str) -> str:

@@ -11,14 +11,18 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from genre.demo import COLUMNS, MANIFEST, SYNTHETIC
 from genre.errors import CollectionError
 
-Row = dict[str, str]
+if TYPE_CHECKING:
+    import pandas as pd
 
-__all__ = ["COLUMNS", "MANIFEST", "Manifest", "Row", "is_demo_row", "read"]
+MANIFEST = "manifest.csv"
+COLUMNS = ("path", "genre", "artist", "title", "licence", "source")
+
+Row = dict[str, str]
 
 
 @dataclass
@@ -35,6 +39,14 @@ class Manifest:
             return self.rows[path]
         return self.rows.get(self.composed.get(normalize("NFC", path), ""))
 
+    def table(self, songs: Iterable[str]) -> pd.DataFrame:
+        """The rows of those of `songs` that have one: `path` and the other columns, None for ""."""
+        import pandas as pd
+
+        rows = [{**row, "path": song} for song in songs if (row := self.find(song))]
+        columns = ["path", *(name for name in self.columns if name != "path")]
+        return pd.DataFrame(rows, columns=columns, dtype="object").replace("", None)
+
     def add_columns(self, columns: Iterable[str]) -> None:
         """Append the columns that are not there yet."""
         self.columns += [name for name in columns if name not in self.columns]
@@ -50,9 +62,9 @@ class Manifest:
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of `folder`, empty where there is none.
+    """The manifest of `folder`, empty if there is none.
 
-    Raises `CollectionError` where it is not a table with a column `path`.
+    Raises `CollectionError` if it is not a table with a column `path`.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -63,32 +75,25 @@ def read(folder: Path) -> Manifest:
             reader = csv.DictReader(file, strict=True)
             columns = [(name or "").strip() for name in reader.fieldnames or []]
             if "path" not in columns:
-                raise CollectionError(
-                    f"{path.name}: found columns {columns}, expected one named path"
-                )
+                raise CollectionError(f"{path}: found columns {columns}, expected one named path")
             reader.fieldnames = columns
             rows = {}
             for row in reader:
                 if None in row:
                     raise CollectionError(
-                        f"{path.name}: line {reader.line_num} has more cells than the header; "
+                        f"{path}: line {reader.line_num} has more cells than the header; "
                         "put text that holds a comma in double quotes"
                     )
                 cells = {name: (value or "").strip() for name, value in row.items() if name}
                 cells["path"] = _normal(cells["path"])
                 rows[cells["path"]] = cells
     except UnicodeDecodeError as error:
-        raise CollectionError(f"{path.name}: is not UTF-8 ({error}); save it as UTF-8") from error
+        raise CollectionError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from error
     except csv.Error as error:
-        raise CollectionError(f"{path.name}: cannot be read as CSV ({error})") from error
+        raise CollectionError(f"{path}: cannot be read as CSV ({error})") from error
     rows.pop("", None)
     composed = {normalize("NFC", known): known for known in rows}
     return Manifest(rows, [name for name in columns if name], composed)
-
-
-def is_demo_row(row: Row | None) -> bool:
-    """Whether a row is that of a demo song."""
-    return row is not None and row.get("source", "").startswith(SYNTHETIC)
 
 
 def _normal(path: str) -> str:
