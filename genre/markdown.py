@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+MARKS = re.compile(r"[\\|`<*]|(?<!\w)_|_(?!\w)|(?<=\])\(")  # with a meaning in Markdown
 
 
 def table(
@@ -25,6 +28,4 @@ def cell(value: Any) -> str:
     """A value escaped for a cell: file names may hold anything."""
     text = " ".join(str(value).split())
     text = "".join(sign if sign.isprintable() else "?" for sign in text)
-    for sign in "\\|`<[*_":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    return MARKS.sub(r"\\\g<0>", text)

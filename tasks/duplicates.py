@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre import fingerprints
-from genre.compute import Song
 from genre.files import write_parquet
 from genre.params import Params
 from tasks import paths
 from tasks.cli import step
 from tasks.recordings import fingerprint_songs
 from tasks.songs import Tally
-from tasks.tables import read_songs
+from tasks.tables import as_songs, read_songs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +31,7 @@ def run(params: Params, root: Path) -> str:
     catalogue is missing.
     """
     table = read_songs(root)
-    rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
-    songs = [Song(track_id, root / paths.RAW / path, sha256) for track_id, path, sha256 in rows]
+    songs = as_songs(table, root / paths.RAW)
     prints = fingerprint_songs(songs, params, root, what="duplicates", tally=(tally := Tally()))
     matches = fingerprints.matches(
         list(prints.values()),

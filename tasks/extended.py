@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from genre.extended import NAMES
-from genre.extended.clips import KERNELS, decode_rows, rows_of_clip
+from genre.extended.clips import KERNELS, rows_of_clip
+from genre.features.clips import decode_rows
 from genre.files import atomic_folder
 from genre.params import Params
 from genre.store import fingerprint

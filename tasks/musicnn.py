@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from genre.audio import SEGMENT_SECONDS, SEGMENTS_PER_CLIP
-from genre.compute import Failed, Song
+from genre.compute import Failed
 from genre.files import atomic_folder
 from genre.musicnn import columns, embedder
 from genre.params import Params
@@ -25,7 +25,7 @@ from tasks.cli import step
 from tasks.datasets import LONG, SHORT, TableWriter
 from tasks.families import read_families
 from tasks.songs import Tally, each_song
-from tasks.tables import read_songs
+from tasks.tables import as_songs, read_songs
 
 LIBRARIES = ("soundfile", "av", "soxr", "librosa", "scipy", "numpy", "torch")
 MODULES = ("genre.audio", "genre.musicnn", "genre.models.musicnn")
@@ -41,8 +41,7 @@ def run(params: Params, root: Path) -> str:
         return "musicnn is not among the feature families"
     table = read_songs(root)
     genres = dict(zip(table["track_id"], table["genre"], strict=True))
-    files = zip(table["track_id"], table["path"], table["sha256"], strict=True)
-    songs = [Song(track_id, root / paths.RAW / path, sha256) for track_id, path, sha256 in files]
+    songs = as_songs(table, root / paths.RAW)
     settings, position = params.musicnn, params.trim.position
     chosen = {**settings.model_dump(include=SETTINGS), "position": position}
     names = columns.names(settings.weights)

@@ -28,7 +28,7 @@ from tasks.cli import step
 from tasks.listening import scan_songs
 from tasks.recordings import fingerprint_songs
 from tasks.songs import Tally, each_song
-from tasks.tables import as_song, read_songs, read_split
+from tasks.tables import as_song, as_songs, read_songs, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,7 @@ def find_copies(
 ) -> new_songs.Copies:
     """Which of the new songs are recordings of training, or of each other, by how they sound."""
     settings = params.duplicates
-    new, old = as_work(songs, folder), as_work(training, root / paths.RAW)
+    new, old = as_songs(songs, folder), as_songs(training, root / paths.RAW)
     both = {song.name: song for song in [*new, *old]}  # the same file has the same name
     prints = fingerprint_songs(list(both.values()), params, root, what="recordings", tally=Tally())
 
@@ -127,7 +127,7 @@ def ask(
         "max_seconds": params.ingest.max_seconds,
     }
     results = each_song(
-        as_work(songs, folder),
+        as_songs(songs, folder),
         partial(new_songs.sample_song, **settings, pretrained=ensemble.pretrained),
         fingerprint=fingerprint(settings, new_songs.MODULES, new_songs.LIBRARIES),
         compute=params.compute,
@@ -201,12 +201,6 @@ def summary(name: str, scores: dict[str, Any], excluded: pd.DataFrame, tally: Ta
         f"{100 * low:.1f}–{100 * high:.1f}), {100 * segment['accuracy']:.1f} % of "
         f"{segment['n']} samples ({left})"
     )
-
-
-def as_work(table: pd.DataFrame, folder: Path) -> list[Song]:
-    """The songs of a catalogue whose files lie below `folder`."""
-    rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
-    return [Song(track_id, folder / path, sha256) for track_id, path, sha256 in rows]
 
 
 def is_demo(*tables: pd.DataFrame) -> bool:

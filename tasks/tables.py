@@ -98,6 +98,12 @@ def find_clips(root: Path) -> list[Song]:
     return [as_song(clip.stem, clip) for clip in clips]
 
 
+def as_songs(table: pd.DataFrame, folder: Path) -> list[Song]:
+    """The songs of a catalogue, whose files lie below `folder`, as work to do."""
+    rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
+    return [Song(track_id, folder / path, sha256) for track_id, path, sha256 in rows]
+
+
 def as_song(name: str, path: Path) -> Song:
     """The file at `path` as work to do; what cannot be read fails in its turn, with the reason."""
     try:

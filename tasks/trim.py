@@ -10,14 +10,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from genre.compute import Song
 from genre.params import Params
 from genre.store import fingerprint
 from genre.trim import clip_of_song, cut_segments
 from tasks import paths
 from tasks.cli import step
 from tasks.songs import make_files
-from tasks.tables import read_songs
+from tasks.tables import as_songs, read_songs
 
 SEGMENTS = "segments"  # a folder among the clips
 LIBRARIES = ("soundfile", "av", "soxr", "pydub", "numpy")
@@ -33,9 +32,7 @@ def export_segments(clip: Path, content: bytes) -> None:
 
 def run(params: Params, root: Path) -> str:
     """Cut every usable song; one that can no longer be read is named and left out."""
-    table = read_songs(root)
-    rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
-    songs = [Song(track_id, root / paths.RAW / path, sha256) for track_id, path, sha256 in rows]
+    songs = as_songs(read_songs(root), root / paths.RAW)
     position = params.trim.position
     tally = make_files(
         songs,
