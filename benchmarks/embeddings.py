@@ -13,8 +13,6 @@ The weights are read from `data/pretrained`, or fetched as the step pretrained f
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -28,9 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.features import SUFFIXES, machine
+from benchmarks.features import choose, command, machine
 from genre.audio import Samples, decode, resample, to_mono
-from genre.errors import GenreError, InputError
 from genre.files import write_bytes
 from genre.markdown import table
 from genre.models.musicnn import MusiCNN
@@ -154,21 +151,9 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the report and write the figures."""
-    parser = argparse.ArgumentParser(description="Time MusiCNN's embeddings on one core.")
-    parser.add_argument("--audio", type=Path, help="folder with songs or clips")
-    parser.add_argument("--clips", type=int, default=5, help="how many of them (default: 5)")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    options = parser.parse_args(arguments)
-    try:
-        result = run(options.audio, options.clips)
-    except GenreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    print(report(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0
+    """Run as `python -m benchmarks.embeddings`."""
+    description = "Time MusiCNN's embeddings on one core."
+    return command(description, run, report, arguments, n_clips=5, makes_clips=True)
 
 
 def _clips(audio: Path | None, n_clips: int) -> Iterator[tuple[Samples, int]]:
@@ -181,13 +166,7 @@ def _clips(audio: Path | None, n_clips: int) -> Iterator[tuple[Samples, int]]:
             noisy = 0.3 * sweep + 0.05 * random.normal(size=len(t))
             yield noisy.astype(np.float32), MADE_RATE
         return
-    paths = sorted(path for path in audio.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths or n_clips < 1:
-        raise InputError(
-            f"--audio {audio}, --clips {n_clips}: found {len(paths)} audio files, expected at "
-            "least one of each"
-        )
-    for path in (paths[i * len(paths) // n_clips] for i in range(min(n_clips, len(paths)))):
+    for path in choose(audio, n_clips):
         song = decode(path)
         y = to_mono(song.samples)[: SECONDS * song.sample_rate]
         yield np.pad(y, (0, SECONDS * song.sample_rate - len(y))), song.sample_rate

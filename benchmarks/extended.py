@@ -8,8 +8,6 @@ extracts it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import time
@@ -19,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.features import Samples, choose, clips, machine
+from benchmarks.features import Samples, choose, clips, command, machine
 from genre import extended, features
 from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES
-from genre.errors import GenreError, InputError
+from genre.errors import InputError
 from genre.extended import reference
 from genre.markdown import table
 
@@ -91,21 +89,8 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the report and write the figures."""
-    parser = argparse.ArgumentParser(description="Time the extended columns against the 57.")
-    parser.add_argument("--audio", type=Path, required=True, help="folder with songs or clips")
-    parser.add_argument("--clips", type=int, default=24, help="how many of them (default: 24)")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    options = parser.parse_args(arguments)
-    try:
-        result = run(options.audio, options.clips)
-    except GenreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(report(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0
+    """Run as `python -m benchmarks.extended`."""
+    return command("Time the extended columns against the 57.", run, report, arguments)
 
 
 def _warm_up() -> None:

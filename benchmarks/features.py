@@ -200,17 +200,37 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the report and write the figures."""
-    parser = argparse.ArgumentParser(description="Time the 57 features against librosa.")
-    parser.add_argument("--audio", type=Path, required=True, help="folder with songs or clips")
-    parser.add_argument("--clips", type=int, default=24, help="how many of them (default: 24)")
+    """Run as `python -m benchmarks.features`."""
+    return command("Time the 57 features against librosa.", run, report, arguments)
+
+
+def command(
+    description: str,
+    run: Callable[[Any, int], dict[str, Any]],
+    report: Callable[[dict[str, Any]], str],
+    arguments: list[str] | None,
+    *,
+    n_clips: int = 24,
+    makes_clips: bool = False,
+) -> int:
+    """Measure, print the report and write the figures; returns the exit code.
+
+    `run` gets the folder with songs (None for clips of its own, if it `makes_clips`) and how many.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--audio", type=Path, required=not makes_clips, help="folder with songs or clips"
+    )
+    parser.add_argument(
+        "--clips", type=int, default=n_clips, help="how many of them (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args(arguments)
     try:
         result = run(options.audio, options.clips)
     except GenreError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, InputError) else 1
     print(report(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

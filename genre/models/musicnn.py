@@ -38,7 +38,7 @@ EPSILON = 1e-3  # of batch normalisation, TensorFlow's default
 
 
 class Outputs(NamedTuple):
-    """What the network says of `n` patches, float32.
+    """The outputs of the network for `n` patches, float32.
 
     `tags` [shape=(n, 50)], between 0 and 1; `penultimate` [shape=(n, 200)]; `mean_pool` and
     `max_pool` [shape=(n, 753)], the mean and the maximum of every channel over the patch.
@@ -100,7 +100,7 @@ class BackEnd(nn.Module):
         self.output = nn.Linear(PENULTIMATE, TAGS)
 
     def forward(self, mean_pool: torch.Tensor, max_pool: torch.Tensor) -> Outputs:
-        """What the patches with these pools [shape=(n, 753)] are answered."""
+        """The outputs of the patches with these pools [shape=(n, 753)]."""
         pools = torch.stack((max_pool, mean_pool), dim=2).flatten(1)
         dense = self.dense(self.normalisation(pools)).relu()
         penultimate = self.penultimate_normalisation(dense)
@@ -108,7 +108,7 @@ class BackEnd(nn.Module):
 
 
 class MusiCNN(nn.Module):
-    """The whole network; used as it was trained, it is in evaluation mode from the start."""
+    """The whole network, in evaluation mode from the start."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,19 +126,19 @@ class MusiCNN(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, patches: torch.Tensor) -> Outputs:
-        """Answer log-mel patches, float32 [shape=(n, frames, 96)], of any length."""
+        """The outputs for log-mel patches, float32 [shape=(n, frames, 96)], of any length."""
         x = self.normalisation(patches[:, None])
         return self.after_front_end(
             torch.cat([layer(x) for layer in (*self.timbral, *self.temporal)], dim=1)
         )
 
     def after_front_end(self, front_end: torch.Tensor) -> Outputs:
-        """Answer the front end's values of patches, float32 [shape=(n, 561, frames)]."""
+        """The outputs for the front end's values of patches, float32 [shape=(n, 561, frames)]."""
         first, second, third = self.mid_end
         one = first(front_end)
         two = second(one) + one
         three = third(two) + two
         values = (front_end, one, two, three)
         means, maxima = [part.mean(dim=2) for part in values], [part.amax(dim=2) for part in values]
-        answer: Outputs = self.back_end(torch.cat(means, dim=1), torch.cat(maxima, dim=1))
-        return answer
+        outputs: Outputs = self.back_end(torch.cat(means, dim=1), torch.cat(maxima, dim=1))
+        return outputs
