@@ -1,18 +1,16 @@
-"""Share work out, one song at a time: to processes of this machine, or to a Dask cluster.
+"""Map songs over workers, one at a time: processes of this machine, or a Dask cluster.
 
-A worker is given a song as `Source`: its path where the file system is shared, else its bytes.
-Results come back in the order of the work and do not depend on the engine or on the number of
-workers. A song that breaks its worker (a crash, no memory, no end), or meets an unexpected
+A worker is given a song as `Source`: its path if it can read the files of this machine, else its
+bytes. Results come back in the order of the songs and do not depend on the engine or on the number
+of workers. A song that breaks its worker (a crash, no memory, no end), or meets an unexpected
 exception, costs that song and no other; the same exception for most songs is an error of the step.
-Every worker keeps to one thread, so that workers and cores match.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,25 +20,24 @@ from genre import unforeseen
 from genre.errors import AudioError, GenreError, InputError, UnforeseenError
 from genre.files import NO_ROOM
 from genre.unforeseen import Defect
-from genre.workers import Source, Workers, dask_workers, process_workers
+from genre.workers import (
+    WorkerError,
+    Workers,
+    dask_workers,
+    in_order,
+    process_workers,
+    result,
+    this_process,
+)
 
 if TYPE_CHECKING:
     from genre.params import ComputeParams
 
-__all__ = [
-    "AHEAD",
-    "Failed",
-    "Song",
-    "Source",
-    "Workers",
-    "map_songs",
-    "open_workers",
-    "this_process",
-]
+__all__ = ["Failed", "Song", "Source", "Workers", "map_songs", "open_workers", "this_process"]
 
+Source = Path | bytes
 Result = TypeVar("Result")
 
-AHEAD = 4  # songs in flight for each worker: enough to keep it busy, few enough to bound memory
 UNEXPECTED = "met an unexpected"  # begins the reason of a song that the program failed on
 SAME_DEFECT = 3  # songs; as many, and most of those computed, are an error of the step
 NO_OTHER_RESULT = 20  # songs; if the first ones all meet the same defect, no more are tried
@@ -74,25 +71,13 @@ def open_workers(settings: ComputeParams, *, preload: Sequence[str] = ()) -> Ite
     scheduler cannot be reached.
     """
     if settings.engine == "dask":
-        with dask_workers(settings) as workers:
+        with dask_workers(settings.address) as workers:
             yield workers
     else:
-        with process_workers(settings, preload) as workers:
+        with process_workers(
+            settings.workers, preload=preload, timeout=settings.song_timeout_seconds
+        ) as workers:
             yield workers
-
-
-def this_process() -> Workers:
-    """A worker that is this process itself: for few songs, where others would start too slowly."""
-
-    def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(work(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    return Workers(1, submit, shared_files=True)
 
 
 def map_songs(
@@ -108,42 +93,35 @@ def map_songs(
     first one of a kind goes to the log. At most `AHEAD` songs a worker are in flight.
 
     Raises `UnforeseenError` if the same unexpected exception meets most songs, any other
-    `GenreError` of `work`, what says that memory or disk are full, and `GenreError` if the workers
-    cannot begin to work.
+    `GenreError` of `work`, the error if memory or disk are full, and `GenreError` if the workers
+    cannot start.
     """
-    waiting: deque[tuple[Song, Future[Result | Failed] | Result | Failed]] = deque()
     defects = _Defects()
 
-    def take() -> tuple[Song, Result | Failed]:
-        song, outcome = waiting.popleft()
-        if not isinstance(outcome, Future):
-            return song, outcome
-        result = _outcome(outcome)
-        defects.count(song, result)
-        return song, result
+    def send(song: Song) -> Future[Result | Failed] | Result | Failed:
+        if (found := known(song)) is not None:
+            return found
+        try:
+            source = song.path if workers.shared_files else _content(song.path)
+        except AudioError as error:
+            return Failed(str(error))
+        return workers.submit(_attempt, work, source, song.content)
 
+    for song, sent in in_order(workers, songs, send):
+        if isinstance(sent, Future):
+            outcome = _outcome(sent)
+            defects.count(song, outcome)
+            yield song, outcome
+        else:
+            yield song, sent
+    defects.check()
+
+
+def _content(path: Path) -> bytes:
     try:
-        for song in songs:
-            result = known(song)
-            waiting.append((song, _send(workers, work, song) if result is None else result))
-            if len(waiting) >= AHEAD * workers.count:
-                yield take()
-        while waiting:
-            yield take()
-        defects.check()
-    finally:
-        for _, outcome in waiting:
-            if isinstance(outcome, Future):
-                outcome.cancel()
-
-
-def _send(
-    workers: Workers, work: Callable[[Source, str], Result], song: Song
-) -> Future[Result | Failed] | Failed:
-    try:
-        return workers.submit(_attempt, work, workers.share(song.path), song.content)
-    except AudioError as error:
-        return Failed(str(error))
+        return path.read_bytes()
+    except OSError as error:
+        raise AudioError(f"cannot be opened ({error.strerror})") from error
 
 
 def _attempt(
@@ -163,24 +141,11 @@ def _attempt(
         return Failed(f"{UNEXPECTED} {defect.what} (in {defect.place}{advice})", defect)
 
 
-def _outcome(future: Future[Result | Failed]) -> Result | Failed:
-    from pebble import ProcessExpired
-
+def _outcome(future: Future[Any]) -> Any:
     try:
-        return future.result()
-    except ProcessExpired as error:
-        return Failed(f"ended its worker process (exit code {error.exitcode}): broken, or too big")
-    except TimeoutError:
-        return Failed("took longer than compute.song_timeout_seconds")
-    except BrokenProcessPool as error:
-        raise GenreError(
-            "the worker processes ended before they took up a song; what they printed, above, says "
-            "why"
-        ) from error
-    except Exception as error:
-        if type(error).__name__ == "KilledWorker":  # Dask's, which may not be installed
-            return Failed("ended its worker again and again: broken, or too big")
-        raise
+        return result(future)
+    except WorkerError as error:
+        return Failed(str(error))
 
 
 class _Defects:

@@ -15,14 +15,20 @@ from pathlib import Path
 import psutil
 import pytest
 import work
+from flows_harness import wait_until
 from songs import write_collection
 
-from genre.compute import AHEAD, Failed, Song, map_songs, open_workers
+from genre.compute import Failed, Song, map_songs, open_workers
 from genre.errors import GenreError, InputError, ParameterError, UnforeseenError
 from genre.params import ComputeParams, load_params
+from genre.workers import AHEAD
 from tasks import duplicates, features, ingest, spectrograms, trim
+from tasks.processes import is_alive
 
 LOCAL = ComputeParams(engine="local", workers=2, address="", song_timeout_seconds=60.0)
+
+HERE = Path(__file__).parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}"}
 
 
 def songs(folder: Path, *texts: str) -> list[Song]:
@@ -43,16 +49,15 @@ def results(settings: ComputeParams, function: object, items: list[Song]) -> lis
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[int]]]:
     """A real Dask scheduler with two real worker processes; yields its address and their pids."""
     folder = tmp_path_factory.mktemp("dask")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     dask = [sys.executable, "-m", "dask"]
     file = folder / "scheduler.json"
     options = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
-    running = [subprocess.Popen([*dask, "scheduler", "--port", "0", *options], env=environment)]
+    running = [subprocess.Popen([*dask, "scheduler", "--port", "0", *options], env=ENVIRONMENT)]
     options = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--nthreads", "1"]
     for name in ("one", "two"):
         place = ["--name", name, "--local-directory", str(folder / name), "--no-dashboard"]
         command = [*dask, "worker", *options, *place]
-        running.append(subprocess.Popen(command, env=environment))
+        running.append(subprocess.Popen(command, env=ENVIRONMENT))
     try:
         from distributed import Client
 
@@ -212,7 +217,7 @@ def test_workers_have_the_code_of_this_process_whatever_stands_first_on_the_path
 
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
     )
@@ -227,7 +232,7 @@ def test_work_that_workers_cannot_import_is_a_clear_error(
     exec("def shout(source, content): pass", nowhere.__dict__)
     monkeypatch.setitem(sys.modules, "nowhere", nowhere)
 
-    with pytest.raises(GenreError, match="ended before they took up a song"):
+    with pytest.raises(GenreError, match="ended before they started on their work"):
         results(LOCAL, nowhere.shout, songs(tmp_path, "a"))
 
 
@@ -271,6 +276,32 @@ def test_no_worker_is_left_when_the_run_is_over_or_broken_off(tmp_path: Path) ->
 
     assert len(pids) > 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_workers_end_with_a_parent_that_is_killed_amid_their_work(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "import work; from genre.compute import Song, map_songs, open_workers\n"
+        "from test_compute import LOCAL\n"
+        "if __name__ == '__main__':\n"
+        "    songs = [Song(name, Path(name), '') for name in 'ab']\n"
+        "    with open_workers(LOCAL, preload=['work']) as workers:\n"
+        "        list(map_songs(workers, work.linger, songs, lambda _: None))\n"
+    )
+    for name in "ab":
+        (tmp_path / name).touch()
+    parent = psutil.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+    )
+    wait_until(lambda: all((tmp_path / name).read_text() for name in "ab"))
+    workers = [psutil.Process(int((tmp_path / name).read_text())) for name in "ab"]
+
+    parent.kill()
+    parent.wait(30)
+
+    wait_until(lambda: not any(is_alive(worker) for worker in workers))
 
 
 @pytest.mark.slow

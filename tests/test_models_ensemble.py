@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from genre.models.lda import Lda
 from genre.models.mixing import Mixture
 from genre.models.svm import Svm
 from genre.params import TrainParams, load_params
+from genre.workers import WorkerError
 
 GENRES = ("blues", "jazz", "metal", "rock")
 COLUMNS = ("a", "b", "c", "d", "e")
@@ -152,6 +155,21 @@ def test_the_number_of_processes_changes_nothing(params: TrainParams) -> None:
         for workers in (1, 2)
     ]
     pd.testing.assert_frame_equal(*tables)
+
+
+class TooBig(Lda):
+    """A model whose training the system ends for lack of memory."""
+
+    def _fit(self, *_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_fold_whose_process_ends_is_named(params: TrainParams) -> None:
+    data = make_data()
+    with pytest.raises(WorkerError, match=r"fold 1 of 3: ended its worker process \(exit code -9"):
+        predict_out_of_fold(
+            partial(TooBig, params.lda), data, everything(data), folds=3, seed=0, workers=2
+        )
 
 
 # Pictures

@@ -45,6 +45,15 @@ def slowly(source: Path | bytes, content: str) -> bytes:
     return read(source) + f" {os.getpid()}".encode()
 
 
+def linger(source: Path | bytes, content: str) -> bytes:
+    """Writes to its file who works on it, and does not come to an end."""
+    del content
+    assert isinstance(source, Path)
+    source.write_text(str(os.getpid()))
+    time.sleep(600)
+    return b""
+
+
 def listen_or_die(source: Path | bytes, content: str, **limits: float) -> bytes:
     """What the step ingest hears, by a decoder that dies of certain files."""
     match read(source):

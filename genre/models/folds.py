@@ -1,14 +1,19 @@
-"""Predictions of rows that a model has not learned from: *out of fold*.
+"""*Out-of-fold* predictions: of rows that the model was not trained on.
 
-Rows of one group are always in one fold, and every genre stays in every training part. Where a
-genre cannot be spared (all its rows are in one fold, as they are of one group), its groups are in
-no fold: they are always learned from and never predicted.
+Rows of one group are always in one fold, and every genre stays in every training part. If a genre
+cannot be spared (all its rows are in one fold, as they are of one group), its groups are in no
+fold: they are always learned from and never predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +21,7 @@ import numpy.typing as npt
 from genre.errors import InputError
 from genre.models.base import Examples, Model, Progress, silent
 from genre.models.data import Data, Mask
+from genre.workers import WorkerError, in_order, process_workers, result, this_process
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +35,7 @@ def fold_numbers(examples: Examples, folds: int, seed: int) -> Labels:
     """The fold of each row, from 0, or `IN_NO_FOLD` [shape=(n,)].
 
     The groups of each genre are shuffled by `seed` and dealt out, so that genres are spread evenly.
-    Raises `InputError` where no genre has groups for two folds.
+    Raises `InputError` if no genre has groups for two folds.
     """
     names, group = np.unique(examples.groups.astype(str), return_inverse=True)
     rows = np.zeros((len(names), len(examples.classes)), dtype=np.int64)
@@ -68,32 +74,64 @@ def predict_out_of_fold(
     Returns the table of predictions, rows in no fold left out. A model that stops early by
     validation rows is given the next fold for that, and does not learn from it. `workers`
     processes share the folds; their number changes nothing in the result.
+
+    Raises `WorkerError` if a process ends before its fold is predicted.
     """
     import pandas as pd
-    from joblib import Parallel, delayed, parallel_config
 
     places = np.flatnonzero(rows)
     blank = np.empty((len(places), 0))
     number = np.full(len(rows), NOT_ASKED)
     number[places] = fold_numbers(data.examples(rows, blank, ()), folds, seed)
     used = sorted(set(number.tolist()) - {IN_NO_FOLD, NOT_ASKED})
+    count = min(workers, len(used))
     found: list[pd.DataFrame] = []
-    with parallel_config("loky", inner_max_num_threads=1):
-        jobs = (
-            delayed(_predict_fold)(make, data, number, fold, used[(at + 1) % len(used)], seed)
-            for at, fold in enumerate(used)
-        )
-        answers = Parallel(n_jobs=min(workers, len(used)), return_as="generator")(jobs)
-        for step, part in enumerate(answers):
-            found.append(part)
-            progress(step + 1, len(used), f"cross-validation, fold {step + 1} of {len(used)}")
+    with ExitStack() as stack:
+        pool = this_process()
+        source: Data | Path = data
+        if count > 1:
+            source = stack.enter_context(_shared(data))
+            needed = [__name__, type(make()).__module__, "pandas"]
+            needed += ["torch"] if "torch" in sys.modules else []  # a model of this kind was fitted
+            pool = stack.enter_context(process_workers(count, preload=needed))
+
+        def send(fold: int) -> Future[pd.DataFrame]:
+            following = used[(used.index(fold) + 1) % len(used)]
+            return pool.submit(_predict_fold, make, source, number, fold, following, seed)
+
+        for step, (_, future) in enumerate(in_order(pool, used, send), start=1):
+            title = f"cross-validation, fold {step} of {len(used)}"
+            try:
+                found.append(result(future))
+            except WorkerError as error:
+                raise WorkerError(f"{title}: {error}") from error
+            progress(step, len(used), title)
     return pd.concat(found).sort_values(["track_id", "segment"], ignore_index=True)
 
 
+@contextmanager
+def _shared(data: Data) -> Iterator[Path]:
+    """A file of `data`, of whose arrays all processes that load it share the memory."""
+    import joblib
+
+    with TemporaryDirectory(prefix="genre-folds-") as folder:
+        joblib.dump(data, path := Path(folder, "data"))
+        yield path
+
+
 def _predict_fold(
-    make: Callable[[], Model], data: Data, number: Labels, fold: int, following: int, seed: int
+    make: Callable[[], Model],
+    data: Data | Path,
+    number: Labels,
+    fold: int,
+    following: int,
+    seed: int,
 ) -> pd.DataFrame:
     """The predictions for the rows of `fold`."""
+    if isinstance(data, Path):
+        import joblib
+
+        data = cast("Data", joblib.load(data, mmap_mode="r"))
     model = make()
     learned = (number != fold) & (number != NOT_ASKED)
     stopping = np.zeros(len(number), dtype=bool)
