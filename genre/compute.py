@@ -14,10 +14,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from genre import unforeseen
-from genre.errors import AudioError, GenreError, InputError, UnforeseenError
+from genre.errors import GenreError, InputError, UnforeseenError
 from genre.files import NO_ROOM
 from genre.unforeseen import Defect
 from genre.workers import (
@@ -102,26 +102,22 @@ def map_songs(
         if (found := known(song)) is not None:
             return found
         try:
-            source = song.path if workers.shared_files else _content(song.path)
-        except AudioError as error:
-            return Failed(str(error))
+            source = song.path if workers.shared_files else song.path.read_bytes()
+        except OSError as error:
+            return Failed(f"cannot be opened ({error.strerror})")
         return workers.submit(_attempt, work, source, song.content)
 
     for song, sent in in_order(workers, songs, send):
-        if isinstance(sent, Future):
-            outcome = _outcome(sent)
-            defects.count(song, outcome)
-            yield song, outcome
-        else:
+        if not isinstance(sent, Future):
             yield song, sent
+            continue
+        try:
+            outcome = result(sent)
+        except WorkerError as error:
+            outcome = Failed(str(error))
+        defects.count(song, outcome)
+        yield song, outcome
     defects.check()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise AudioError(f"cannot be opened ({error.strerror})") from error
 
 
 def _attempt(
@@ -139,13 +135,6 @@ def _attempt(
         defect = unforeseen.describe(error)
         advice = "; this is a defect of the program, please report it" if defect.advice else ""
         return Failed(f"{UNEXPECTED} {defect.what} (in {defect.place}{advice})", defect)
-
-
-def _outcome(future: Future[Any]) -> Any:
-    try:
-        return result(future)
-    except WorkerError as error:
-        return Failed(str(error))
 
 
 class _Defects:

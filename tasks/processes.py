@@ -1,7 +1,7 @@
 """Run a command in a process group of its own, and leave nothing of it behind.
 
 However the wait ends (the command finishes, a time-out, Ctrl-C, an exception thrown into the
-waiting thread, `end_all` from another thread), the whole group, grandchildren included, gets
+waiting thread, an error in the main thread), the whole group, grandchildren included, gets
 SIGTERM, after a grace period SIGKILL, and is awaited before `run` returns or raises. Should the
 waiting process itself be killed, the group's leader (`tasks/watchdog.py`) does the same. Temporary
 files of the group go to a folder of its own, which goes with it (`tasks.temporary`).
@@ -40,7 +40,7 @@ class EndedError(GenreError):
     """The run that asked for a command was ended; nothing of the command is left."""
 
 
-_ending = threading.Event()
+_ending = threading.Event()  # set: every `run` of this process ends its group
 
 
 def run(
@@ -56,7 +56,7 @@ def run(
     `on_line` gets each line of its output and errors, without the line's end and without passwords
     in addresses, in the calling thread. `timeout` is in seconds.
 
-    Raises `StepTimeoutError` after `timeout`, and `EndedError` when `end_all` was called.
+    Raises `StepTimeoutError` after `timeout`, and `EndedError` (see `ending_all_on_error`).
     """
     start = time.monotonic()
 
@@ -96,13 +96,8 @@ def ending_all_on_error() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        end_all()
+        _ending.set()
         raise
-
-
-def end_all() -> None:
-    """Make every `run` of this process end its group and raise `EndedError`."""
-    _ending.set()
 
 
 def group_members(group: int) -> list[psutil.Process]:
