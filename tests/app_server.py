@@ -45,7 +45,7 @@ class Server:
     scratch: Path
 
     def left(self) -> list[Path]:
-        """The files it holds, without its example songs and the model that it answers with."""
+        """The files it holds, without its example songs and the model."""
         return [
             path
             for path in self.scratch.rglob("*")
@@ -109,7 +109,7 @@ def opened(
 
 
 def write_bad(folder: Path) -> Path:
-    """Fill `folder` with files that are no songs to be answered."""
+    """Fill `folder` with files that have no prediction."""
     (folder / "garbage.mp3").write_bytes(np.random.default_rng(0).bytes(9_000))
     (folder / "notes.txt").write_text("not a song\n")
     (folder / "empty.wav").touch()

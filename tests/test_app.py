@@ -33,6 +33,8 @@ from tasks import register
 DESKTOP, PHONE = (1280, 900), (390, 844)
 READABLE = 4.5  # times brighter or darker than what is behind: WCAG 2.2, level AA
 EXAMPLE = "Quiet hour (jazz)"
+GENRE = "#genres .output-class"
+expect.set_options(timeout=30_000)  # ms; the machine may be busy
 
 
 @pytest.fixture(scope="module")
@@ -81,38 +83,34 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def answer(project: Path, song: Path) -> Answer:
-    """What the champion says of it, asked without the page."""
+    """What the champion predicts for it without the page."""
     return Classifier.from_folder(project / "classifier").classify(song, top=5, timeline=True)
 
 
 @pytest.mark.slow
-def test_a_song_is_answered_with_bars_a_timeline_and_who_answered(
+def test_a_song_gets_its_genres_a_timeline_and_the_model(
     page: Page, song: Path, answer: Answer
 ) -> None:
     give(page, song)
 
-    expect(page.locator(".verdict")).to_have_text(
-        f"{answer.genre} {100 * answer.probability:.1f}\u00a0%"
-    )
-    rows = [row.split("\n") for row in page.locator(".bars li").all_inner_texts()]
-    assert rows == [[one.genre, f"{100 * one.probability:.1f}\u00a0%"] for one in answer.top]
+    expect(page.locator(GENRE)).to_have_text(answer.genre)
+    rows = [row.split("\n") for row in page.locator("#genres .confidence-set").all_inner_texts()]
+    assert rows == [[one.genre, f"{100 * one.probability:.0f}%"] for one in answer.top]
     assert song.name in page.locator("#answer").inner_text()
+    picture = page.locator("#timeline img")
+    assert picture.evaluate("image => image.naturalWidth") > 1000
     assert answer.timeline is not None
     page.get_by_text("As a table").click()
-    said = page.locator("table td").all_inner_texts()
-    assert len(said) == len(answer.timeline)
-    for cell, moment in zip(said, answer.timeline, strict=True):
-        genre = max(moment.probabilities, key=moment.probabilities.__getitem__)
-        assert f"{genre} {100 * moment.probabilities[genre]:.0f} %" in cell
-    picture = page.get_by_role("img", name="Spectrogram of the song")
-    assert picture.evaluate("image => image.naturalWidth") > 500
-    expect(page.get_by_role("img", name="Shares of the genres")).to_be_visible()
-    who = page.locator("#about").inner_text()
-    assert "music-genre" in who
-    assert "Version\n1\n" in who
-    assert "song: pieces of a song" in who
+    first = page.locator("#table td:last-of-type").first
+    moment = answer.timeline[0]
+    genre = max(moment.probabilities, key=moment.probabilities.__getitem__)
+    expect(first).to_contain_text(f"{genre} {100 * moment.probabilities[genre]:.0f} %")
+    model = page.locator("#about").inner_text()
+    assert "music-genre" in model
+    assert "Version\n1\n" in model
+    assert "song: pieces of a song" in model
     assert re.search(
-        r"\d+\.\d\s% of the test songs \(95\s% interval \d+\.\d\u2060–\u2060\d+\.\d\s%\)", who
+        r"\d+\.\d\s% of the test songs \(95\s% interval \d+\.\d\u2060–\u2060\d+\.\d\s%\)", model
     )
     assert "music-genre version 1" in page.locator("#answer").inner_text()
 
@@ -134,12 +132,12 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("<img src=x onerror=alert(1)>.mp3", "is not audio in any known format."),
     ],
 )
-def test_what_cannot_be_answered_is_told_in_words(
+def test_why_a_song_has_no_prediction_is_shown(
     page: Page, bad: Path, name: str, reason: str
 ) -> None:
     give(page, bad / name)
 
-    told = page.get_by_role("alert").filter(has_text="No answer")
+    told = page.get_by_role("alert").filter(has_text="No prediction")
     expect(told).to_contain_text(f"“{name}”")
     expect(told).to_contain_text(reason)
     assert told.locator("img").count() == 0
@@ -155,8 +153,8 @@ def test_a_file_beyond_the_limit_is_refused_and_the_limits_are_named(
 
     give(page, large)
 
-    told = page.get_by_role("alert").filter(has_text="Too large")
-    expect(told).to_contain_text("“large.wav” has 5 MB, more than the 4 MB that are taken")
+    error = page.locator(".toast-body")
+    expect(error).to_contain_text('exceed the maximum allowed size of 4.0 Mb: "large.wav"')
 
     body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\n'
     sent = urllib.request.Request(
@@ -170,28 +168,28 @@ def test_a_file_beyond_the_limit_is_refused_and_the_limits_are_named(
 
 
 @pytest.mark.slow
-def test_a_song_that_is_dropped_is_answered_and_a_large_one_refused(
+def test_a_song_may_be_dropped_and_a_large_one_is_refused(
     page: Page, song: Path, answer: Answer, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.wav"
     large.write_bytes(bytes(MEGABYTES * 2**20 + 1))
 
     drop(page, large)
-    expect(page.locator("#too-large")).to_contain_text("“large.wav” has 5 MB")
+    expect(page.locator(".toast-body")).to_contain_text("exceed the maximum allowed size of 4.0 Mb")
+    page.locator("#file").get_by_label("Clear").click()
     drop(page, song)
 
-    expect(page.locator(".verdict")).to_contain_text(answer.genre)
-    expect(page.locator("#too-large")).to_be_hidden()
+    expect(page.locator(GENRE)).to_have_text(answer.genre)
 
 
 @pytest.mark.slow
-def test_a_recording_is_answered(page: Page) -> None:
+def test_a_recording_gets_its_genres(page: Page) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(1500)
     page.get_by_role("button", name="Stop", exact=True).click()
 
     expect(page.locator("#answer")).to_contain_text("Your recording")
-    expect(page.locator(".verdict")).to_be_visible()
+    expect(page.locator(GENRE)).to_be_visible()
 
 
 @pytest.mark.slow
@@ -200,7 +198,7 @@ def test_a_recording_ends_before_it_is_too_large(page: Page) -> None:
 
     page.get_by_role("button", name="Record", exact=True).click()
 
-    expect(page.locator(".verdict")).to_be_visible(timeout=60_000)
+    expect(page.locator(GENRE)).to_be_visible(timeout=60_000)
     expect(page.locator("#answer")).to_contain_text("Your recording")
 
 
@@ -212,7 +210,7 @@ def test_an_example_is_chosen_by_keyboard_called_synthetic_and_played(page: Page
             break
     page.keyboard.press("Enter")
 
-    expect(page.locator(".verdict")).to_be_visible()
+    expect(page.locator(GENRE)).to_be_visible()
     expect(page.locator("#answer")).to_contain_text("The song is synthetic.")
     expect(page.locator("#ask")).to_contain_text("Synthetic: demo songs")
     page.locator(".card audio").evaluate("audio => audio.play()")
@@ -226,8 +224,8 @@ def test_a_phone_never_scrolls_sideways(page: Page, song: Path, tmp_path: Path) 
 
     give(page, Path(copy))
 
-    expect(page.locator(".verdict")).to_be_visible()
-    expect(page.locator(".verdict")).to_be_in_viewport()
+    expect(page.locator(GENRE)).to_be_visible()
+    expect(page.locator(GENRE)).to_be_in_viewport()
     page.get_by_text("As a table").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     outside = "e => e.getBoundingClientRect().right > innerWidth"
@@ -240,7 +238,7 @@ def test_a_phone_never_scrolls_sideways(page: Page, song: Path, tmp_path: Path) 
 )
 def test_text_is_readable_in_light_and_dark(page: Page) -> None:
     page.get_by_role("button", name=EXAMPLE).click()
-    expect(page.locator(".verdict")).to_be_visible()
+    expect(page.locator(GENRE)).to_be_visible()
 
     behind = {
         name: brightness(
@@ -255,11 +253,10 @@ def test_text_is_readable_in_light_and_dark(page: Page) -> None:
         "h1": "page",
         "#introduction p": "page",
         "#ask .caption": "page",
-        ".verdict": "card",
-        ".bars .percent": "card",
+        GENRE: "card",
+        "#genres .confidence": "card",
         ".card .caption": "card",
-        ".about dt": "card",
-        ".card summary": "card",
+        ".card dt": "card",
     }.items():
         colour = page.locator(where).first.evaluate("e => getComputedStyle(e).color")
         low, high = sorted([brightness(colour), behind[on]])
@@ -283,7 +280,7 @@ def test_no_song_is_kept_and_nothing_at_all_once_the_server_ended(
     server: Server, page: Page, song: Path, bad: Path
 ) -> None:
     give(page, song)
-    expect(page.locator(".verdict")).to_be_visible()
+    expect(page.locator(GENRE)).to_be_visible()
     give(page, bad / "garbage.mp3")
     expect(page.locator("#answer .refusal")).to_be_visible()
     expect(page.get_by_test_id("upload-text")).to_be_visible()  # cleared: all was handed over

@@ -207,7 +207,7 @@ def test_the_page_shows_an_unforeseen_error_in_place_of_the_prediction(
     page = pytest.importorskip("genre.app.page", reason="Gradio is not here")
     answering = SimpleNamespace(classifier=SimpleNamespace(classify=fail, knows_tags=False))
 
-    shown = page._said(answering, in_new_project / "a.mp3", page.Limits(1, 1), "<a>.mp3")
+    card, *_ = page.shown(answering, in_new_project / "a.mp3", page.Limits(1, 1), "<a>.mp3")
 
-    assert "“&lt;a&gt;.mp3” met an error: unexpected KeyError: &#x27;x&#x27; in tests/" in shown
+    assert "“&lt;a&gt;.mp3” met an error: unexpected KeyError: &#x27;x&#x27; in tests/" in card
     assert (in_new_project / ".services/errors.log").exists()

@@ -1,7 +1,6 @@
-"""`genre app`: a page in the browser that says which genre a song is, on this computer alone.
+"""`genre app`: a page in the browser that tells which genre a song is, on this computer alone.
 
-`page` lays it out (Gradio), `answer` and `picture` write what it says of a song as HTML, `model`
-knows which model answers, `serving` runs it on 127.0.0.1 and sees to it that no file is kept and
-that nothing is asked of the internet. Gradio is an optional dependency, the extra `app`, and is
-imported only here.
+`page` lays it out (Gradio), `cards` writes its texts as HTML, `model` loads the classifier and what
+is known about it, `serving` runs the page on 127.0.0.1, keeps no file, and asks nothing of the
+internet. Gradio is an optional dependency, the extra `app`, and is imported only here.
 """

@@ -44,7 +44,7 @@ MAX_MEGABYTES, MAX_MINUTES = 100, 60
 def app(
     root: Path, port: int | None, model: str | None, max_megabytes: int, max_minutes: int
 ) -> None:
-    """Open a page for the browser: drop a song, or record one, and read which genre it is.
+    """Open a page for the browser: drop a song, or record one, and see which genre it is.
 
     The page is served to this computer alone, asks nothing of the internet, and keeps no song.
     """
@@ -63,12 +63,13 @@ def app(
         serving.workplace() as place,
         opened(root, model) as answering,
     ):
-        from genre.app.page import Limits, build
+        from genre.app.page import Limits, build, shown
 
         click.echo("Making the example songs …", err=True)
         examples = serving.make_examples(place.examples)
-        answering.classifier.classify(examples[0])  # the first song would have to wait otherwise
-        page = build(answering, examples, Limits(max_megabytes, max_minutes), place.uploads)
-        click.echo(f"Answers by {answering.title}. End with Ctrl+C.", err=True)
+        limits = Limits(max_megabytes, max_minutes)
+        shown(answering, examples[0], limits, "")  # loads what the first song would wait for
+        page = build(answering, examples, limits, place.uploads)
+        click.echo(f"Predictions by {answering.title}. End with Ctrl+C.", err=True)
         click.echo(f"Open http://127.0.0.1:{socket.getsockname()[1]}")
         serving.serve(page, socket, place, max_bytes=max_megabytes * 2**20)

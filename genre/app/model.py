@@ -1,4 +1,4 @@
-"""Which model answers on the page, and what is known about it."""
+"""Which classifier predicts on the page, and what is known about it."""
 
 from __future__ import annotations
 
@@ -16,41 +16,26 @@ MEASURES = ("accuracy", "accuracy_low", "accuracy_high")
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """The share of a subset's songs that were named right, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    subset: str
-
-
-@dataclass(frozen=True)
 class Answering:
-    """The model behind the page; `version` and `accuracy` are null where nothing tells them."""
+    """The classifier of the page; `version` and `accuracy` are None if they are not known."""
 
     classifier: Classifier
     name: str
     version: str | None
-    accuracy: Accuracy | None
-
-    @property
-    def protocol(self) -> str:
-        """The split protocol of its training."""
-        return self.classifier.ensemble.protocol
+    accuracy: str | None
 
     @property
     def title(self) -> str:
-        """Its name, with its version where it has one."""
+        """Its name, with its version if it has one."""
         return f"{self.name} version {self.version}" if self.version else self.name
 
 
 @contextmanager
 def opened(root: Path, model: str | None) -> Iterator[Answering]:
-    """Load the model that the URI or folder `model` means, the champion where it is null.
+    """Load the classifier that the URI or folder `model` names, the champion if it is None.
 
-    Raises `InputError` where there is none or it is damaged, `RegistryError` where the store cannot
-    be reached.
+    Raises `InputError` if there is none or it is damaged, `RegistryError` if the store cannot be
+    reached.
     """
     with found_classifier(root, model) as found:
         classifier = Classifier.from_folder(found.folder)
@@ -58,8 +43,8 @@ def opened(root: Path, model: str | None) -> Iterator[Answering]:
         yield Answering(classifier, found.name, found.version, known)
 
 
-def _accuracy(root: Path, name: str, version: str) -> Accuracy | None:
-    """What the registry says of a version; null where it was registered under another name."""
+def _accuracy(root: Path, name: str, version: str) -> str | None:
+    """That of a version in the registry; None if it is registered under another name."""
     from genre import registry
 
     params = load_params(root / PARAMS_FILE)
@@ -69,9 +54,10 @@ def _accuracy(root: Path, name: str, version: str) -> Accuracy | None:
     return accuracy(rows[0]) if rows else None
 
 
-def accuracy(row: dict[str, Any]) -> Accuracy | None:
-    """The figures in a row of `genre.registry.models`; null where it has none."""
+def accuracy(row: dict[str, Any]) -> str | None:
+    """The accuracy in a row of `genre.registry.models`, with its interval; None if it has none."""
     if any(row[name] is None for name in MEASURES):
         return None
-    value, low, high = (float(row[name]) for name in MEASURES)
-    return Accuracy(value, low, high, str(row["subset"]))
+    value, low, high = (f"{100 * float(row[name]):.1f}" for name in MEASURES)
+    interval = f"(95\u00a0% interval {low}\u2060–\u2060{high}\u00a0%)"
+    return f"{value}\u00a0% of the {row['subset']} songs {interval}"

@@ -1,4 +1,4 @@
-"""The page: where a song goes in, examples to try, the answer, and who gives it."""
+"""The page: where a song goes in, examples to try, the prediction, and the model."""
 
 from __future__ import annotations
 
@@ -11,29 +11,35 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from genre.app import answer as html
+from genre.app import cards
 from genre.app.model import Answering
 from genre.app.serving import discard
 from genre.classifier import TAGS
+from genre.classify.timeline import figure
 from genre.errors import AudioError
 from genre.unforeseen import as_error
 
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 TITLE = "Which genre is it?"
+INTRODUCTION = f"""<h1>{TITLE}</h1>
+<p>Drop a song or record one. It is analysed on this computer, from end to end, and nothing of it is
+kept.</p>"""
+TOP = 5  # genres
+FIGURE_INCHES, FIGURE_DPI = (7.0, 4.6), 160
+DELETE_SECONDS = (60, 900)  # how often, and what uploads that were never predicted are removed
 QUEUE = 32  # songs that may wait for their turn
+FORMATS = "WAV, MP3, FLAC, Ogg, M4A and others; up to {}\u00a0MB and {}\u00a0minutes."
 SYNTHETIC = "Synthetic: demo songs of this project, made by arithmetic."
-REMOVED, MADE = "The song was removed after the answer.", "The song is synthetic."
+REMOVED, MADE = "The song was removed after the prediction.", "The song is synthetic."
 RECORDING = "Your recording"
 RECORDED = 2 * 2 * 96_000  # bytes a second, at most: 16-bit stereo, at the highest usual rate
-# Brings the answer into sight where it lies below the screen, as on a phone.
+# Gradio's own scroll_to_output needs a progress display.
 SCROLL = """(...inputs) => {
-  const answer = document.querySelector("#answers");
-  if (answer.getBoundingClientRect().top > 0.6 * innerHeight)
-    answer.scrollIntoView({ behavior: "smooth", block: "start" });
+  const answers = document.querySelector("#answers");
+  if (answers.getBoundingClientRect().top > innerHeight / 2) answers.scrollIntoView();
   return inputs;
 }"""
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
-MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,12 @@ class Limits:
 def theme() -> gr.Theme:
     """Gradio's plain theme in the fonts of the reader's own computer."""
     plain = gr.themes.Base(
-        primary_hue="sky", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="lg"
+        primary_hue="sky", neutral_hue="slate", font=FONTS, font_mono=FONTS, radius_size="lg"
     )
     return plain.set(
+        block_radius="14px",
+        stat_background_fill="#0b6bab",
+        stat_background_fill_dark="#6cc0f5",
         body_background_fill="#f4f6f9",
         body_background_fill_dark="#0d131c",
         block_background_fill="#ffffff",
@@ -71,30 +80,33 @@ def build(
     answering: Answering, examples: Sequence[Path], limits: Limits, uploads: Path
 ) -> gr.Blocks:
     """Lay out the page; songs that are dropped arrive below `uploads` and are removed there."""
+    Shown = tuple[Any, ...]  # the values of `outputs`, below
 
-    def hear(upload: Mapping[str, Any] | None, name: str | None = None) -> Iterator[Any]:
-        """Answer an uploaded or recorded song, and remove it."""
+    def predict(upload: Mapping[str, Any] | None, name: str | None = None) -> Iterator[Shown]:
+        """Predict the genre of an uploaded or recorded song, and remove it."""
         if upload is None:
             return
         song = Path(upload["path"])  # Gradio has seen to it that it lies below uploads
         name = name or upload.get("orig_name") or song.name
         try:
-            yield gr.skip(), html.listening(name)
-            yield None, _said(answering, song, limits, name)
+            yield gr.skip(), *only(cards.busy(name))
+            yield None, *shown(answering, song, limits, name)
         finally:
             discard(song, uploads)
 
-    def hear_example(song: Path) -> Iterator[str]:
-        yield html.listening(_title(song))
-        yield _said(answering, song, limits, _title(song), example=True)
+    def predict_example(song: Path) -> Iterator[Shown]:
+        yield only(cards.busy(_title(song)))
+        yield shown(answering, song, limits, _title(song), example=True)
 
     page: gr.Blocks
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as page:
-        gr.HTML(_introduction(), elem_id="introduction")
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=False, delete_cache=DELETE_SECONDS
+    ) as page:
+        gr.HTML(INTRODUCTION, elem_id="introduction")
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="ask", min_width=280):
                 file = gr.File(label="A song", height=170, elem_id="file")
-                gr.HTML(_limits(limits))
+                gr.HTML(_caption(FORMATS.format(limits.megabytes, limits.minutes)))
                 record = gr.Audio(
                     sources=["microphone"],
                     label="Or a recording",
@@ -106,61 +118,79 @@ def build(
                 gr.HTML("<h2>Or one of these</h2>")
                 with gr.Row(elem_id="examples"):
                     buttons = [gr.Button(_title(one), size="sm", min_width=10) for one in examples]
-                gr.HTML(f'<p class="caption">{SYNTHETIC}</p>')
+                gr.HTML(_caption(SYNTHETIC))
             with gr.Column(elem_id="answers", min_width=280):
-                said = gr.HTML(html.WAITING, elem_id="answer")
+                said = gr.HTML(cards.WAITING, elem_id="answer")
+                with gr.Column(visible=False) as result:
+                    genres = gr.Label(num_top_classes=TOP, show_label=False, elem_id="genres")
+                    plot = gr.Plot(show_label=False, elem_id="timeline")
+                    with gr.Accordion("As a table", open=False):
+                        table = gr.Dataframe(
+                            headers=["time", "genres"],
+                            column_widths=["30%", "70%"],
+                            buttons=[],
+                            elem_id="table",
+                        )
             with gr.Column(elem_id="about", min_width=280):
-                gr.HTML(html.about(answering))
+                gr.HTML(cards.about(answering))
+        outputs = [said, result, genres, plot, table]
         ask: dict[str, Any] = {
             "show_progress": "hidden",
             "api_visibility": "private",
-            "concurrency_id": "ear",
+            "concurrency_id": "songs",
             "js": SCROLL,
         }
         # Not preprocessed: Gradio would write more files, and name the song by another name.
-        file.upload(hear, file, [file, said], preprocess=False, **ask)
+        file.upload(predict, file, [file, *outputs], preprocess=False, **ask)
         record.stop_recording(
-            partial(hear, name=RECORDING), record, [record, said], preprocess=False, **ask
+            partial(predict, name=RECORDING), record, [record, *outputs], preprocess=False, **ask
         )
         for button, example in zip(buttons, examples, strict=True):
-            button.click(partial(hear_example, example), None, said, **ask)
+            button.click(partial(predict_example, example), None, outputs, **ask)
     page.queue(max_size=QUEUE, default_concurrency_limit=1)
     return page
 
 
-def _said(
+def only(card: str) -> tuple[Any, ...]:
+    """The values of the page's outputs if there is no prediction: a card alone."""
+    return card, gr.Column(visible=False), None, None, None
+
+
+def shown(
     answering: Answering, song: Path, limits: Limits, name: str, *, example: bool = False
-) -> str:
-    """The prediction for a song, or why there is none."""
+) -> tuple[Any, ...]:
+    """The values of the page's outputs: the prediction for a song, or why there is none."""
     classifier = answering.classifier
     try:
         answer = classifier.classify(
             song,
-            top=html.TOP,
+            top=TOP,
             timeline=True,
             tags=TAGS if classifier.knows_tags else 0,
             max_seconds=60.0 * limits.minutes,
         )
-        if not example:
-            return html.answered(name, answer, song, answering.title, note=REMOVED)
+        drawn = figure(answer, song, FIGURE_INCHES)
+        drawn.set_dpi(FIGURE_DPI)
+    except AudioError as error:
+        return only(cards.refusal(name, str(error)))
+    except Exception as error:
+        return only(cards.refusal(name, f"met an error: {as_error(error)}"))
+    note, player = REMOVED, ""
+    if example:
         source = f"/gradio_api/file={quote(str(song))}"
         player = f'<audio controls preload="metadata" src="{source}" aria-label="The song"></audio>'
-        return html.answered(name, answer, song, answering.title, note=MADE, player=player)
-    except AudioError as error:
-        return html.refusal(name, str(error))
-    except Exception as error:
-        return html.failed(name, str(as_error(error)))
+        note = MADE
+    card = cards.predicted(name, answer, answering.title, note=note, player=player)
+    top = {choice.genre: choice.probability for choice in answer.top}
+    return card, gr.Column(visible=True), top, drawn, cards.table(answer)
 
 
 def _title(song: Path) -> str:
     return f"{song.stem.replace('-', ' ').capitalize()} ({song.parent.name})"
 
 
-def _introduction() -> str:
-    return (
-        f"<h1>{TITLE}</h1><p>Drop a song or record one. It is listened to on this computer, from "
-        "end to end, and nothing of it is kept.</p>"
-    )
+def _caption(text: str) -> str:
+    return f'<p class="caption">{text}</p>'
 
 
 def _recording(limits: Limits) -> str:
@@ -170,13 +200,4 @@ def _recording(limits: Limits) -> str:
     return (
         f'<p id="recording" class="caption" data-seconds="{seconds}">A recording ends by itself '
         f"after {told}.</p>"
-    )
-
-
-def _limits(limits: Limits) -> str:
-    return (
-        '<p class="caption">WAV, MP3, FLAC, Ogg, M4A and others; '
-        f"up to {limits.megabytes}\u00a0MB and {limits.minutes}\u00a0minutes.</p>"
-        '<section id="too-large" class="card refusal" role="alert" '
-        f'data-megabytes="{limits.megabytes}" hidden><h2>Too large</h2><p></p></section>'
     )

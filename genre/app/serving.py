@@ -1,22 +1,19 @@
 """Run the page on 127.0.0.1, so that nothing leaves this computer and nothing stays on it.
 
-All that the page writes lies in one temporary folder. A song is removed as soon as it was answered
-(`genre.app.page`); what is left otherwise, as of an upload that broke off, is swept `LEFT_SECONDS`
-later, and the folder goes when the server ends.
+All that the page writes is in one temporary folder, which is removed when the server ends. A song
+is removed as soon as its genre is predicted (`genre.app.page`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +27,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 EXAMPLES = ("blues", "classical", "hiphop", "jazz", "metal", "reggae")
-EXAMPLES_SEED = 2026  # not that of the demo collection: no model learned from these songs
-LEFT_SECONDS = 900.0
-SWEEP_SECONDS = 60.0
+EXAMPLES_SEED = 2026  # not that of the demo collection: these songs are unseen
 GOODBYE_SECONDS = 1  # that open connections have when the server ends
 ICON = Path(__file__).with_name("icon.svg")
 ENVIRONMENT = {
@@ -41,23 +36,23 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
 }
-# Should the page's scripts ever ask for anything that is not here, the browser does not.
+# Whatever the page's scripts ask for, the browser loads nothing from elsewhere.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-HEADERS = [
-    (b"content-security-policy", POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-]
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page writes: songs that are being heard, and the example songs."""
+    """Where the page writes: uploaded songs, and the example songs."""
 
     uploads: Path
     examples: Path
@@ -65,9 +60,9 @@ class Place:
 
 @contextmanager
 def listening(port: int, *, any_other: bool) -> Iterator[socket.socket]:
-    """A socket on `port` of 127.0.0.1, or on a free port where that is taken and any will do.
+    """A socket on `port` of 127.0.0.1, or if that is taken and `any_other`, on a free one.
 
-    Raises `InputError` where the port is taken.
+    Raises `InputError` if the port is taken.
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,7 +95,7 @@ def workplace() -> Iterator[Place]:
 
 
 def make_examples(folder: Path) -> list[Path]:
-    """Play a demo song of each of `EXAMPLES` to `folder`; they are synthetic."""
+    """Write a demo song of each of `EXAMPLES` to `folder`; they are synthetic."""
     demo.write_songs(folder, seed=EXAMPLES_SEED, songs_per_genre=1, genres=EXAMPLES, workers=1)
     songs = (path for path in folder.rglob("*") if path.is_file() and path.name != demo.MANIFEST)
     return sorted(songs)
@@ -122,23 +117,21 @@ def serve(page: gradio.Blocks, listener: socket.socket, place: Place, *, max_byt
 
 
 def application(page: gradio.Blocks, port: int, place: Place, *, max_bytes: int) -> FastAPI:
-    """`page` as a web application that answers this computer's browsers alone."""
+    """`page` as a web application for the browsers of this computer alone."""
     import gradio
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Request
     from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
     from genre.app.page import CSS, SCRIPT, theme
 
-    @asynccontextmanager
-    async def swept(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(_sweep_now_and_then(place.uploads))
-        try:
-            yield
-        finally:
-            task.cancel()
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    app = FastAPI(lifespan=swept, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(_Headers)
+    @app.middleware("http")
+    async def add_headers(request: Request, call_next: Any) -> Any:
+        response = await call_next(request)
+        response.headers.update(HEADERS)
+        return response
+
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     mounted: FastAPI = gradio.mount_gradio_app(
         app,
@@ -160,37 +153,6 @@ def application(page: gradio.Blocks, port: int, place: Place, *, max_bytes: int)
         head=f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
     )
     return mounted
-
-
-class _Headers:
-    """Adds `HEADERS` to every response."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def sending(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, sending if scope["type"] == "http" else send)
-
-
-async def _sweep_now_and_then(folder: Path) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        await asyncio.to_thread(sweep, folder, time.time() - LEFT_SECONDS)
-
-
-def sweep(folder: Path, before: float) -> None:
-    """Remove the files below `folder` that were last written `before`, and emptied folders."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        with suppress(OSError):  # gone by now, or a folder in use
-            if path.is_dir():
-                path.rmdir()
-            elif path.stat().st_mtime < before:
-                path.unlink()
 
 
 def discard(song: Path, uploads: Path) -> None:

@@ -17,6 +17,7 @@ from genre.cli import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -34,26 +35,32 @@ Floats = npt.NDArray[np.float64]
 
 
 def draw(result: Result, path: Path) -> None:
-    """Draw the answer of a song, which must have its `timeline`, to the PNG file `path`.
+    """Draw the prediction for a song, which must have its `timeline`, to the PNG file `path`.
 
-    The same song and answer give the same bytes.
+    The same song and prediction give the same bytes.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     from genre.figures import save
 
     answer = result.answer
     assert answer is not None
     song = Path(result.path)
-    figure = Figure(figsize=(10, 5.6), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
+    drawn = figure(answer, song)
+    best = f"{answer.genre} {100 * answer.probability:.0f} %"
+    drawn.suptitle(f"{_plain(song.name)}\n{best}, {length(answer.seconds)} listened to")
+    save(drawn, path)
+
+
+def figure(answer: Answer, song: Path, size: tuple[float, float] = (10, 5.6)) -> Figure:
+    """The shares of the genres above the spectrogram; `size` is in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=size, layout="constrained", facecolor="white")
+    FigureCanvasAgg(drawn)
+    top, bottom = drawn.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
     _draw_shares(top, answer)
     _draw_spectrogram(bottom, song, answer.seconds)
-    best = f"{answer.genre} {100 * answer.probability:.0f} %"
-    figure.suptitle(f"{_plain(song.name)}\n{best}, {length(answer.seconds)} listened to")
-    save(figure, path)
+    return drawn
 
 
 def steps(answer: Answer) -> tuple[Floats, dict[str, Floats]]:
