@@ -169,8 +169,7 @@ def shown(
             tags=TAGS if classifier.knows_tags else 0,
             max_seconds=60.0 * limits.minutes,
         )
-        drawn = figure(answer, song, FIGURE_INCHES)
-        drawn.set_dpi(FIGURE_DPI)
+        drawn = figure(answer, song, FIGURE_INCHES, FIGURE_DPI)
     except AudioError as error:
         return only(cards.refusal(name, str(error)))
     except Exception as error:

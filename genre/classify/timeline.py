@@ -50,12 +50,14 @@ def draw(result: Result, path: Path) -> None:
     save(drawn, path)
 
 
-def figure(answer: Answer, song: Path, size: tuple[float, float] = (10, 5.6)) -> Figure:
+def figure(
+    answer: Answer, song: Path, size: tuple[float, float] = (10, 5.6), dpi: int = 100
+) -> Figure:
     """The shares of the genres above the spectrogram; `size` is in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=size, layout="constrained", facecolor="white")
+    drawn = Figure(figsize=size, dpi=dpi, layout="constrained", facecolor="white")
     FigureCanvasAgg(drawn)
     top, bottom = drawn.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
     _draw_shares(top, answer)
