@@ -34,7 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_the_real_demo_songs_become_the_collection(tmp_path: Path) -> None:
-    added = add_demo(tmp_path, songs_per_genre=1, workers=2)
+    added = add_demo(tmp_path, songs_per_genre=1, workers=1)
     assert len(added.added) == len(GENRES)
     assert {path.partition("/")[0] for path in songs_in(tmp_path)} == set(GENRES)
     assert set(rows_in(tmp_path)) == set(songs_in(tmp_path))
