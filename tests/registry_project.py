@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from songs import tone, write
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from genre import evaluation
 from genre.features import NAMES
@@ -34,6 +36,12 @@ GENRES = ("blues", "jazz", "rock")
 SEGMENTS = 2
 SELECTED = "mlp"
 SIDES = ("train", "train", "train", "validation", "validation", "test")  # of a genre's songs
+
+
+@event.listens_for(Engine, "connect")
+def do_not_wait_for_the_disk(connection: Any, _: object) -> None:
+    """Commits of tests are not waited for; no test cuts the power."""
+    connection.execute("PRAGMA synchronous = OFF")
 
 
 @dataclass

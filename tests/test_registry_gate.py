@@ -23,7 +23,7 @@ from genre import hints, registry
 from genre.errors import InputError
 from genre.promotion import Policy
 from genre.registry import gate
-from genre.registry.lookup import FOREIGN
+from genre.registry.lookup import FILES, FOREIGN
 from tasks import register
 
 NAME = "music-genre"
@@ -200,6 +200,21 @@ def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
     assert "genre rollback" in receipt["warning"]
     assert register.run(project.params, project.root).startswith("unchanged: ")
     assert project.receipt == receipt
+
+
+def test_a_blocked_version_that_is_made_champion_in_mlflow_is_not_called_the_gates_choice(
+    project: Project,
+) -> None:
+    run(project)
+    project.store.client.delete_model_version_tag(NAME, "1", FILES)
+    assert run(project)["aliases"] == ["challenger"]
+    project.store.client.set_registered_model_alias(NAME, "champion", "2")
+
+    receipt = run(project)
+
+    assert (receipt["decision"], receipt["warning"]) == ("champion", None)
+    rows = registry.history(project.params, project.root)
+    assert [row["version"] for row in rows] == ["1"]
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from tasks import register
 
 NAME = "music-genre"
 CHAMPION = f"models:/{NAME}@champion"
-OURS = ("model_id", "metrics_sha256", "protocol", "decision", "reason", "promoted_at")
+OURS = ("metrics_sha256", "protocol", "decision", "reason", "promoted_at")
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,16 @@ def rename_model(project: Project) -> None:
     project.store.client.rename_registered_model(NAME, "old-name")
 
 
-@pytest.mark.parametrize(("change", "version"), [(delete_champion, "3"), (rename_model, "1")])
+def delete_champion_and_its_files(project: Project) -> None:
+    client = project.store.client
+    client.delete_logged_model(project.receipt["model_id"])
+    client.delete_model_version(NAME, "2")
+
+
+@pytest.mark.parametrize(
+    ("change", "version"),
+    [(delete_champion, "3"), (delete_champion_and_its_files, "3"), (rename_model, "1")],
+)
 def test_a_champion_that_mlflow_no_longer_has_under_this_name_is_registered_again(
     project: Project,
     song: Path,

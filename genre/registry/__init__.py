@@ -10,14 +10,13 @@ before. MLflow itself is imported on use.
 from genre.registry.aliases import history, models, promote, rollback
 from genre.registry.facts import Pipeline
 from genre.registry.registration import register
-from genre.registry.store import Store, open_existing, open_store, resolve_uri
+from genre.registry.store import Store, open_store, resolve_uri
 
 __all__ = [
     "Pipeline",
     "Store",
     "history",
     "models",
-    "open_existing",
     "open_store",
     "promote",
     "register",

@@ -2,13 +2,14 @@
 
 What MLflow holds counts, whoever set it. A version that becomes champion through this project gets
 the tags `promoted_at` (UTC, ISO 8601), `promoted_by` and `reason`, and the champion before it the
-alias `previous`. The alias is set before the tags, so that a kill in between leaves a champion that
-the next registration finalises.
+alias `previous`. The alias is set after `promoted_by` and before `promoted_at`, so that a promotion
+that a kill interrupted is told from an alias that was moved in MLflow.
 """
 
 from __future__ import annotations
 
 import getpass
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from genre.hints import command
 from genre.params import Params
 from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, leak
 from genre.registry.lookup import FOREIGN, verify
-from genre.registry.store import Store, open_existing
+from genre.registry.store import Store, open_store
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ def promote(
     not asked. Raises `InputError` if there is no store or no such version, its files are not those
     that were registered, or its split leaks; `RegistryError` if the store fails.
     """
-    store, name = open_existing(params.tracking, root), params.register_.name
+    store, name = open_store(params.tracking, root, create=False), params.register_.name
     with store.writing():
         found = {str(each.version): each for each in all_versions(store, name)}
         if not found:
             raise InputError(f"no version of {name} is registered yet. Next: make run")
-        number = held(store, name).get(version, version)
-        if version == PREVIOUS and number not in found:
-            number = _before(store, name) or version
-        if number not in found:
+        number = version if version in found else held(store, name).get(version)
+        if version == PREVIOUS and number is None:
+            number = _before(store, name)
+        if number is None:
             raise InputError(
                 f"{name} has no version {version!r}: found {', '.join(found)}; "
                 f"{command('genre models')} lists them"
@@ -59,7 +60,7 @@ def rollback(params: Params, root: Path, reason: str | None = None) -> tuple[str
 
     Returns and raises as `promote` does; also raises `InputError` if there was no other champion.
     """
-    store, name = open_existing(params.tracking, root), params.register_.name
+    store, name = open_store(params.tracking, root, create=False), params.register_.name
     with store.writing():
         number = _before(store, name)
         if number is None:
@@ -82,10 +83,21 @@ def models(params: Params, root: Path) -> list[dict[str, Any]]:
     `git_dirty`, `reason`; None for what a version's tags do not have. Raises `InputError` if there
     is no store yet, `RegistryError` if it fails.
     """
-    store, name = open_existing(params.tracking, root), params.register_.name
+    store, name = open_store(params.tracking, root, create=False), params.register_.name
     with store.reading():
         aliases = held(store, name)
-        return [_row(version, aliases) for version in all_versions(store, name)]
+        return [
+            {
+                "version": str(version.version),
+                "aliases": aliases_of(version, aliases),
+                "created": datetime.fromtimestamp(
+                    version.creation_timestamp // 1000, UTC
+                ).isoformat(),
+                **{key: version.tags.get(key) for key in TEXTS},
+                **{key: _number(version.tags.get(key)) for key in FIGURES},
+            }
+            for version in all_versions(store, name)
+        ]
 
 
 def history(params: Params, root: Path) -> list[dict[str, Any]]:
@@ -93,7 +105,7 @@ def history(params: Params, root: Path) -> list[dict[str, Any]]:
 
     Raises as `models` does.
     """
-    store = open_existing(params.tracking, root)
+    store = open_store(params.tracking, root, create=False)
     with store.reading():
         return [
             {
@@ -110,6 +122,11 @@ def held(store: Store, name: str) -> dict[str, str]:
     """Alias to version number; empty if nothing is registered under `name`."""
     models = store.client.search_registered_models(f"name = '{name}'")
     return {alias: str(v) for model in models for alias, v in model.aliases.items()}
+
+
+def aliases_of(version: ModelVersion, held: dict[str, str]) -> list[str]:
+    """The aliases of a version, sorted."""
+    return sorted(alias for alias, number in held.items() if number == str(version.version))
 
 
 def champion(store: Store, name: str) -> ModelVersion | None:
@@ -135,17 +152,33 @@ def make_champion(store: Store, version: ModelVersion, *, by: str, reason: str) 
     before = aliases.get(CHAMPION)
     if before == number and {PROMOTED_AT, DECISION} <= version.tags.keys():
         return before
+    tag(store, version, {REASON: reason, PROMOTED_BY: by})
     if before != number:
         if CHALLENGER in aliases:
             store.client.delete_registered_model_alias(name, CHALLENGER)
         if before:
-            store.client.set_registered_model_alias(name, PREVIOUS, before)
+            set_alias(store, name, PREVIOUS, before)
         elif aliases.get(PREVIOUS) == number:
             store.client.delete_registered_model_alias(name, PREVIOUS)
-        store.client.set_registered_model_alias(name, CHAMPION, number)
-    time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    tag(store, version, {REASON: reason, PROMOTED_BY: by, PROMOTED_AT: time, DECISION: CHAMPION})
+        set_alias(store, name, CHAMPION, number)
+    time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    tag(store, version, {PROMOTED_AT: time, DECISION: CHAMPION})
     return before
+
+
+def set_alias(store: Store, name: str, alias: str, number: str) -> None:
+    """Set an alias; a second time if MLflow's database refuses it.
+
+    It does so if another machine adds the same alias at the same moment.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.set_registered_model_alias(name, alias, number)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        store.client.set_registered_model_alias(name, alias, number)
 
 
 def tag(store: Store, version: ModelVersion, tags: dict[str, str]) -> None:
@@ -162,13 +195,14 @@ def _promote_manually(
     if protocol in LEAKY:
         raise InputError(f"{what}: {leak(protocol)}")
     if wrong := verify(store, version):
+        way = "Restore them from a backup, or let make run register the model again"
         if wrong == FOREIGN:
-            raise InputError(f"{what}: {wrong}, so nothing tells what its files should be")
-        raise InputError(
-            f"{what}: {wrong}. Restore them from a backup, or let make run register the model again"
-        )
+            way = "Nothing tells what its files should be"
+        raise InputError(f"{what}: {wrong}. {way}")
+    with suppress(KeyError, OSError):  # a container's user may have no name
+        by = f"{by} ({getpass.getuser()})"
     text = " ".join((reason or "").split()) or "no reason given"
-    return make_champion(store, version, by=f"{by}{_user()}", reason=text)
+    return make_champion(store, version, by=by, reason=text)
 
 
 def _before(store: Store, name: str) -> str | None:
@@ -190,27 +224,8 @@ def _promoted(store: Store, name: str) -> list[ModelVersion]:
     return sorted(found, key=lambda version: version.tags[PROMOTED_AT], reverse=True)
 
 
-def _row(version: ModelVersion, aliases: dict[str, str]) -> dict[str, Any]:
-    number = str(version.version)
-    created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
-    return {
-        "version": number,
-        "aliases": sorted(alias for alias, holder in aliases.items() if holder == number),
-        "created": created.isoformat(timespec="seconds"),
-        **{key: version.tags.get(key) for key in TEXTS},
-        **{key: _number(version.tags.get(key)) for key in FIGURES},
-    }
-
-
 def _number(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:  # edited in MLflow's pages
         return None
-
-
-def _user() -> str:
-    try:
-        return f" ({getpass.getuser()})"
-    except (KeyError, OSError):  # a container's user may have no name
-        return ""

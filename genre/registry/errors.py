@@ -5,92 +5,70 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from shlex import quote
 
 from genre.addresses import hidden
 from genre.errors import RegistryError, UnusableStoreError
-from genre.hints import command
 
 SQLITE = "sqlite:///"
+SERVER_REMEDY = "Check that the server is up and the address is right, then run the same again"
+SQLITE_REMEDY = (
+    "Check that its disk has room, that you may write to it and that no other program does, then "
+    "run the same again. If {file} is damaged, restore it from a backup, or move it away and type "
+    "make run, which registers again"
+)
+# Words in errors of SQLite and MLflow that no second try mends.
+LASTING = (
+    *("out-of-date database schema", "readonly", "read-only", "permission denied"),
+    *("not permitted", "not a database", "malformed", "unable to open"),
+)
 AUTOFLUSH = "(raised as a result of Query-invoked autoflush"  # a line of SQLAlchemy's
-SERVER = "Check that the server is up and the address is right, then run the step again"
-DAMAGED = (
-    "Check that {file} can be written and is MLflow's database; if it is damaged, restore it from "
-    "a backup, or move it away and type make run, which registers again"
-)
-# Words of an error of a SQLite store, in lower case; what to do; whether trying again may help.
-REMEDIES = (
-    (
-        ("database is locked",),
-        "Another program is writing to it: end that or wait for it, then run the same again",
-        True,
-    ),
-    (
-        ("is full", "disk i/o error", "no space left", "quota", "file too large"),
-        "Check that its disk has room and is sound, then run the step again",
-        True,
-    ),
-    (
-        ("out-of-date database schema",),
-        "It was written by an older MLflow. Copy the file, then type: {upgrade}",
-        False,
-    ),
-    (
-        ("readonly", "read-only", "permission denied", "not permitted"),
-        "It may only be read here, or a killed command left a change unfinished: run the same as "
-        "a user who may write to it",
-        False,
-    ),
-    (("not a database", "malformed", "unable to open"), DAMAGED, False),
-)
 
 
-def file_of(uri: str) -> Path:
-    """The file of a SQLite address."""
-    return Path(uri.removeprefix(SQLITE))
+@contextmanager
+def or_exists() -> Iterator[None]:
+    """Ignore MLflow's error that what is created exists already: another machine may create it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 @contextmanager
 def named_errors(uri: str) -> Iterator[None]:
-    """Raise what MLflow, SQLAlchemy and the network raise as `RegistryError` with a remedy."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
+    """Silence MLflow; raise its, SQLite's and the network's errors as `RegistryError`."""
+    log = logging.getLogger("mlflow")
+    level = log.level
     try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            log.setLevel(logging.CRITICAL)
+            yield
+    except Exception as error:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if not isinstance(error, MlflowException | SQLAlchemyError | sqlite3.Error | OSError):
+            raise
         raise named(uri, error) from error
+    finally:
+        log.setLevel(level)
 
 
 def named(uri: str, error: Exception) -> RegistryError:
-    """The error to raise for what the store at `uri` raised: what is wrong, and what to do."""
+    """What is wrong with the store, and what to do."""
     text = str(error).strip()
     lines = [line for line in text.splitlines() if not line.startswith(AUTOFLUSH)]
     cause = lines[0] if lines else type(error).__name__
-    remedy, may_pass = SERVER, True
+    remedy, lasting = SERVER_REMEDY, False
     if uri.startswith(SQLITE):
-        known = (row for row in REMEDIES if any(words in text.lower() for words in row[0]))
-        _, remedy, may_pass = next(known, ((), DAMAGED, True))
-        upgrade = command(f"mlflow db upgrade {quote(uri)}")
-        remedy = remedy.format(file=file_of(uri), upgrade=upgrade)
-    kind = RegistryError if may_pass else UnusableStoreError
+        remedy = SQLITE_REMEDY.format(file=uri.removeprefix(SQLITE))
+        lasting = any(words in text.lower() for words in LASTING)
     message = f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {remedy}"
-    return kind(hidden(message))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress MLflow's warnings, printed lines and logged tracebacks; errors are raised."""
-    log = logging.getLogger("mlflow")
-    level = log.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        log.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            log.setLevel(level)
+    return (UnusableStoreError if lasting else RegistryError)(hidden(message))

@@ -27,8 +27,7 @@ from genre.errors import InputError
 from genre.files import room_for
 from genre.hints import command
 from genre.params import TrackingParams
-from genre.promotion import CHAMPION
-from genre.registry.store import ARTIFACTS, Store, open_existing
+from genre.registry.store import ARTIFACTS, Store, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -43,8 +42,6 @@ FILES_BEFORE = "files"  # its name before; both once held all files of a version
 GONE = "its files are gone"
 FOREIGN = "it was not registered by this pipeline"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes
-
-Files = dict[str, tuple[int, str]]  # path below the model's folder: bytes, SHA-256
 
 
 @dataclass(frozen=True)
@@ -74,15 +71,15 @@ def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[Found]:
             f"the model {uri!r}: expected models:/NAME@ALIAS, models:/NAME/VERSION or the folder "
             "of a classifier"
         )
-    store = open_existing(tracking, root)
+    store = open_store(tracking, root, create=False)
     with TemporaryDirectory(prefix="genre-model-") as temporary:
         place = Path(temporary)
         with store.reading(), room_for(place):
-            version = _version(store, match["name"], match["alias"], match["version"])
+            version = _version(store, **match.groupdict())
             if wrong := verify(store, version, place):
                 raise InputError(
                     f"version {version.version} of {version.name}: {wrong}; nothing of it was "
-                    f"loaded. {ways_out(source_of(store, version), foreign=wrong == FOREIGN)}"
+                    f"loaded. {ways_out(store, version, wrong)}"
                 )
         yield Found(version.name, str(version.version), place)
 
@@ -103,13 +100,20 @@ def verify(store: Store, version: ModelVersion, target: Path | None = None) -> s
 
     With `target`, they are copied to that folder.
     """
-    text = version.tags.get(FILES) or version.tags.get(FILES_BEFORE)
-    return verify_at(store, source_of(store, version), text, target)
+    tag = version.tags.get(FILES) or version.tags.get(FILES_BEFORE)
+    return verify_at(store, source_of(store, version), tag, target)
 
 
 def verify_at(store: Store, source: str, tag: str | None, target: Path | None = None) -> str | None:
     """As `verify`, for the files at the address `source` and the text of the tag `FILES`."""
-    files = _parsed(tag)
+    try:
+        files = {
+            path: (int(size), str(digest))
+            for path, (size, digest) in json.loads(tag or "{}").items()
+            if path.startswith(f"{PACKED}/") and ".." not in path
+        }
+    except (AttributeError, TypeError, ValueError):
+        files = {}
     if not files:
         return FOREIGN
     if folder := _local(store, source):
@@ -129,31 +133,18 @@ def source_of(store: Store, version: ModelVersion) -> str:
     return str(store.client.get_model_version_download_uri(version.name, str(version.version)))
 
 
-def ways_out(source: str, *, foreign: bool, version: str = "VERSION") -> str:
-    """What a person can do about a champion that cannot be used; `version` is another one."""
+def ways_out(store: Store, version: ModelVersion, wrong: str, other: str = "VERSION") -> str:
+    """What a person can do about a version with such files; `other` is another one to use."""
     others = (
         f"o back to the champion before it: {command('genre rollback')}; or make another version "
-        f"champion: {command(f'genre promote {version}')} ({command('genre models')} lists them"
+        f"champion: {command(f'genre promote {other}')} ({command('genre models')} lists them"
     )
-    if foreign:
+    if wrong == FOREIGN:
         return f"G{others})"
     return (
-        f"Restore its files in {source} from a backup; or g{others}, and make run registers one "
-        "anew)"
+        f"Restore its files in {source_of(store, version)} from a backup; or g{others}, and make "
+        "run registers one anew)"
     )
-
-
-def _parsed(tag: str | None) -> Files:
-    """The checksums of what this project loads; empty if the tag has none."""
-    try:
-        found = json.loads(tag or "{}")
-        return {
-            str(path): (int(size), str(digest))
-            for path, (size, digest) in found.items()
-            if path.startswith(f"{PACKED}/") and ".." not in path
-        }
-    except (AttributeError, TypeError, ValueError):
-        return {}
 
 
 def _local(store: Store, source: str) -> Path | None:
@@ -171,7 +162,7 @@ def _local(store: Store, source: str) -> Path | None:
     return beside if found and beside.is_dir() else path
 
 
-def _compare(folder: Path, files: Files, target: Path | None) -> str | None:
+def _compare(folder: Path, files: dict[str, tuple[int, str]], target: Path | None) -> str | None:
     """Compare the files in `folder` with their checksums, and copy them to `target`, if given."""
     if not folder.is_dir():
         return GONE
@@ -208,26 +199,23 @@ def _read(path: Path, size: int) -> bytes:
         return file.read(size)
 
 
-def _version(store: Store, name: str, alias: str | None, number: str | None) -> ModelVersion:
+def _version(store: Store, name: str, alias: str | None, version: str | None) -> ModelVersion:
     from mlflow.exceptions import MlflowException
 
     try:
         if alias:
             return store.client.get_model_version_by_alias(name, alias)
-        return store.client.get_model_version(name, str(number))
+        return store.client.get_model_version(name, str(version))
     except MlflowException as error:
         if error.error_code not in ABSENT:
             raise
-    listing = command("genre models")
-    if alias != CHAMPION:
-        what = f"alias {alias}" if alias else f"version {number}"
-        raise InputError(f"{name} has no {what}; {listing} lists what is registered")
+    listing = f"{command('genre models')} lists what is registered"
+    if alias != "champion":
+        what = f"alias {alias}" if alias else f"version {version}"
+        raise InputError(f"{name} has no {what}; {listing}")
     if store.client.search_model_versions(f"name = '{name}'", max_results=1):
         raise InputError(
-            f"{name} has versions and no champion; {listing} lists them, and "
+            f"{name} has versions and no champion; {listing}, and "
             f"{command('genre promote VERSION')} makes one champion"
         )
-    raise InputError(
-        f"there is no champion of {name} yet: make run trains and registers one ({listing} lists "
-        "what is registered)"
-    )
+    raise InputError(f"there is no champion of {name} yet: make run trains and registers one")

@@ -13,19 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import UnusableStoreError
 from genre.registry import card, facts, package, runs
 from genre.registry.facts import Pipeline
 from genre.registry.lookup import FILES, checksums, verify_at
 from genre.registry.runs import EXPERIMENT, FAILED, FINISHED, MODEL_HASH, ROLE
-from genre.registry.store import Store, moved
+from genre.registry.store import Store
 from genre.splits import SUBSETS
 
 if TYPE_CHECKING:
     from mlflow.data.pandas_dataset import PandasDataset
-    from mlflow.entities import Experiment, Metric
+    from mlflow.entities import LoggedModel, Metric
 
-METRICS_HASH, MODEL_ID = "metrics_sha256", "model_id"  # tags
+METRICS_HASH = "metrics_sha256"  # a tag
 PARENT = "mlflow.parentRunId"
 CONTEXT = "mlflow.data.context"  # the tag of a dataset in which MLflow's pages expect the subset
 COLUMNS = ["track_id", "path", "genre", "artist", "seconds", "sha256"]  # of a dataset
@@ -54,26 +53,32 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
     }
 
 
-def find(store: Store, experiment: str, tags: dict[str, str]) -> tuple[str, str] | None:
-    """The ids of the run and logged model with these tags whose files are as logged, if any."""
+def find(
+    store: Store, experiment: str, tags: dict[str, str], *, verified: bool
+) -> tuple[str, LoggedModel] | None:
+    """The run with these tags, and its logged model; None if MLflow has them no longer.
+
+    Also None if they are to be `verified` and the model's files are not those that were logged.
+    """
     same = [f"tags.{key} = '{tags[key]}'" for key in (MODEL_HASH, METRICS_HASH)]
     text = " AND ".join([*same, f"attributes.status = '{FINISHED}'"])
     for run in store.client.search_runs([experiment], text):
-        model_id = run.data.tags.get(MODEL_ID)
-        if model_id and run.data.tags.get(EXPERIMENT) == tags.get(EXPERIMENT):
-            logged = store.client.get_logged_model(model_id)
-            if not verify_at(store, logged.artifact_location, logged.tags.get(FILES)):
-                return str(run.info.run_id), model_id
+        if run.data.tags.get(EXPERIMENT) != tags.get(EXPERIMENT):
+            continue
+        run_id = str(run.info.run_id)
+        for logged in store.client.search_logged_models(
+            [experiment], f"source_run_id = '{run_id}'"
+        ):
+            files = logged.tags.get(FILES)
+            if not verified or not verify_at(store, logged.artifact_location, files):
+                return run_id, logged
     return None
 
 
 def create(
-    store: Store, where: Experiment, pipeline: Pipeline, tags: dict[str, str]
-) -> tuple[str, str]:
-    """Log the run, its models and the selected one's pyfunc; return the ids of run and model."""
-    if problem := moved(store, where.artifact_location):
-        raise UnusableStoreError(problem)
-    experiment = str(where.experiment_id)
+    store: Store, experiment: str, pipeline: Pipeline, tags: dict[str, str]
+) -> tuple[str, LoggedModel]:
+    """Log the run, its models and the selected one's pyfunc; return the run's id and the pyfunc."""
     name = pipeline.experiment or f"{pipeline.selected} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     more = {ROLE: runs.PIPELINE_ROLE}
     if "git_commit" in tags:  # under this name MLflow's own pages show it
@@ -85,20 +90,22 @@ def create(
         _log_pipeline(store, run_id, pipeline, datasets)
         store.client.log_text(run_id, model_card, package.MODEL_CARD)
         _log_trained(store, experiment, pipeline, run_id)
-        model_id = _log_model(store, experiment, pipeline, run_id, tags, model_card)
+        logged = _log_model(store, experiment, pipeline, run_id, tags, model_card)
         report = pipeline.report["models"][pipeline.selected]
         metrics: list[Metric] = []
         for subset, dataset in datasets.items():
-            values = dict(runs.flatten_metrics({subset: report.get(subset, {})}))
             metrics += runs.metrics(
-                values, model_id=model_id, dataset_name=dataset.name, dataset_digest=dataset.digest
+                dict(runs.flatten_metrics({subset: report.get(subset, {})})),
+                model_id=logged.model_id,
+                dataset_name=dataset.name,
+                dataset_digest=dataset.digest,
             )
-        runs.log(store, run_id, metrics=metrics, tags={MODEL_ID: model_id})
+        store.client.log_batch(run_id, metrics=metrics)
     except BaseException:
         store.client.set_terminated(run_id, FAILED)
         raise
     store.client.set_terminated(run_id, FINISHED)
-    return run_id, model_id
+    return run_id, logged
 
 
 def _log_pipeline(
@@ -108,14 +115,9 @@ def _log_pipeline(
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     summary = facts.summarise(pipeline.songs)
-    runs.log(
-        store,
-        run_id,
-        params=facts.flatten(pipeline.params.model_dump(mode="json", by_alias=True)),
-        metrics=runs.metrics(
-            {f"catalogue/{key}": summary[key] for key in ("songs", "set_aside", "hours")}
-        ),
-    )
+    counts = {f"catalogue/{key}": summary[key] for key in ("songs", "set_aside", "hours")}
+    settings = facts.flatten(pipeline.params.model_dump(mode="json", by_alias=True))
+    store.client.log_batch(run_id, runs.metrics(counts), runs.params(settings))
     inputs = [
         DatasetInput(Dataset(**dataset.to_dict()), [InputTag(CONTEXT, subset)])
         for subset, dataset in datasets.items()
@@ -139,11 +141,12 @@ def _log_trained(store: Store, experiment: str, pipeline: Pipeline, parent: str)
         tags["selected"] = "true" if name == pipeline.selected else "false"
         metrics = runs.metrics(dict(runs.flatten_metrics(results)))
         if run_id := _training(store, experiment, pipeline, name):
-            runs.log(store, run_id, metrics=metrics, tags=tags)
+            store.client.log_batch(run_id, metrics, tags=runs.tags(tags))
             continue
         run_id = runs.create(store, experiment, name, tags)
         metrics += _curves(pipeline.models / name / facts.HISTORY)
-        runs.log(store, run_id, params=facts.flatten(pipeline.settings(name)), metrics=metrics)
+        settings = facts.flatten(pipeline.settings(name))
+        store.client.log_batch(run_id, metrics, runs.params(settings))
         store.client.set_terminated(run_id, FINISHED)
 
 
@@ -183,25 +186,23 @@ def _log_model(
     run_id: str,
     tags: dict[str, str],
     model_card: str,
-) -> str:
-    """Log the selected model as a pyfunc, with the checksums of its files; return its id."""
+) -> LoggedModel:
+    """Log the selected model as a pyfunc, with the checksums of its files."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
-    name = pipeline.params.register_.name
-    logged = store.client.create_logged_model(
-        experiment, name=name.replace(".", "-"), source_run_id=run_id, tags=tags
-    )
-    model_id = str(logged.model_id)
-    described = Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=model_id)
+    client, name = store.client, pipeline.params.register_.name.replace(".", "-")
+    logged = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=tags)
+    number = str(logged.model_id)
+    described = Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=number)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "pyfunc"
         package.save(pipeline, folder, described, model_card)
-        store.client.set_logged_model_tags(model_id, {FILES: checksums(folder)})
-        store.client.log_model_artifacts(model_id, str(folder))
-    store.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-    store.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
-    return model_id
+        client.set_logged_model_tags(number, {FILES: checksums(folder)})
+        client.log_model_artifacts(number, str(folder))
+    client.log_outputs(run_id, [LoggedModelOutput(number, step=0)])
+    client.finalize_logged_model(number, LoggedModelStatus.READY)
+    return client.get_logged_model(number)
 
 
 def _datasets(pipeline: Pipeline) -> dict[str, PandasDataset]:

@@ -12,18 +12,19 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from genre.errors import UnusableStoreError
 from genre.hints import command
 from genre.promotion import CHALLENGER, CHAMPION, Decision, decide
 from genre.registry import aliases, card, gate, lookup, package, record, runs
-from genre.registry.aliases import DECISION, REASON
+from genre.registry.aliases import DECISION, PROMOTED_BY, REASON
+from genre.registry.errors import or_exists
 from genre.registry.facts import Pipeline
-from genre.registry.lookup import FILES, FOREIGN
-from genre.registry.record import METRICS_HASH, MODEL_ID
-from genre.registry.runs import MODEL_HASH
+from genre.registry.lookup import FILES
 from genre.registry.store import Store, moved, open_experiment, open_store
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 COMPARISON = "mlflow.genre.comparison"  # the figures behind the decision, as JSON
@@ -40,29 +41,44 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
     tags = record.describe(pipeline)
     pipeline.must_be_complete()
     store = open_store(pipeline.params.tracking, pipeline.root)
-    experiment = open_experiment(store, pipeline.params.tracking.experiment)
+    where = open_experiment(store, pipeline.params.tracking.experiment)
     with store.writing():
-        runs.end_killed(store, experiment.experiment_id)
+        runs.end_killed(store, where.experiment_id)
         version = None if pipeline.experiment else _find(store, pipeline)
-        found = _recorded(version, tags) or record.find(store, experiment.experiment_id, tags)
-        run_id, model_id = found or record.create(store, experiment, pipeline, tags)
-        receipt = _receipt(pipeline, tags, run_id, model_id)
+        found = record.find(store, where.experiment_id, tags, verified=version is None)
+        if not found and (problem := moved(store, where.artifact_location)):
+            raise UnusableStoreError(problem)
+        run_id, logged = found or record.create(store, where.experiment_id, pipeline, tags)
+        name = pipeline.params.register_.name
+        receipt: dict[str, Any] = {
+            "name": name,
+            "experiment": pipeline.experiment,
+            "model": pipeline.selected,
+            runs.MODEL_HASH: tags[runs.MODEL_HASH],
+            record.METRICS_HASH: tags[record.METRICS_HASH],
+            "run_id": run_id,
+            "model_id": logged.model_id,
+            "tracking_uri": pipeline.params.tracking.uri,
+            "warning": None,
+        }
         if pipeline.experiment:
-            return receipt | {"reason": _ask_gate(store, None, pipeline).reason}, found is None
+            nothing = {"version": None, "aliases": [], "champion": None, "comparison": None}
+            reason = _ask_gate(store, None, pipeline).reason
+            return receipt | nothing | {"decision": "recorded", "reason": reason}, found is None
         if version is None:
-            where = f"#/experiments/{experiment.experiment_id}/runs/{run_id}/artifacts"
-            description = card.describe(pipeline, f"{where}/{package.MODEL_CARD}")
-            version = _create(store, pipeline, run_id, model_id, tags, description)
+            page = f"#/experiments/{where.experiment_id}/runs/{run_id}/artifacts"
+            text = card.describe(pipeline, f"{page}/{package.MODEL_CARD}")
+            version = _create(store, name, run_id, logged, tags, text)
         before = _standing(store, version)
         if DECISION not in version.tags:
             _decide(store, version, pipeline)
             version = store.client.get_model_version(version.name, str(version.version))
         after = _standing(store, version)
-        receipt |= after | {"warning": warning(store, version)}
-        return receipt, found is None or before != after
+        receipt["warning"] = _warning(store, version) or moved(store, where.artifact_location)
+        return receipt | after, found is None or before != after
 
 
-def warning(store: Store, version: ModelVersion) -> str | None:
+def _warning(store: Store, version: ModelVersion) -> str | None:
     """What a person has to decide about the champion, beside today's `version`; None if nothing."""
     name, number = version.name, str(version.version)
     champion = aliases.champion(store, name)
@@ -74,24 +90,20 @@ def warning(store: Store, version: ModelVersion) -> str | None:
             f"{name} has versions and no champion: {promote} makes version {number} champion "
             f"({command('genre models')} lists all)"
         )
-    other, source = str(champion.version), lookup.source_of(store, champion)
-    wrong = None
-    if other != number:
-        wrong = lookup.verify(store, champion)
-        if not wrong and DECISION not in version.tags:
-            wrong = version.tags.get(REASON)
+    other = str(champion.version)
+    if other == number:
+        return None
+    wrong = lookup.verify(store, champion)
+    if not wrong and DECISION not in version.tags:
+        wrong = version.tags.get(REASON)
     if wrong:
-        ways = lookup.ways_out(source, foreign=wrong == FOREIGN, version=number)
+        ways = lookup.ways_out(store, champion, wrong, other=number)
         return f"version {other} of {name} is champion and cannot be used: {wrong}. {ways}"
-    location = source.rpartition("/models/")[0]  # of the experiment that it belongs to
-    if location and (problem := moved(store, location)):
-        return problem
-    ours, theirs = (_families(each) for each in (version, champion))
-    if 0 < len(ours) < len(theirs):
+    ours, theirs = (each.tags.get("families") or "" for each in (version, champion))
+    if ours and len(ours.split(", ")) < len(theirs.split(", ")):
         return (
-            f"version {number} of {name} has fewer feature families ({', '.join(ours)}) than "
-            f"version {other} ({', '.join(theirs)}), which stays champion; {promote} makes version "
-            f"{number} champion"
+            f"version {number} of {name} has fewer feature families ({ours}) than version {other} "
+            f"({theirs}), which stays champion; {promote} makes version {number} champion"
         )
     return None
 
@@ -106,55 +118,35 @@ def _find(store: Store, pipeline: Pipeline) -> ModelVersion | None:
     found = [
         version
         for version in aliases.all_versions(store, name)
-        if version.tags.get(MODEL_HASH) == pipeline.model_sha256
+        if version.tags.get(runs.MODEL_HASH) == pipeline.model_sha256
     ]
     found.sort(key=lambda version: str(version.version) != champion)
     return next((version for version in found if not lookup.verify(store, version)), None)
 
 
-def _recorded(version: ModelVersion | None, tags: dict[str, str]) -> tuple[str, str] | None:
-    """The ids of the version's run and logged model, if they hold today's figures."""
-    if version is None or version.tags.get(METRICS_HASH) != tags[METRICS_HASH]:
-        return None
-    model_id = version.tags.get(MODEL_ID)
-    return (str(version.run_id), model_id) if model_id else None
-
-
 def _create(
-    store: Store,
-    pipeline: Pipeline,
-    run_id: str,
-    model_id: str,
-    tags: dict[str, str],
-    description: str,
+    store: Store, name: str, run_id: str, logged: LoggedModel, tags: dict[str, str], text: str
 ) -> ModelVersion:
-    """Create a version of the logged model, with the checksums of its files.
+    """Create a version of the logged model, with the checksums of its files, described by `text`.
 
     The registered model is described if it has no description yet.
     """
-    from mlflow.exceptions import MlflowException
-
-    name = pipeline.params.register_.name
-    try:
-        model = store.client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        model = store.client.get_registered_model(name)
-    if not model.description:
+    with or_exists():
+        store.client.create_registered_model(name)
+    if not store.client.get_registered_model(name).description:
         store.client.update_registered_model(name, card.describe_all(name))
-    logged = store.client.get_logged_model(model_id)
+    number = str(logged.model_id)
     version = store.client.create_model_version(
         name,
         logged.artifact_location,
         run_id=run_id,
-        tags=tags | {MODEL_ID: model_id, FILES: logged.tags[FILES]},
-        description=description,
-        model_id=model_id,
+        tags=tags | {FILES: logged.tags[FILES]},
+        description=text,
+        model_id=number,
     )
-    if MODEL_VERSIONS not in store.client.get_logged_model(model_id).tags:  # a server has set it
+    if MODEL_VERSIONS not in store.client.get_logged_model(number).tags:  # a server has set it
         link = json.dumps([{"name": name, "version": int(version.version)}])
-        store.client.set_logged_model_tags(model_id, {MODEL_VERSIONS: link})
+        store.client.set_logged_model_tags(number, {MODEL_VERSIONS: link})
     return version
 
 
@@ -165,22 +157,23 @@ def _decide(store: Store, version: ModelVersion, pipeline: Pipeline) -> None:
     """
     name, number = version.name, str(version.version)
     champion = aliases.champion(store, name)
-    if champion and str(champion.version) == number:  # a kill came between the alias and its tags
-        reason = version.tags.get(REASON, "not recorded")
-        aliases.make_champion(store, version, by="gate", reason=reason)
+    if champion and str(champion.version) == number:
+        if by := version.tags.get(PROMOTED_BY):  # a kill came between the alias and its tags
+            reason = version.tags.get(REASON, "not recorded")
+            aliases.make_champion(store, version, by=by, reason=reason)
+        else:  # moved in MLflow
+            aliases.tag(store, version, {DECISION: CHAMPION})
         return
     decision = _ask_gate(store, champion, pipeline)
-    tags = {REASON: decision.reason}
-    if decision.comparison:
-        figures = {"against": decision.against, **asdict(decision.comparison)}
-        tags[COMPARISON] = json.dumps(figures, sort_keys=True)
-    aliases.tag(store, version, tags)
+    figures = decision.comparison and {"against": decision.against, **asdict(decision.comparison)}
+    comparison = json.dumps(figures, sort_keys=True)
+    aliases.tag(store, version, {REASON: decision.reason, COMPARISON: comparison})
     if aliases.held(store, name).get(CHAMPION) != (champion and str(champion.version)):
         _decide(store, version, pipeline)  # another machine changed the champion meanwhile
     elif decision.alias == CHAMPION:
         aliases.make_champion(store, version, by="gate", reason=decision.reason)
     else:
-        store.client.set_registered_model_alias(name, CHALLENGER, number)
+        aliases.set_alias(store, name, CHALLENGER, number)
         if not decision.blocked:
             aliases.tag(store, version, {DECISION: CHALLENGER})
 
@@ -198,45 +191,18 @@ def _ask_gate(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -
     )
 
 
-def _receipt(
-    pipeline: Pipeline, tags: dict[str, str], run_id: str, model_id: str
-) -> dict[str, Any]:
-    """What the receipt says of any run; `_standing` has the rest for a registered version."""
-    return {
-        "name": pipeline.params.register_.name,
-        "version": None,
-        "aliases": [],
-        "champion": None,
-        "decision": "recorded",
-        "reason": "",
-        "warning": None,
-        "comparison": None,
-        "experiment": pipeline.experiment,
-        "model": pipeline.selected,
-        MODEL_HASH: tags[MODEL_HASH],
-        METRICS_HASH: tags[METRICS_HASH],
-        "run_id": run_id,
-        "model_id": model_id,
-        "tracking_uri": pipeline.params.tracking.uri,
-    }
-
-
 def _standing(store: Store, version: ModelVersion) -> dict[str, Any]:
     """What the receipt says of a version: its aliases now, and the decision."""
-    number, held = str(version.version), aliases.held(store, version.name)
+    held = aliases.held(store, version.name)
     try:
         comparison = json.loads(version.tags.get(COMPARISON, "null"))
     except ValueError:  # edited in MLflow's pages
         comparison = None
     return {
-        "version": number,
-        "aliases": sorted(alias for alias, holder in held.items() if holder == number),
+        "version": str(version.version),
+        "aliases": aliases.aliases_of(version, held),
         "champion": held.get(CHAMPION),
         "decision": version.tags.get(DECISION, CHALLENGER),
         "reason": version.tags.get(REASON, "not recorded"),
         "comparison": comparison,
     }
-
-
-def _families(version: ModelVersion) -> list[str]:
-    return [family for family in version.tags.get("families", "").split(", ") if family]

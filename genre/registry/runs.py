@@ -1,4 +1,4 @@
-"""MLflow runs: created, logged to, and closed if the process that they belong to was killed.
+"""MLflow runs: created, and closed if the process that they belong to was killed; their metrics.
 
 Metric names are `<subset>_<level>/<metric>`, with `_low` and `_high` for the ends of the 95 %
 interval, and `epochs/<subset>_<metric>` for the curves (step: the epoch).
@@ -9,18 +9,14 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from genre.registry.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Param, RunTag
 
-Item = TypeVar("Item")
-
-METRICS_TOGETHER, PARAMS_TOGETHER = 1000, 100  # MLflow's limits of one request
 ROLE, PIPELINE_ROLE, MODEL_ROLE = "role", "pipeline", "model"
 PROCESS = "process"  # the tag that names the process of a run: id, start time, host
 EXPERIMENT, MODEL_HASH = "dvc_experiment", "model_sha256"
@@ -42,17 +38,53 @@ def create(store: Store, experiment: str, name: str, tags: dict[str, str]) -> st
 def end_killed(store: Store, experiment: str) -> None:
     """Mark as killed what a registration or training of this machine left running."""
     for run in store.client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        tags = run.data.tags
-        if ROLE in tags and not _is_alive(tags.get(PROCESS, "")):
+        if ROLE in run.data.tags and not is_alive(run.data.tags.get(PROCESS, "")):
             store.client.set_terminated(run.info.run_id, KILLED)
 
 
-def epoch_metrics(epoch: int, subset: str, values: dict[str, Any]) -> list[Metric]:
+def is_alive(process: str) -> bool:
+    """Whether the process that a tag names is running; of another machine, it is taken to be."""
+    import psutil
+
+    try:
+        number, started, host = process.split(" ", 2)
+        if host != socket.gethostname():
+            return True
+        found = psutil.Process(int(number))
+        is_same = abs(found.create_time() - float(started)) < CLOCK_SECONDS
+        return is_same and found.status() != psutil.STATUS_ZOMBIE
+    except (ValueError, psutil.NoSuchProcess):  # no such tag: a run of an older version
+        return False
+
+
+def params(values: Mapping[str, str]) -> list[Param]:
+    """Parameters for `MlflowClient.log_batch`."""
+    from mlflow.entities import Param
+
+    return [Param(key, value) for key, value in values.items()]
+
+
+def tags(values: Mapping[str, str]) -> list[RunTag]:
+    """Tags for `MlflowClient.log_batch`."""
+    from mlflow.entities import RunTag
+
+    return [RunTag(key, value) for key, value in values.items()]
+
+
+def metrics(values: Mapping[str, float], *, step: int = 0, **about: str) -> list[Metric]:
+    """Metrics of now for `log_batch`; `about` names the model and dataset that they are of."""
+    from mlflow.entities import Metric
+
+    now = time.time_ns() // 1_000_000
+    return [Metric(key, float(value), now, step, **about) for key, value in values.items()]
+
+
+def epoch_metrics(epoch: int, subset: str, values: Mapping[str, Any]) -> list[Metric]:
     """A point of the curves of `subset`."""
     return metrics({f"epochs/{subset}_{key}": v for key, v in values.items()}, step=epoch)
 
 
-def flatten_metrics(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
+def flatten_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """`{subset: {level: {metric: value}}}` of `metrics.json` as `(name, value)` pairs.
 
     `ci95` is the interval of the accuracy, `<metric>_ci95` that of another metric.
@@ -67,51 +99,3 @@ def flatten_metrics(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
                 of = metric.removesuffix(INTERVAL).rstrip("_") or "accuracy"
                 for end, bound in zip(("low", "high"), value, strict=True):
                     yield f"{subset}_{level}/{of}_{end}", float(bound)
-
-
-def metrics(values: dict[str, Any], *, step: int = 0, **about: str) -> list[Metric]:
-    """Metrics of now; `about` names the model and dataset that they are of."""
-    from mlflow.entities import Metric
-
-    now = time.time_ns() // 1_000_000
-    return [Metric(key, float(v), now, step, **about) for key, v in values.items()]
-
-
-def log(
-    store: Store,
-    run_id: str,
-    *,
-    params: dict[str, str] | None = None,
-    metrics: Sequence[Metric] = (),
-    tags: dict[str, str] | None = None,
-) -> None:
-    """Log with as few requests as MLflow allows."""
-    from mlflow.entities import Param, RunTag
-
-    for some in _batches(metrics, METRICS_TOGETHER):
-        store.client.log_batch(run_id, metrics=some)
-    for few in _batches((params or {}).items(), PARAMS_TOGETHER):
-        store.client.log_batch(run_id, params=[Param(key, value) for key, value in few])
-    if tags:
-        store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def _is_alive(process: str) -> bool:
-    """Whether the process that a tag names is running; of another machine, it is taken to be."""
-    import psutil
-
-    try:
-        number, started, host = process.split(" ", 2)
-        if host != socket.gethostname():
-            return True
-        found = psutil.Process(int(number))
-        is_same = abs(found.create_time() - float(started)) < CLOCK_SECONDS
-        return is_same and found.status() != psutil.STATUS_ZOMBIE
-    except (ValueError, psutil.NoSuchProcess):  # no such tag: a run of an older version
-        return False

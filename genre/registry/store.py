@@ -11,9 +11,10 @@ without files.
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +29,10 @@ from filelock import FileLock, Timeout
 
 from genre.addresses import has_password, hidden
 from genre.errors import InputError, ParameterError, UnusableStoreError
+from genre.files import atomic_path
 from genre.hints import command
 from genre.params import TrackingParams
-from genre.registry.database import create, exists
-from genre.registry.errors import SQLITE, file_of, named_errors, quiet
+from genre.registry.errors import SQLITE, named_errors, or_exists
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -73,13 +74,13 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Silence MLflow, and raise its errors as `RegistryError` with a remedy."""
-        with named_errors(self.uri), quiet():
+        with named_errors(self.uri):
             yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """As `reading`, while other writers of this checkout wait."""
-        with self.reading(), _locked(self.folder):
+        with named_errors(self.uri), _locked(self.folder):
             yield
 
 
@@ -113,32 +114,32 @@ def resolve_uri(uri: str, root: Path) -> str:
     )
 
 
-def open_store(tracking: TrackingParams, root: Path) -> Store:
+def open_store(tracking: TrackingParams, root: Path, *, create: bool = True) -> Store:
     """Open the store of `tracking.uri`; a SQLite store is created if there is none.
 
-    Raises `RegistryError` if it cannot be reached or is damaged.
+    With `create=False` nothing is made, not even a lock. Raises `InputError` if there is no store
+    then, `RegistryError` if it cannot be reached or is damaged.
     """
-    uri, folder = _place(tracking, root)
-    if uri.startswith(SQLITE) and not exists(uri):
-        configure()
-        with named_errors(uri), quiet(), _locked(folder):
-            if not exists(uri):
-                create(file_of(uri))
-    return Store(uri, _client(uri), folder)
+    uri = resolve_uri(tracking.uri, root)
+    configure()
+    if not uri.startswith(SQLITE):
+        folder = _checkout(root) / "mlruns"
+    else:
+        path = Path(uri.removeprefix(SQLITE))
+        folder = path.parent
+        if not _exists(uri, path):
+            if not create:
+                raise InputError(
+                    f"{path}: there is no MLflow store yet, and so no champion: make run trains "
+                    "and registers a model"
+                )
+            with named_errors(uri), _locked(folder):
+                if not _exists(uri, path):
+                    _create(path)
+    with named_errors(uri):
+        from mlflow import MlflowClient
 
-
-def open_existing(tracking: TrackingParams, root: Path) -> Store:
-    """Open the store of `tracking.uri` without creating anything, not even a lock.
-
-    Raises `InputError` if there is no store yet, and as `open_store` does.
-    """
-    uri, folder = _place(tracking, root)
-    if uri.startswith(SQLITE) and not exists(uri):
-        raise InputError(
-            f"{file_of(uri)}: there is no MLflow store yet, and so no champion: make run trains "
-            "and registers a model"
-        )
-    return Store(uri, _client(uri), folder)
+        return Store(uri, MlflowClient(tracking_uri=uri, registry_uri=uri), folder)
 
 
 def open_experiment(store: Store, name: str) -> Experiment:
@@ -148,17 +149,11 @@ def open_experiment(store: Store, name: str) -> Experiment:
     """
     location = (store.folder / ARTIFACTS).as_uri() if store.uri.startswith(SQLITE) else None
     with store.writing():
-        from mlflow.exceptions import MlflowException
-
-        experiment = store.client.get_experiment_by_name(name)
-        if experiment is None:
-            try:
+        if store.client.get_experiment_by_name(name) is None:
+            with or_exists():
                 store.client.create_experiment(name, artifact_location=location)
-            except MlflowException as error:  # another machine may have created it on the server
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            experiment = store.client.get_experiment_by_name(name)
-            assert experiment is not None
+        experiment = store.client.get_experiment_by_name(name)
+        assert experiment is not None
     if experiment.lifecycle_stage == "deleted":
         restore = command(
             f"mlflow experiments restore -x {experiment.experiment_id}",
@@ -190,6 +185,42 @@ def moved(store: Store, location: str) -> str | None:
     )
 
 
+def _exists(uri: str, path: Path) -> bool:
+    """Whether there is a database; raises `RegistryError` if it is not MLflow's."""
+    with named_errors(uri):
+        if not path.exists() or not path.stat().st_size:
+            return False
+        # Writing is allowed so that SQLite can roll back what a killed process left in a journal.
+        address = f"{path.absolute().as_uri()}?mode=rw"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        if tables and "alembic_version" not in tables:
+            raise sqlite3.DatabaseError("file is not a database of MLflow")
+        return bool(tables)
+
+
+def _create(path: Path) -> None:
+    """Let MLflow create its database beside `path`, and rename it when it is complete.
+
+    MLflow commits some four hundred migrations one by one: a kill between two of them leaves a
+    database that cannot be used, and waiting for the disk after each takes most of the time.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def do_not_wait(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    with atomic_path(path) as temporary:
+        event.listen(Engine, "connect", do_not_wait)
+        try:
+            uri = f"{SQLITE}{temporary}"
+            MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        finally:
+            event.remove(Engine, "connect", do_not_wait)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the lock of the store in `folder`; the system releases it if the process dies."""
@@ -204,27 +235,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _client(uri: str) -> MlflowClient:
-    """MLflow's client; importing it takes a quarter less time without garbage collection."""
-    configure()
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        with named_errors(uri), quiet():
-            from mlflow import MlflowClient
-
-            return MlflowClient(tracking_uri=uri, registry_uri=uri)
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _place(tracking: TrackingParams, root: Path) -> tuple[str, Path]:
-    """The resolved address of the store, and the folder of its lock."""
-    uri = resolve_uri(tracking.uri, root)
-    return uri, file_of(uri).parent if uri.startswith(SQLITE) else _checkout(root) / "mlruns"
 
 
 def _checkout(root: Path) -> Path:

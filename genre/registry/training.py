@@ -53,7 +53,8 @@ class TrainingRun:
         with store.writing():
             runs.end_killed(store, where)
             self._run_id = runs.create(store, where, self.name, tags)
-            runs.log(store, self._run_id, params=facts.flatten(settings))
+            flat = runs.params(facts.flatten(settings))
+            store.client.log_batch(self._run_id, params=flat)
         self._store = store
 
     def log_epoch(self, rows: Sequence[Epoch]) -> None:
@@ -82,7 +83,7 @@ class TrainingRun:
         if (store := self._store) is None:
             return
         with self.or_warn(), store.writing():
-            runs.log(store, self._run_id, metrics=self._metrics, tags=tags)
+            store.client.log_batch(self._run_id, self._metrics, tags=runs.tags(tags or {}))
             if status:
                 store.client.set_terminated(self._run_id, status)
         self._metrics, self._flushed = [], time.monotonic()
