@@ -205,7 +205,7 @@ def test_who_is_champion_is_looked_up_and_not_remembered(tmp_path):
     without = results.champion(made.receipt, made.params, made.root)
 
     assert said == "`models:/music-genre@champion` is now version 1."
-    assert "music-genre has versions and no champion" in without
+    assert "music-genre has no alias champion" in without
 
 
 def test_the_step_that_looks_at_the_registry_each_time_alone_runs_and_counts_as_cached(twice):

@@ -118,7 +118,7 @@ def test_a_version_that_was_deleted_is_not_found(copy: Project) -> None:
     [
         ("models:/music-genre@nobody", "music-genre has no alias nobody"),
         ("models:/music-genre/99", "music-genre has no version 99"),
-        ("models:/other@champion", "there is no champion of other yet"),
+        ("models:/other@champion", "other has no alias champion.*make run"),
         ("models:/music-genre", "expected models:/NAME@ALIAS"),
         ("runs:/1234/model", "expected models:/NAME@ALIAS"),
     ],
@@ -164,7 +164,7 @@ def test_a_killed_commit_that_may_not_be_rolled_back_is_told_from_a_damaged_data
 def test_versions_without_a_champion_are_named_with_the_way_to_choose_one(copy: Project) -> None:
     copy.store.client.delete_registered_model_alias("music-genre", "champion")
 
-    with pytest.raises(InputError, match=r"has versions and no champion.*genre promote VERSION"):
+    with pytest.raises(InputError, match=r"has no alias champion.*genre promote VERSION"):
         find(copy)
 
 

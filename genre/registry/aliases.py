@@ -64,12 +64,9 @@ def rollback(params: Params, root: Path, reason: str | None = None) -> tuple[str
     with store.writing():
         number = _before(store, name)
         if number is None:
-            now = held(store, name).get(CHAMPION)
-            only = f"version {now} is the only champion of {name} so far"
-            what = only if now else f"{name} has no champion and none before"
             raise InputError(
-                f"{what}: there is none to go back to; {command('genre promote VERSION')} makes "
-                f"{'another' if now else 'a'} version champion"
+                f"no other version of {name} was champion: there is none to go back to; "
+                f"{command('genre promote VERSION')} makes a version champion"
             )
         version = store.client.get_model_version(name, number)
         return number, _promote_manually(store, version, "rollback", reason)
@@ -212,10 +209,10 @@ def _before(store: Store, name: str) -> str | None:
     """
     aliases = held(store, name)
     now, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
-    last = [str(v.version) for v in _promoted(store, name) if str(v.version) != now]
-    if previous in (None, now) or (now is None and last):
-        return last[0] if last else None
-    return previous
+    others = [str(v.version) for v in _promoted(store, name) if str(v.version) != now]
+    if previous not in (None, now) and (now or not others):
+        return previous
+    return others[0] if others else None
 
 
 def _promoted(store: Store, name: str) -> list[ModelVersion]:

@@ -11,9 +11,8 @@ from typing import Any
 
 from genre import evaluation
 from genre.markdown import table as _table
-from genre.models.ensemble import SYNTHETIC, read_description
-from genre.registry import facts
-from genre.registry.facts import Pipeline
+from genre.models.ensemble import SYNTHETIC
+from genre.registry.facts import Pipeline, summarise
 from genre.splits import LEAKY, SUBSETS, TRAIN
 
 FAMILIES = {
@@ -49,42 +48,43 @@ the comparison with it, `previous` was champion before.
 
 Every version always predicts one of the genres that it was trained on, also for other music, \
 speech or noise. Its figures hold for music like its collection's."""
-DATA = """\
-## What it was trained on
-
-{songs} songs, {hours:.1f} hours, by {artists} named artists; files set aside: {set_aside}. The \
-hash of the collection (data_sha256) is `{data_sha256}`.
-
-{subsets}
-
-### Licences and sources
-
-{licences}
-
-{sources}
-
-Cite each source as it asks to be cited; the catalogue has source and licence of every song."""
+DATA = (
+    "{songs} songs, {hours:.1f} hours, by {artists} named artists; files set aside: {set_aside}. "
+    "The hash of the collection (data_sha256) is `{data_sha256}`."
+)
+CITE = (
+    "Cite each source as it asks to be cited; the catalogue has source and licence of every song."
+)
 INTERVALS = (
     "In brackets: 95 % interval by bootstrap over groups of songs that belong together (if all "
     "groups score the same, Wilson's interval for that many groups). The model was selected on "
     "out-of-fold predictions for songs of train and validation; validation songs also stop the "
     "training of some models; test songs decided nothing."
 )
+LIMITS = (
+    "It always predicts one of its genres, also for music of other genres, for speech and for "
+    "noise.",
+    "Genres are labels that people gave to this collection; other people label differently.",
+    "Figures hold for music like the collection's; recordings of other times, regions and "
+    "qualities may fare worse.",
+    "Probabilities were calibrated on this collection's songs; on music unlike them they are "
+    "likely to be too high.",
+)
 
 
 def write(pipeline: Pipeline) -> str:
     """The card of the selected model."""
-    parts = [
+    paragraphs = [
         f"# {pipeline.params.register_.name}: {pipeline.selected}",
         *_summary(pipeline),
         *_inputs(pipeline),
-        _data(pipeline),
+        *_data(pipeline),
         *_results(pipeline),
         *_genres(pipeline),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(pipeline)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def describe(pipeline: Pipeline, card: str) -> str:
@@ -92,27 +92,22 @@ def describe(pipeline: Pipeline, card: str) -> str:
     return "\n\n".join([*_summary(pipeline), f"[The whole model card]({card})"])
 
 
-def describe_all(name: str) -> str:
-    """The description of the registered model `name`, of all its versions."""
-    return ALL_VERSIONS.format(name=name)
-
-
 def _summary(pipeline: Pipeline) -> Iterable[str]:
     """What a person reads first: what it is, trained on what, how good, and the main limits."""
-    yield (
-        f"Predicts the genre of a song, one of {', '.join(pipeline.genres)}, as the mean of the "
-        "probabilities of its 3 s segments."
-    )
-    songs = facts.summarise(pipeline.songs)
+    songs = summarise(pipeline.songs)
     train = pipeline.subsets.loc[pipeline.subsets["subset"] == TRAIN, "track_id"].nunique()
     length = "" if songs["hours"] < 1 else f", {songs['hours']:.0f} hours"
     artists = f", by {songs['artists']} named artists" if songs["artists"] else ""
+    subset, values = pipeline.headline()
+    low, high = values["ci95"]
+    yield (
+        f"Predicts the genre of a song, one of {', '.join(pipeline.described.classes)}, as the "
+        "mean of the probabilities of its 3 s segments."
+    )
     yield (
         f"**Trained on** {train} of {songs['songs']} songs{length}{artists}, with the model "
         f"`{pipeline.selected}`."
     )
-    subset, values = facts.headline(pipeline)
-    low, high = values["ci95"]
     yield (
         f"**Accuracy** {100 * values['accuracy']:.1f} % of {values['n']} {subset} songs (95 % "
         f"interval {100 * low:.1f} to {100 * high:.1f}), macro-F1 {values['f1_macro']:.3f}; split "
@@ -123,36 +118,34 @@ def _summary(pipeline: Pipeline) -> Iterable[str]:
 
 def _inputs(pipeline: Pipeline) -> Iterable[str]:
     """The feature families, and who trained the pretrained network."""
-    if not pipeline.families:
+    if not pipeline.described.families:
         return
-    families = "; ".join(f"`{family}`: {FAMILIES[family]}" for family in pipeline.families)
-    yield f"## Inputs\n\nFeature families: {families}."
-    if "musicnn" in pipeline.families:
+    families = (f"`{family}`: {FAMILIES[family]}" for family in pipeline.described.families)
+    yield f"## Inputs\n\nFeature families: {'; '.join(families)}."
+    if "musicnn" in pipeline.described.families:
         from genre.musicnn.weights import ATTRIBUTION, LICENCE, SOURCE
 
-        weights = read_description(pipeline.classifier).front["musicnn"]["weights"]
-        yield (
-            f"MusiCNN's weights ({', '.join(weights)}) are from {SOURCE}, licence {LICENCE}. "
-            f"{ATTRIBUTION}"
-        )
+        weights = ", ".join(pipeline.described.front["musicnn"]["weights"])
+        yield f"MusiCNN's weights ({weights}) are from {SOURCE}, licence {LICENCE}. {ATTRIBUTION}"
         yield PRETRAINING
 
 
-def _data(pipeline: Pipeline) -> str:
-    summary = facts.summarise(pipeline.songs)
-    songs = pipeline.songs[["track_id", "genre"]]
-    joined = pipeline.subsets[["track_id", "subset"]].drop_duplicates().merge(songs, on="track_id")
-    counts = joined.groupby(["genre", "subset"])["track_id"].nunique().unstack(fill_value=0)
+def _data(pipeline: Pipeline) -> Iterable[str]:
+    summary = summarise(pipeline.songs)
+    placed = pipeline.subsets[["track_id", "subset"]].drop_duplicates()
+    songs = placed.merge(pipeline.songs[["track_id", "genre"]], on="track_id")
+    counts = songs.groupby(["genre", "subset"]).size().unstack(fill_value=0)
     subsets = [name for name in (*SUBSETS, "excluded") if name in counts]
-    tables = {
-        "subsets": _table(
-            ["genre", *(f"{name} songs" for name in subsets)],
-            ([genre, *(counts.at[genre, name] for name in subsets)] for genre in counts.index),
-        ),
-        "licences": _table(["licence", "songs"], summary.pop("licences").items()),
-        "sources": _table(["source", "songs"], summary.pop("sources").items()),
-    }
-    return DATA.format(**summary, **tables)
+    yield "## What it was trained on"
+    yield DATA.format(**summary)
+    yield _table(
+        ["genre", *(f"{name} songs" for name in subsets)],
+        ([genre, *row] for genre, row in zip(counts.index, counts[subsets].values, strict=True)),
+    )
+    yield "### Licences and sources"
+    yield _table(["licence", "songs"], summary["licences"].items())
+    yield _table(["source", "songs"], summary["sources"].items())
+    yield CITE
 
 
 def _results(pipeline: Pipeline) -> Iterable[str]:
@@ -176,7 +169,7 @@ def _results(pipeline: Pipeline) -> Iterable[str]:
 
 
 def _genres(pipeline: Pipeline) -> Iterable[str]:
-    subset, _ = facts.headline(pipeline)
+    subset, _ = pipeline.headline()
     songs = evaluation.by_song(pipeline.predicted[pipeline.predicted["subset"] == subset])
     table = evaluation.per_genre(songs).sort_values(["f1", "genre"])
     table = table.fillna({"mistaken_for": "nothing else"})
@@ -191,20 +184,12 @@ def _genres(pipeline: Pipeline) -> Iterable[str]:
 
 def _limits(pipeline: Pipeline) -> list[str]:
     """The limits, the most important first."""
-    limits = [
-        "It always predicts one of its genres, also for music of other genres, for speech and for "
-        "noise.",
-        "Genres are labels that people gave to this collection; other people label differently.",
-        "Figures hold for music like the collection's; recordings of other times, regions and "
-        "qualities may fare worse.",
-        "Probabilities were calibrated on this collection's songs; on music unlike them they are "
-        "likely to be too high.",
+    leaky = pipeline.protocol in LEAKY
+    return [
+        *(["Its split leaks, so it is never promoted to champion."] if leaky else []),
+        *([f"It was trained on {SYNTHETIC}."] if pipeline.described.synthetic else []),
+        *LIMITS,
     ]
-    if read_description(pipeline.classifier).synthetic:
-        limits.insert(0, f"It was trained on {SYNTHETIC}.")
-    if pipeline.protocol in LEAKY:
-        limits.insert(0, "Its split leaks, so it is never promoted to champion.")
-    return limits
 
 
 def _figure(values: Mapping[str, Any], metric: str) -> str:

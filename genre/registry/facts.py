@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import InputError
-from genre.models.ensemble import read_description
+from genre.models.ensemble import Description, read_description
 from genre.params import Params
 
 if TYPE_CHECKING:
@@ -51,25 +51,15 @@ class Pipeline:
     @cached_property
     def report(self) -> dict[str, Any]:
         """`reports/metrics.json`; raises `InputError` if it names no selected model."""
-        report: dict[str, Any] = json.loads(self._read(self.metrics))
+        report: dict[str, Any] = json.loads(read(self.metrics))
         if report.get("selected") not in report.get("models", {}):
             raise InputError(f"{self.metrics}: no selected model; run the step evaluate again")
         return report
 
     @property
     def selected(self) -> str:
-        """The name of the model that evaluate chose."""
+        """The name of the model that the step select chose."""
         return str(self.report["selected"])
-
-    @cached_property
-    def genres(self) -> list[str]:
-        """The genres that the classifier predicts."""
-        return read_description(self.classifier).classes
-
-    @cached_property
-    def families(self) -> tuple[str, ...]:
-        """The feature families of the classifier's inputs."""
-        return read_description(self.classifier).families
 
     @property
     def protocol(self) -> str:
@@ -77,68 +67,53 @@ class Pipeline:
         return str(self.report["protocol"])
 
     @cached_property
+    def described(self) -> Description:
+        """What `classifier.json` says: classes, members, feature families."""
+        return read_description(self.classifier)
+
+    @cached_property
     def songs(self) -> pd.DataFrame:
         """The catalogue: usable songs and those set aside."""
-        return self._table(self.catalogue)
+        return _table(self.catalogue)
 
     @cached_property
     def subsets(self) -> pd.DataFrame:
         """`data/split.parquet`."""
-        return self._table(self.split)
+        return _table(self.split)
 
     @cached_property
     def predicted(self) -> pd.DataFrame:
         """`reports/predictions.parquet`, rows of the selected model."""
-        return self._table(self.predictions, filters=[("model", "==", self.selected)])
+        return _table(self.predictions, filters=[("model", "==", self.selected)])
 
-    @cached_property
-    def model_sha256(self) -> str:
-        """The hash of the classifier's weights and settings, on which alone predictions depend."""
-        return folder_sha256(self.classifier)
+    def headline(self) -> tuple[str, dict[str, Any]]:
+        """The subset and song-level figures of the selected model: of test, else of validation.
 
-    @cached_property
-    def metrics_sha256(self) -> str:
-        """The hash of `reports/metrics.json`."""
-        return hashlib.sha256(self._read(self.metrics)).hexdigest()
-
-    def must_be_complete(self) -> None:
-        """Read every table; raises `InputError` for what is missing."""
-        for table in (self.songs, self.subsets, self.predicted):
-            if table.empty:
-                raise InputError(f"{self.root}: an empty table; type make run")
+        Raises `InputError` if `metrics.json` has neither.
+        """
+        results = self.report["models"][self.selected]
+        for subset in ("test", "validation"):
+            if values := results.get(subset, {}).get("song"):
+                return subset, values
+        raise InputError(f"{self.metrics}: no song-level figures; run the step evaluate again")
 
     def settings(self, name: str) -> dict[str, Any]:
         """The settings of the trained model `name`; of a vote, the members' weights."""
         path = self.models / name / "model.json"
         if path.is_file():
-            content: dict[str, Any] = json.loads(self._read(path))["settings"]
+            content: dict[str, Any] = json.loads(path.read_bytes())["settings"]
             return content
-        members = json.loads(self._read(self.selection))["models"][name]["members"]
+        members = json.loads(read(self.selection))["models"][name]["members"]
         return {
             part["name"]: {key: part[key] for key in ("weight", "temperature")} for part in members
         }
 
-    def _read(self, path: Path) -> bytes:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; type make run")
-        return path.read_bytes()
 
-    def _table(self, path: Path, **options: Any) -> pd.DataFrame:
-        import pandas as pd
-
-        return pd.read_parquet(io.BytesIO(self._read(path)), **options)
-
-
-def headline(pipeline: Pipeline) -> tuple[str, dict[str, Any]]:
-    """The subset and song-level figures of the selected model: of test, else of validation.
-
-    Raises `InputError` if `metrics.json` has neither.
-    """
-    results = pipeline.report["models"][pipeline.selected]
-    for subset in ("test", "validation"):
-        if values := results.get(subset, {}).get("song"):
-            return subset, values
-    raise InputError(f"{pipeline.metrics}: no song-level figures; run the step evaluate again")
+def read(path: Path) -> bytes:
+    """The content of a file that a step left; raises `InputError` if it is missing."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; type make run")
+    return path.read_bytes()
 
 
 def folder_sha256(folder: Path) -> str:
@@ -229,3 +204,12 @@ def git_state(root: Path) -> dict[str, str]:
 def _counts(column: pd.Series) -> dict[str, int]:
     counts = column.fillna("unknown").value_counts()
     return {str(key): int(counts[key]) for key in sorted(counts.index)}
+
+
+def _table(path: Path, **options: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    table = pd.read_parquet(io.BytesIO(read(path)), **options)
+    if table.empty:
+        raise InputError(f"{path}: an empty table; type make run")
+    return table

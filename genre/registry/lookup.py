@@ -209,13 +209,8 @@ def _version(store: Store, name: str, alias: str | None, version: str | None) ->
     except MlflowException as error:
         if error.error_code not in ABSENT:
             raise
-    listing = f"{command('genre models')} lists what is registered"
-    if alias != "champion":
-        what = f"alias {alias}" if alias else f"version {version}"
-        raise InputError(f"{name} has no {what}; {listing}")
-    if store.client.search_model_versions(f"name = '{name}'", max_results=1):
-        raise InputError(
-            f"{name} has versions and no champion; {listing}, and "
-            f"{command('genre promote VERSION')} makes one champion"
-        )
-    raise InputError(f"there is no champion of {name} yet: make run trains and registers one")
+    what = f"alias {alias}" if alias else f"version {version}"
+    raise InputError(
+        f"{name} has no {what}: {command('genre models')} lists its versions, make run registers "
+        f"one, and {command('genre promote VERSION')} makes one champion"
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-import wave
 from collections.abc import Iterable
 from importlib.metadata import version
 from modulefinder import ModuleFinder
@@ -21,9 +20,7 @@ from genre.classifier import TOP
 from genre.drift import reference
 from genre.files import write_json
 from genre.models import ensemble, family, store
-from genre.models.ensemble import read_description
-from genre.registry import facts
-from genre.registry.facts import Pipeline
+from genre.registry.facts import Pipeline, training_songs
 from genre.registry.lookup import MODEL, REFERENCE, TRAINING_SONGS
 
 if TYPE_CHECKING:
@@ -40,19 +37,9 @@ MODEL_CARD = "model_card.md"
 FEATURES: Input = "features_3s"
 EXAMPLE_RATE = 8_000  # Hz; low, because the example is stored as text
 REQUIREMENTS = (
-    "av",
-    "librosa",
-    "mlflow",
-    "numba",
-    "numpy",
-    "pandas",
-    "pydantic",
-    "safetensors",
-    "scipy",
-    "soundfile",
-    "soxr",
+    *("av", "librosa", "mlflow", "numba", "numpy", "pandas", "pydantic", "safetensors", "scipy"),
+    *("soundfile", "soxr"),
 )
-PRETRAINED = ("torch",)  # what pretrained networks need
 BY_INPUT = {  # what a model needs more, by its input
     "log_mel": ("torch",),
     "spectrogram": ("matplotlib", "pillow", "torch"),
@@ -63,28 +50,27 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
     """Save the selected model to the new folder `folder`; `model` is its entry in the store."""
     from mlflow import pyfunc
 
+    pretrained = (pipeline.classifier / ensemble.PRETRAINED).is_dir()
+    names = [member.name for member in pipeline.described.members]
     with tempfile.TemporaryDirectory() as name:
         temporary = Path(name)
-        weights = temporary / MODEL
-        shutil.copytree(pipeline.classifier, weights)
-        songs = temporary / TRAINING_SONGS
-        write_json(songs, facts.training_songs(pipeline.songs, pipeline.subsets))
-        reference.save(training_reference(pipeline), temporary / REFERENCE)
+        artifacts = {
+            MODEL: temporary / MODEL,
+            REFERENCE: temporary / REFERENCE,
+            "training_songs": temporary / TRAINING_SONGS,
+        }
+        shutil.copytree(pipeline.classifier, artifacts[MODEL])
+        reference.save(training_reference(pipeline), artifacts[REFERENCE])
+        write_json(artifacts["training_songs"], training_songs(pipeline.songs, pipeline.subsets))
         pyfunc.save_model(
             folder,
             mlflow_model=model,
             python_model=str(CODE),
-            code_paths=[str(copy_code(temporary / "code", members(pipeline)))],
-            artifacts={
-                MODEL: str(weights),
-                "training_songs": str(songs),
-                REFERENCE: str(temporary / REFERENCE),
-            },
+            code_paths=[str(copy_code(temporary / "code", names))],
+            artifacts={key: str(path) for key, path in artifacts.items()},
             signature=signature(),
             input_example=example(),
-            pip_requirements=requirements(
-                inputs(pipeline), pretrained=has_pretrained(pipeline.classifier)
-            ),
+            pip_requirements=requirements(inputs(pipeline), pretrained=pretrained),
         )
     (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
     for compiled in list(folder.rglob("__pycache__")):
@@ -121,25 +107,15 @@ def requirements(inputs: Iterable[str] = (), *, pretrained: bool = False) -> lis
     `pretrained` if pretrained networks compute its features.
     """
     names = {*REQUIREMENTS, *(name for source in inputs for name in BY_INPUT.get(source, ()))}
-    names |= {*PRETRAINED} if pretrained else set()
+    names |= {"torch"} if pretrained else set()
     # What follows a plus names a build (torch's +cpu), which an index need not have.
     return [f"{name}=={version(name).partition('+')[0]}" for name in sorted(names)]
 
 
-def has_pretrained(classifier: Path) -> bool:
-    """Whether the classifier in this folder has the weights of pretrained networks."""
-    return (classifier / ensemble.PRETRAINED).is_dir()
-
-
 def inputs(pipeline: Pipeline) -> set[str]:
     """The inputs of the models."""
-    folders = (pipeline.classifier / name for name in members(pipeline))
-    return {store.read_description(folder).input for folder in folders}
-
-
-def members(pipeline: Pipeline) -> list[str]:
-    """The names of the models that predict."""
-    return [member.name for member in read_description(pipeline.classifier).members]
+    members = pipeline.described.members
+    return {store.read_description(pipeline.classifier / each.name).input for each in members}
 
 
 def copy_code(target: Path, names: Iterable[str]) -> Path:
@@ -216,13 +192,9 @@ def example() -> pd.DataFrame:
     """An input that can be predicted anywhere: one second of a 440 Hz tone, as a WAV file."""
     import numpy as np
     import pandas as pd
+    import soundfile
 
-    t = np.arange(EXAMPLE_RATE) / EXAMPLE_RATE
-    tone = (np.sin(2 * np.pi * 440 * t) * 8_192).astype("<i2")
+    tone = 0.25 * np.sin(2 * np.pi * 440 * np.arange(EXAMPLE_RATE) / EXAMPLE_RATE)
     content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(EXAMPLE_RATE)
-        file.writeframes(tone.tobytes())
+    soundfile.write(content, tone, EXAMPLE_RATE, format="WAV", subtype="PCM_16")
     return pd.DataFrame({"audio": [content.getvalue()]})

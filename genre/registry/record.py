@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -33,17 +34,17 @@ DIGEST_LENGTH = 16  # hex digits; MLflow takes up to 36 characters
 
 def describe(pipeline: Pipeline) -> dict[str, str]:
     """The tags of a pipeline's run, logged model and version; `genre models` shows some of them."""
-    subset, values = facts.headline(pipeline)
+    subset, values = pipeline.headline()
     low, high = values["ci95"]
     return {
         "model": pipeline.selected,
-        MODEL_HASH: pipeline.model_sha256,
-        METRICS_HASH: pipeline.metrics_sha256,
+        MODEL_HASH: facts.folder_sha256(pipeline.classifier),
+        METRICS_HASH: sha256(facts.read(pipeline.metrics)).hexdigest(),
         "data_sha256": facts.data_sha256(pipeline.songs),
         "protocol": pipeline.protocol,
         "artist_leak": ", ".join(pipeline.report["artist_leak"]) or "none",
-        "genres": ", ".join(pipeline.genres),
-        "families": ", ".join(pipeline.families),
+        "genres": ", ".join(pipeline.described.classes),
+        "families": ", ".join(pipeline.described.families),
         "subset": subset,
         "accuracy": json.dumps(values["accuracy"]),
         "accuracy_low": json.dumps(low),

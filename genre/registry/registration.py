@@ -38,18 +38,16 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
     figures. An experiment is recorded with its model and gets neither version nor alias. Raises
     `RegistryError` if the store fails, `InputError` if the pipeline has not finished.
     """
-    tags = record.describe(pipeline)
-    pipeline.must_be_complete()
+    tags, name = record.describe(pipeline), pipeline.params.register_.name
     store = open_store(pipeline.params.tracking, pipeline.root)
     where = open_experiment(store, pipeline.params.tracking.experiment)
     with store.writing():
         runs.end_killed(store, where.experiment_id)
-        version = None if pipeline.experiment else _find(store, pipeline)
+        version = None if pipeline.experiment else _find(store, name, tags[runs.MODEL_HASH])
         found = record.find(store, where.experiment_id, tags, verified=version is None)
         if not found and (problem := moved(store, where.artifact_location)):
             raise UnusableStoreError(problem)
         run_id, logged = found or record.create(store, where.experiment_id, pipeline, tags)
-        name = pipeline.params.register_.name
         receipt: dict[str, Any] = {
             "name": name,
             "experiment": pipeline.experiment,
@@ -62,9 +60,9 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
             "warning": None,
         }
         if pipeline.experiment:
-            nothing = {"version": None, "aliases": [], "champion": None, "comparison": None}
+            receipt |= {"version": None, "aliases": [], "champion": None, "comparison": None}
             reason = _ask_gate(store, None, pipeline).reason
-            return receipt | nothing | {"decision": "recorded", "reason": reason}, found is None
+            return receipt | {"decision": "recorded", "reason": reason}, found is None
         if version is None:
             page = f"#/experiments/{where.experiment_id}/runs/{run_id}/artifacts"
             text = card.describe(pipeline, f"{page}/{package.MODEL_CARD}")
@@ -108,17 +106,16 @@ def _warning(store: Store, version: ModelVersion) -> str | None:
     return None
 
 
-def _find(store: Store, pipeline: Pipeline) -> ModelVersion | None:
+def _find(store: Store, name: str, model_sha256: str) -> ModelVersion | None:
     """The version of this model whose files are as registered.
 
     Of several (a version may be copied in MLflow), the champion, else the newest.
     """
-    name = pipeline.params.register_.name
     champion = aliases.held(store, name).get(CHAMPION)
     found = [
         version
         for version in aliases.all_versions(store, name)
-        if version.tags.get(runs.MODEL_HASH) == pipeline.model_sha256
+        if version.tags.get(runs.MODEL_HASH) == model_sha256
     ]
     found.sort(key=lambda version: str(version.version) != champion)
     return next((version for version in found if not lookup.verify(store, version)), None)
@@ -134,7 +131,7 @@ def _create(
     with or_exists():
         store.client.create_registered_model(name)
     if not store.client.get_registered_model(name).description:
-        store.client.update_registered_model(name, card.describe_all(name))
+        store.client.update_registered_model(name, card.ALL_VERSIONS.format(name=name))
     number = str(logged.model_id)
     version = store.client.create_model_version(
         name,
@@ -182,11 +179,11 @@ def _ask_gate(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -
     settings = pipeline.params.register_
     return decide(
         protocol=pipeline.protocol,
-        genres=pipeline.genres,
+        genres=pipeline.described.classes,
         champion=gate.evaluate_champion(store, champion, pipeline) if champion else None,
         policy=settings.policy,
         margin=settings.margin,
-        families=pipeline.families,
+        families=pipeline.described.families,
         experiment=pipeline.experiment,
     )
 
