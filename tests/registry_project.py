@@ -7,15 +7,19 @@ them, and one with its answers swapped does not.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
+import os
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -31,6 +35,7 @@ from genre.models.ensemble import Ensemble
 from genre.models.mlp import Mlp
 from genre.params import MlpParams, Params, TrackingParams, load_params
 from genre.registry import Store, aliases, open_store
+from tasks import register
 
 GENRES = ("blues", "jazz", "rock")
 SEGMENTS = 2
@@ -206,6 +211,45 @@ def write_reports(root: Path, protocol: str = "song", models: Sequence[str] = ("
     write_json(root / "reports/metrics.json", report)
     write_json(root / "reports/selection.json", {"selected": models[0], "models": {}})
     (root / "reports/figures/confusion.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+@cache
+def registered(*confused: tuple[str, ...]) -> Project:
+    """A project that registered a model for each of these confusions, made once a session.
+
+    Read it only; `restored` lends it to a test that changes it.
+    """
+    folder = tempfile.mkdtemp(prefix="genre-registered-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    project = make_project(Path(folder) / "project")
+    with mock.patch.dict(os.environ):
+        for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
+            os.environ.pop(variable, None)
+        for genres in confused:
+            project.retrain(confused=genres)
+            register.run(project.params, project.root)
+    return project
+
+
+@contextlib.contextmanager
+def restored(project: Project) -> Iterator[Project]:
+    """Lend a project to a test; afterwards its files and its store are as they were."""
+    root, database = project.root, "mlflow.db"
+    with tempfile.TemporaryDirectory() as name:
+        kept = shutil.copytree(root, Path(name) / "kept")
+        try:
+            yield Project(root, project.params)
+        finally:
+            for path in root.rglob("*"):
+                if path.name != database and not path.is_dir():
+                    path.unlink()
+            shutil.copytree(kept, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns(database))
+            with (  # into the same file, which MLflow holds open
+                contextlib.closing(sqlite3.connect(kept / "mlruns" / database)) as old,
+                contextlib.closing(sqlite3.connect(root / "mlruns" / database)) as new,
+            ):
+                new.execute("PRAGMA synchronous = OFF")
+                old.backup(new)
 
 
 @cache

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from registry_project import (
     Project,
     make_project,
     migrated_store,
+    registered,
+    restored,
     write_model,
     write_reports,
 )
@@ -37,6 +40,13 @@ def no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
 def project(tmp_path: Path) -> Project:
     """A finished pipeline whose model confuses blues and jazz."""
     return make_project(tmp_path / "project", confused=("blues", "jazz"))
+
+
+@pytest.fixture
+def once() -> Iterator[Project]:
+    """That pipeline, whose model is registered and champion."""
+    with restored(registered(("blues", "jazz"))) as project:
+        yield project
 
 
 def run(project: Project) -> dict[str, Any]:
@@ -102,38 +112,37 @@ def test_registering_again_makes_no_second_version_and_the_same_receipt(
 
 
 @pytest.mark.slow
-def test_new_figures_of_the_same_model_are_a_run_and_no_version(project: Project) -> None:
-    first = run(project)
-    path = project.root / "reports/metrics.json"
+def test_new_figures_of_the_same_model_are_a_run_and_no_version(once: Project) -> None:
+    first = once.receipt
+    path = once.root / "reports/metrics.json"
     path.write_text(path.read_text() + "\n")
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert receipt["version"] == first["version"]
     assert receipt["run_id"] != first["run_id"]
-    assert run(project) == receipt
+    assert run(once) == receipt
 
 
 def test_an_experiment_is_recorded_once_and_moves_nothing_until_it_is_applied(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    once: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(project)
-    project.retrain()
+    once.retrain()
     with monkeypatch.context() as patch:
         patch.setenv("DVC_EXP_NAME", "loud-cat")
-        receipt = run(project)
-        again = run(project)
+        receipt = run(once)
+        again = run(once)
 
     assert (receipt["version"], receipt["decision"]) == (None, "recorded")
     assert receipt["experiment"] == "loud-cat"
     assert "experiments are recorded, never promoted" in receipt["reason"]
     assert again == receipt
-    assert project.aliases == {"champion": "1"}
-    client = project.store.client
+    assert once.aliases == {"champion": "1"}
+    client = once.store.client
     assert client.get_run(receipt["run_id"]).info.run_name == "loud-cat"
     assert client.get_logged_model(receipt["model_id"]).status == "READY"
 
-    applied = run(project)
+    applied = run(once)
 
     assert (applied["version"], applied["aliases"]) == ("2", ["champion"])
     assert applied["reason"].startswith("better: ")
@@ -156,15 +165,15 @@ def test_an_experiment_records_in_the_main_checkout_and_leaves_its_receipt_where
 
 
 @pytest.mark.slow
-def test_another_store_gets_a_registration_of_its_own(project: Project) -> None:
-    first = run(project)
-    project.retrain()
-    run(project)
-    shutil.copyfile(migrated_store(), project.root / "other.db")
-    tracking = project.params.tracking.model_copy(update={"uri": "sqlite:///other.db"})
-    project.params = project.params.model_copy(update={"tracking": tracking})
+def test_another_store_gets_a_registration_of_its_own(once: Project) -> None:
+    first = once.receipt
+    once.retrain()
+    run(once)
+    shutil.copyfile(migrated_store(), once.root / "other.db")
+    tracking = once.params.tracking.model_copy(update={"uri": "sqlite:///other.db"})
+    once.params = once.params.model_copy(update={"tracking": tracking})
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert (receipt["version"], receipt["aliases"]) == ("1", ["champion"])
     assert receipt["run_id"] != first["run_id"]
@@ -269,14 +278,13 @@ def test_a_version_that_was_promoted_manually_before_the_gate_decided_stays_cham
 
 
 @pytest.mark.slow
-def test_after_a_rollback_registering_the_same_again_moves_nothing(project: Project) -> None:
-    run(project)
-    project.retrain()
-    run(project)
-    rollback(project.params, project.root, "sounds worse")
+def test_after_a_rollback_registering_the_same_again_moves_nothing(once: Project) -> None:
+    once.retrain()
+    run(once)
+    rollback(once.params, once.root, "sounds worse")
 
-    assert register.run(project.params, project.root).startswith("unchanged: ")
-    assert project.aliases == {"champion": "1", "previous": "2"}
+    assert register.run(once.params, once.root).startswith("unchanged: ")
+    assert once.aliases == {"champion": "1", "previous": "2"}
 
 
 def test_a_run_that_was_killed_half_way_is_marked_and_gets_no_version(project: Project) -> None:

@@ -65,11 +65,11 @@ def genre(capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> tuple[
 
 
 def process(
-    root: Path, *words: str, preexec_fn: Callable[[], None] | None = None
+    root: Path, code: str, *, preexec_fn: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
+    """Run Python code in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "genre.cli", *words],
+        [sys.executable, "-c", code],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=preexec_fn,
@@ -359,7 +359,8 @@ def test_a_damaged_page_deep_in_the_database_is_named(project: Project) -> None:
         handle.seek((page - 1) * size)
         handle.write(b"\xff" * size)
 
-    done = process(project.root, "promote", "1")  # ours has the page in memory
+    # In a process of its own, for ours has the page in memory.
+    done = process(project.root, "from genre import cli\ncli.main(['promote', '1'])")
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "malformed" in done.stderr
@@ -464,15 +465,25 @@ def obey_permissions() -> None:
 
 @pytest.mark.slow
 def test_a_store_that_may_only_be_read_is_listed_and_refuses_changes(read_only: Project) -> None:
-    listed = process(read_only.root, "models", "--json", preexec_fn=obey_permissions)
-    promoted = process(read_only.root, "promote", "2", preexec_fn=obey_permissions)
+    code = (
+        "from genre import cli\n"
+        "for words in (['models', '--json'], ['check'], ['promote', '2']):\n"
+        "    try:\n"
+        "        cli.main(words)\n"
+        "    except SystemExit as ended:\n"
+        "        print('ended with', ended.code)\n"
+    )
 
-    assert (listed.returncode, listed.stderr) == (0, "")
-    assert [row["aliases"] for row in json.loads(listed.stdout)] == [[], ["champion"]]
-    assert (promoted.returncode, promoted.stdout) == (2, "")
-    assert promoted.stderr.startswith("error: tracking.uri sqlite:///")
-    assert "that you may write to it" in promoted.stderr
-    assert len(promoted.stderr.splitlines()) == 1
+    done = process(read_only.root, code, preexec_fn=obey_permissions)
+
+    rows, checked, promoted = done.stdout.split("ended with ")[:3]
+    assert [row["aliases"] for row in json.loads(rows)] == [[], ["champion"]]
+    assert checked == "0\nmusic-genre version 1: its files are those that were registered\n"
+    assert promoted == "0\n"
+    assert done.stdout.endswith("ended with 2\n")
+    assert done.stderr.startswith("error: tracking.uri sqlite:///")
+    assert "that you may write to it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_store_of_another_mlflow_is_told_from_todays(

@@ -156,7 +156,7 @@ def test_the_card_of_a_synthetic_collection_says_so(project: Project) -> None:
     path = demo.classifier / "classifier.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"synthetic": True}))
 
-    assert "made by arithmetic" in card.write(demo)
+    assert "made by arithmetic" in card.write(pipeline(project))
     assert "made by arithmetic" not in before
 
 

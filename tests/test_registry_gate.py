@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from registry_project import (
     GENRES,
     Project,
     make_project,
+    registered,
+    restored,
     write_clips,
     write_model,
     write_reports,
@@ -42,6 +45,13 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path / "project")
 
 
+@pytest.fixture
+def once() -> Iterator[Project]:
+    """That pipeline, whose model is registered and champion."""
+    with restored(registered(())) as project:
+        yield project
+
+
 def run(project: Project) -> dict[str, Any]:
     register.run(project.params, project.root)
     return project.receipt
@@ -64,14 +74,13 @@ def test_a_better_model_takes_over(project: Project) -> None:
     assert run(project)["comparison"] == found
 
 
-def test_a_worse_model_stays_challenger_and_its_tags_say_why(project: Project) -> None:
-    run(project)
-    project.retrain(confused=PAIR)
+def test_a_worse_model_stays_challenger_and_its_tags_say_why(once: Project) -> None:
+    once.retrain(confused=PAIR)
 
-    run(project)
+    run(once)
 
-    assert project.aliases == {"champion": "1", "challenger": "2"}
-    tags = project.store.client.get_model_version(NAME, "2").tags
+    assert once.aliases == {"champion": "1", "challenger": "2"}
+    tags = once.store.client.get_model_version(NAME, "2").tags
     assert tags["decision"] == "challenger"
     assert tags["reason"].startswith("worse: song-level macro-F1 -0.667 against version 1")
     assert "promoted_at" not in tags
@@ -86,17 +95,16 @@ def test_a_worse_model_stays_challenger_and_its_tags_say_why(project: Project) -
     ],
 )
 def test_an_equal_model_takes_over_where_not_worse_is_enough(
-    project: Project, policy: Policy, expected: dict[str, str]
+    once: Project, policy: Policy, expected: dict[str, str]
 ) -> None:
-    section = project.params.register_.model_copy(update={"policy": policy})
-    project.params = project.params.model_copy(update={"register_": section})
-    run(project)
-    project.retrain(seed=1)
+    section = once.params.register_.model_copy(update={"policy": policy})
+    once.params = once.params.model_copy(update={"register_": section})
+    once.retrain(seed=1)
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert receipt["reason"].startswith("as good: " if policy == "not_worse" else "no better: ")
-    assert project.aliases == expected
+    assert once.aliases == expected
 
 
 def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project) -> None:
@@ -125,15 +133,14 @@ def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project
 
 
 @pytest.mark.slow
-def test_a_champion_of_other_genres_gives_way(project: Project) -> None:
-    run(project)
+def test_a_champion_of_other_genres_gives_way(once: Project) -> None:
     genres = ("blues", "metal", "rock")
-    write_songs(project.root, genres)
-    write_model(project.root, genres)
-    write_reports(project.root)
+    write_songs(once.root, genres)
+    write_model(once.root, genres)
+    write_reports(once.root)
 
-    assert run(project)["reason"] == ("version 1 does not know metal, of today's genres")
-    assert project.aliases == {"champion": "2", "previous": "1"}
+    assert run(once)["reason"] == ("version 1 does not know metal, of today's genres")
+    assert once.aliases == {"champion": "2", "previous": "1"}
 
 
 @pytest.mark.slow
@@ -163,18 +170,18 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
     ],
 )
 def test_a_champion_whose_files_are_gone_wholly_or_in_part_stays(
-    project: Project, path: str, words: str
+    once: Project, path: str, words: str
 ) -> None:
-    place = project.root / "mlruns/artifacts/models" / run(project)["model_id"] / "artifacts"
+    place = once.root / "mlruns/artifacts/models" / once.receipt["model_id"] / "artifacts"
     lost = place / path
     assert lost.exists()
     shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
-    project.retrain(confused=PAIR)
+    once.retrain(confused=PAIR)
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert f"it cannot be compared with version 1: {words}" in receipt["reason"]
-    assert project.aliases == {"champion": "1", "challenger": "2"}
+    assert once.aliases == {"champion": "1", "challenger": "2"}
 
 
 def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
@@ -203,17 +210,16 @@ def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
 
 
 def test_a_blocked_version_that_is_made_champion_in_mlflow_is_not_called_the_gates_choice(
-    project: Project,
+    once: Project,
 ) -> None:
-    run(project)
-    project.store.client.delete_model_version_tag(NAME, "1", FILES)
-    assert run(project)["aliases"] == ["challenger"]
-    project.store.client.set_registered_model_alias(NAME, "champion", "2")
+    once.store.client.delete_model_version_tag(NAME, "1", FILES)
+    assert run(once)["aliases"] == ["challenger"]
+    once.store.client.set_registered_model_alias(NAME, "champion", "2")
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert (receipt["decision"], receipt["warning"]) == ("champion", None)
-    rows = registry.history(project.params, project.root)
+    rows = registry.history(once.params, once.root)
     assert [row["version"] for row in rows] == ["1"]
 
 
@@ -233,18 +239,17 @@ def test_once_the_champion_is_restored_the_blocked_version_is_compared(project: 
     assert project.aliases == {"champion": "2", "previous": "1"}
 
 
-def test_a_genre_that_was_renamed_is_no_new_genre(project: Project) -> None:
-    run(project)
+def test_a_genre_that_was_renamed_is_no_new_genre(once: Project) -> None:
     genres = ("bebop" if genre == "jazz" else genre for genre in GENRES)
-    rename(project, "jazz", "bebop")
-    write_model(project.root, sorted(genres), confused=("bebop", "rock"))
-    write_reports(project.root)
+    rename(once, "jazz", "bebop")
+    write_model(once.root, sorted(genres), confused=("bebop", "rock"))
+    write_reports(once.root)
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert receipt["reason"].startswith("worse: ")
     assert receipt["reason"].endswith("; jazz is called bebop now")
-    assert project.aliases == {"champion": "1", "challenger": "2"}
+    assert once.aliases == {"champion": "1", "challenger": "2"}
 
 
 def rename(project: Project, old: str, new: str) -> None:
@@ -256,31 +261,29 @@ def rename(project: Project, old: str, new: str) -> None:
 
 
 @pytest.mark.slow
-def test_songs_that_the_champion_was_trained_on_are_left_out(project: Project) -> None:
-    run(project)
+def test_songs_that_the_champion_was_trained_on_are_left_out(once: Project) -> None:
     # One song of each genre that the champion was trained on is a validation song today.
     sides = ("validation", "train", "train", "validation", "train", "test")
-    write_songs(project.root, GENRES, sides)
-    project.retrain(seed=1)
+    write_songs(once.root, GENRES, sides)
+    once.retrain(seed=1)
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert "on 3 validation songs that neither was trained on" in receipt["reason"]
 
 
 @pytest.mark.slow
-def test_a_champion_that_was_trained_on_every_validation_song_stays(project: Project) -> None:
-    run(project)
-    write_songs(project.root, GENRES, ("validation", "validation", "train", "train", "test"))
-    songs = pd.read_parquet(project.root / "data/catalogue.parquet")
+def test_a_champion_that_was_trained_on_every_validation_song_stays(once: Project) -> None:
+    write_songs(once.root, GENRES, ("validation", "validation", "train", "train", "test"))
+    songs = pd.read_parquet(once.root / "data/catalogue.parquet")
     songs["track_id"] = "new " + songs["track_id"]  # other files, the same recordings
-    songs.to_parquet(project.root / "data/catalogue.parquet", index=False)
+    songs.to_parquet(once.root / "data/catalogue.parquet", index=False)
     for name in ("data/split.parquet", "data/features/3s/part-0.parquet"):
-        table = pd.read_parquet(project.root / name)
-        table.assign(track_id="new " + table["track_id"]).to_parquet(project.root / name)
-    project.retrain(seed=1)
+        table = pd.read_parquet(once.root / name)
+        table.assign(track_id="new " + table["track_id"]).to_parquet(once.root / name)
+    once.retrain(seed=1)
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert receipt["aliases"] == ["challenger"]
     assert "it was trained on every validation song of today" in receipt["reason"]
@@ -289,23 +292,22 @@ def test_a_champion_that_was_trained_on_every_validation_song_stays(project: Pro
 @pytest.mark.slow
 @pytest.mark.parametrize("clips", [True, False])
 def test_a_champion_with_other_frames_predicts_from_the_clips_if_they_are_there(
-    project: Project, clips: bool
+    once: Project, clips: bool
 ) -> None:
-    run(project)
-    features = project.params.features.model_copy(update={"n_fft": 4096})
-    project.params = project.params.model_copy(update={"features": features})
-    project.retrain(seed=1)
+    features = once.params.features.model_copy(update={"n_fft": 4096})
+    once.params = once.params.model_copy(update={"features": features})
+    once.retrain(seed=1)
     if clips:
-        write_clips(project)
+        write_clips(once)
 
-    reason = run(project)["reason"]
+    reason = run(once)["reason"]
 
     if clips:
-        assert f"on {len(project.songs('validation'))} validation songs" in reason
+        assert f"on {len(once.songs('validation'))} validation songs" in reason
     else:
         assert "it cannot be compared with version 1: it cannot predict them" in reason
         assert "data/clips" in reason
-        assert project.aliases == {"champion": "1", "challenger": "2"}
+        assert once.aliases == {"champion": "1", "challenger": "2"}
 
 
 def test_a_leaky_protocol_is_never_champion_not_even_the_first(project: Project) -> None:
@@ -319,13 +321,12 @@ def test_a_leaky_protocol_is_never_champion_not_even_the_first(project: Project)
 
 @pytest.mark.slow
 def test_a_decision_against_a_champion_that_is_gone_meanwhile_is_taken_again(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    once: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(project)
-    project.retrain(seed=1)
-    run(project)
-    project.retrain(seed=2)
-    client, evaluate = project.store.client, gate.evaluate_champion
+    once.retrain(seed=1)
+    run(once)
+    once.retrain(seed=2)
+    client, evaluate = once.store.client, gate.evaluate_champion
     asked = []
 
     def evaluate_and_move(*facts: Any) -> object:
@@ -336,8 +337,8 @@ def test_a_decision_against_a_champion_that_is_gone_meanwhile_is_taken_again(
 
     monkeypatch.setattr(gate, "evaluate_champion", evaluate_and_move)
 
-    receipt = run(project)
+    receipt = run(once)
 
     assert asked == ["2", "1"]
     assert "against version 1" in receipt["reason"]
-    assert project.aliases == {"champion": "3", "previous": "1"}
+    assert once.aliases == {"champion": "3", "previous": "1"}

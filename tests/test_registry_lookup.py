@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 from hot_journal import kill_in_a_commit
-from registry_project import Project, make_project
+from registry_project import Project, registered
 from test_registry_aliases import obey_permissions
 
 from genre.classifier import Classifier
 from genre.cli import main
 from genre.errors import InputError
 from genre.registry import lookup
-from tasks import register
 
 CHAMPION = "models:/music-genre@champion"
 CHECKOUT = Path(__file__).parent.parent
@@ -38,15 +37,11 @@ except InputError as error:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project() -> Project:
     """A project with two versions, of which the second is champion."""
     for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
         os.environ.pop(variable, None)
-    project = make_project(tmp_path_factory.mktemp("lookup") / "project", confused=["jazz", "rock"])
-    register.run(project.params, project.root)
-    project.retrain(seed=1)
-    register.run(project.params, project.root)
-    return project
+    return registered(("blues", "jazz"), ())
 
 
 @pytest.fixture
@@ -139,14 +134,6 @@ def test_a_commit_that_was_killed_is_undone_and_the_champion_before_it_found(
 
     assert database.read_bytes() == before
     assert not journal.exists()
-
-
-def test_a_store_that_may_only_be_read_gives_its_champion(
-    read_only: Callable[[], subprocess.CompletedProcess[str]],
-) -> None:
-    done = read_only()
-
-    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
 
 
 @pytest.mark.slow

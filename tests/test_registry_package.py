@@ -15,13 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from registry_project import GENRES, Project, make_project
+from registry_project import GENRES, Project, registered
 
 from genre.audio import SAMPLE_RATE
 from genre.classifier import Classifier
 from genre.errors import InputError
 from genre.registry import package
-from tasks import register
 
 ASK = """
 import json, sys
@@ -36,13 +35,11 @@ print(json.dumps([genre.__file__, answers.to_dict("records"), unwanted]))
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that has registered its model."""
+def project() -> Project:
+    """A project with a champion."""
     for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
         os.environ.pop(variable, None)
-    project = make_project(tmp_path_factory.mktemp("package") / "project")
-    register.run(project.params, project.root)
-    return project
+    return registered(())
 
 
 @pytest.fixture(scope="module")

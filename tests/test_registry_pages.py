@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
-from registry_project import GENRES, SIDES, Project, make_project
+from registry_project import GENRES, SIDES, Project, registered, restored
 
 from genre.registry import facts
 from tasks import register
@@ -16,13 +14,9 @@ LONGEST = 250  # characters of a tag that a person can read
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project() -> Project:
     """A pipeline that was registered, and another with a worse model after it."""
-    project = make_project(tmp_path_factory.mktemp("pages") / "project")
-    register.run(project.params, project.root)
-    project.retrain(confused=("blues", "jazz"))
-    register.run(project.params, project.root)
-    return project
+    return registered((), ("blues", "jazz"))
 
 
 def test_a_version_is_described_by_the_start_of_its_card(project: Project) -> None:
@@ -42,21 +36,20 @@ def test_a_version_is_described_by_the_start_of_its_card(project: Project) -> No
     assert version.description.rpartition("\n\n")[0] in (run / "model_card.md").read_text()
 
 
-def test_a_description_that_a_person_wrote_stays(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    register.run(project.params, project.root)
-    client = project.store.client
-    assert f"models:/{NAME}@champion" in client.get_registered_model(NAME).description
-    client.update_registered_model(NAME, "ours")
-    client.update_model_version(NAME, "1", "the first")
+def test_a_description_that_a_person_wrote_stays() -> None:
+    with restored(registered((), ("blues", "jazz"))) as project:
+        client = project.store.client
+        assert f"models:/{NAME}@champion" in client.get_registered_model(NAME).description
+        client.update_registered_model(NAME, "ours")
+        client.update_model_version(NAME, "2", "the second")
 
-    register.run(project.params, project.root)
-    project.retrain(seed=1)
-    register.run(project.params, project.root)
+        register.run(project.params, project.root)
+        project.retrain(seed=1)
+        register.run(project.params, project.root)
 
-    assert client.get_registered_model(NAME).description == "ours"
-    assert client.get_model_version(NAME, "1").description == "the first"
-    assert client.get_model_version(NAME, "2").description
+        assert client.get_registered_model(NAME).description == "ours"
+        assert client.get_model_version(NAME, "2").description == "the second"
+        assert client.get_model_version(NAME, "3").description
 
 
 def test_the_songs_of_each_subset_are_datasets_of_the_run(project: Project) -> None:

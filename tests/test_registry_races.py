@@ -14,7 +14,7 @@ from textwrap import indent
 
 import httpx
 import pytest
-from registry_project import Project, make_project, migrated_store
+from registry_project import Project, make_project, migrated_store, registered, restored
 
 from genre import registry
 from genre.classify.commands import found_classifier
@@ -58,14 +58,11 @@ def no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project() -> Iterator[Project]:
     """A pipeline with two registered versions, the second champion, and a third model trained."""
-    made = make_project(tmp_path / "project", confused=("blues", "jazz"))
-    register.run(made.params, made.root)
-    made.retrain()
-    register.run(made.params, made.root)
-    made.retrain(seed=3)
-    return made
+    with restored(registered(("blues", "jazz"), ())) as made:
+        made.retrain(seed=3)
+        yield made
 
 
 def start(
@@ -100,8 +97,10 @@ def is_sound(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_promotions_and_registrations_at_once_follow_each_other(project: Project) -> None:
-    twin = make_project(project.root.parent / "twin", seed=5)
+def test_promotions_and_registrations_at_once_follow_each_other(
+    project: Project, tmp_path: Path
+) -> None:
+    twin = make_project(tmp_path / "twin", seed=5)
 
     ended_well(
         start(project.root, REGISTER),

@@ -12,24 +12,21 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from registry_project import Project, make_project
+from registry_project import Project, registered
 from songs import tone, write
 
 from benchmarks.inference import request, served
 from genre.classifier import Classifier
-from tasks import register
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project() -> Project:
     """A project with a champion."""
     for variable in ("DVC_ROOT", "DVC_EXP_NAME"):
         os.environ.pop(variable, None)
-    project = make_project(tmp_path_factory.mktemp("serving") / "project")
-    register.run(project.params, project.root)
-    return project
+    return registered(())
 
 
 @pytest.fixture(scope="module")

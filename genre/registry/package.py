@@ -10,6 +10,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -128,6 +129,7 @@ def copy_code(target: Path, names: Iterable[str]) -> Path:
     return target / PACKAGE.name
 
 
+@cache
 def needed_modules(*modules: str) -> set[Path]:
     """The files of `modules` and of what they import of this package, wherever they import it.
 
