@@ -13,10 +13,8 @@ from genre.cli import in_project, printable
 from genre.params import PARAMS_FILE, Params, load_params
 from genre.registry.aliases import FIGURES
 
-GAP = 2  # blanks between columns
 WIDEST = 10_000  # a line in a pipe or file
 HASH_LENGTH = 8  # characters that a person compares
-ABSENT = "–"
 HEADINGS = ("version", "aliases", "registered", "model", "protocol", "accuracy", "data", "commit")
 HISTORY_HEADINGS = ("when (UTC)", "version", "by", "reason")
 REASON = click.option("--reason", metavar="TEXT", help="Why; it is kept with the version.")
@@ -101,34 +99,34 @@ def rollback(root: Path, reason: str | None) -> None:
     _report(params, *registry.rollback(params, project, reason))
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """The cells of one row of `genre.registry.models`; a dash for what is not known."""
-    figures, accuracy = [row[name] for name in FIGURES], ABSENT
+def cells(row: dict[str, Any]) -> list[str | None]:
+    """The cells of one row of `genre.registry.models`."""
+    figures, accuracy = [row[name] for name in FIGURES], None
     if None not in figures:
         value, low, high = (100 * figure for figure in figures)
         accuracy = f"{value:.1f} % ({low:.1f}–{high:.1f}, {row['subset']})"
     return [
         row["version"],
-        ", ".join(row["aliases"]) or ABSENT,
+        ", ".join(row["aliases"]),
         row["created"][:16].replace("T", " "),
-        row["model"] or ABSENT,
-        row["protocol"] or ABSENT,
+        row["model"],
+        row["protocol"],
         accuracy,
-        (row["data_sha256"] or ABSENT)[:HASH_LENGTH],
-        (row["git_commit"] or ABSENT)[:HASH_LENGTH],
+        (row["data_sha256"] or "")[:HASH_LENGTH],
+        (row["git_commit"] or "")[:HASH_LENGTH],
     ]
 
 
-def history_cells(change: dict[str, Any]) -> list[str]:
+def history_cells(change: dict[str, Any]) -> list[str | None]:
     """The cells of one row of `genre.registry.history`."""
-    time = change["time"][:19].replace("T", " ")
-    return [time, change["version"], change["by"] or ABSENT, change["reason"] or ABSENT]
+    return [
+        change["time"][:19].replace("T", " "),
+        *(change[k] for k in ("version", "by", "reason")),
+    ]
 
 
 def _report(params: Params, number: str, before: str | None) -> None:
-    what = f" instead of version {before}" if before else ""
-    if before == number:
-        what = " already"
+    what = " already" if before == number else f" instead of version {before}" if before else ""
     click.echo(f"{params.register_.name}: version {number} is champion{what}")
 
 
@@ -137,16 +135,19 @@ def _project(root: Path) -> tuple[Path, Params]:
     return project, load_params(project / PARAMS_FILE)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: a line a row in a pipe or file; on a terminal, cells are wrapped."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | None]]) -> None:
+    """Print a table, with a dash for an empty cell.
+
+    A line a row in a pipe or file; on a terminal, cells are wrapped.
+    """
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
     columns = (Column(heading, overflow="fold") for heading in headings)
-    grid = Table(*columns, box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    grid = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
-        grid.add_row(*(Text(printable(cell)) for cell in row))
+        grid.add_row(*(Text(printable(cell or "–")) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = WIDEST

@@ -188,10 +188,9 @@ def git_state(root: Path) -> dict[str, str]:
     """
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.check_output(
-            command, stderr=subprocess.DEVNULL, text=True, timeout=GIT_SECONDS
-        ).strip()
+        command, quiet = ["git", "-C", str(root), *arguments], subprocess.DEVNULL
+        output = subprocess.check_output(command, stderr=quiet, text=True, timeout=GIT_SECONDS)
+        return output.strip()
 
     try:
         commit = git("rev-parse", "HEAD")

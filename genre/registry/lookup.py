@@ -136,14 +136,15 @@ def source_of(store: Store, version: ModelVersion) -> str:
 def ways_out(store: Store, version: ModelVersion, wrong: str, other: str = "VERSION") -> str:
     """What a person can do about a version with such files; `other` is another one to use."""
     others = (
-        f"o back to the champion before it: {command('genre rollback')}; or make another version "
-        f"champion: {command(f'genre promote {other}')} ({command('genre models')} lists them"
+        f"{command('genre rollback')} goes back to the champion before it, "
+        f"{command(f'genre promote {other}')} makes another version champion "
+        f"({command('genre models')} lists them)"
     )
     if wrong == FOREIGN:
-        return f"G{others})"
+        return others
     return (
-        f"Restore its files in {source_of(store, version)} from a backup; or g{others}, and make "
-        "run registers one anew)"
+        f"Restore its files in {source_of(store, version)} from a backup; or {others}, and make "
+        "run registers one anew"
     )
 
 

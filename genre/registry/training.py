@@ -35,27 +35,11 @@ class TrainingRun:
     """The run of a training in progress; without a store, what is logged is dropped."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self._name = name
         self._store: Store | None = None
         self._run_id = ""
         self._metrics: list[Metric] = []
-        self._flushed = time.monotonic()
-
-    def start(
-        self, params: Params, root: Path, settings: Mapping[str, Any], experiment: str | None
-    ) -> None:
-        """Open the store and the run."""
-        store = open_store(params.tracking, root)
-        where = open_experiment(store, params.tracking.experiment).experiment_id
-        tags = {runs.ROLE: runs.MODEL_ROLE, "model": self.name}
-        if experiment:
-            tags[runs.EXPERIMENT] = experiment
-        with store.writing():
-            runs.end_killed(store, where)
-            self._run_id = runs.create(store, where, self.name, tags)
-            flat = runs.params(facts.flatten(settings))
-            store.client.log_batch(self._run_id, params=flat)
-        self._store = store
+        self._written = time.monotonic()
 
     def log_epoch(self, rows: Sequence[Epoch]) -> None:
         """Log the losses and accuracies of an epoch."""
@@ -64,38 +48,31 @@ class TrainingRun:
         for row in rows:
             values = {"loss": row.loss, "accuracy": row.accuracy}
             self._metrics += runs.epoch_metrics(row.epoch, row.subset, values)
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        if time.monotonic() - self._written >= FLUSH_SECONDS:
             self._write()
 
     def finish(self, model: Path) -> None:
         """Close the run as finished, with the hash of the trained model in the folder `model`."""
         self._write(runs.FINISHED, {runs.MODEL_HASH: facts.folder_sha256(model)})
 
-    def fail(self, error: BaseException) -> None:
-        """Close the run as failed, or as killed if the training was interrupted."""
-        if isinstance(error, Exception):
-            self._write(runs.FAILED, {DESCRIPTION: str(error) or repr(error)})
-        else:
-            self._write(runs.KILLED)
-
-    def _write(self, status: str | None = None, tags: dict[str, str] | None = None) -> None:
+    def _write(self, status: str | None = None, tags: Mapping[str, str] | None = None) -> None:
         """Write the epochs that were logged, and close the run if `status` is given."""
         if (store := self._store) is None:
             return
-        with self.or_warn(), store.writing():
+        with self._or_warn(), store.writing():
             store.client.log_batch(self._run_id, self._metrics, tags=runs.tags(tags or {}))
             if status:
                 store.client.set_terminated(self._run_id, status)
-        self._metrics, self._flushed = [], time.monotonic()
+        self._metrics, self._written = [], time.monotonic()
 
     @contextmanager
-    def or_warn(self) -> Iterator[None]:
+    def _or_warn(self) -> Iterator[None]:
         """Warn if the store fails, and log nothing from then on."""
         try:
             yield
         except (GenreError, OSError) as error:
             self._store = None
-            print(f"warning: {self.name} is trained without a record: {error}", file=sys.stderr)
+            print(f"warning: {self._name} is trained without a record: {error}", file=sys.stderr)
 
 
 @contextmanager
@@ -113,10 +90,22 @@ def training_run(
     exception in the body closes the run and is raised again.
     """
     run = TrainingRun(name)
-    with run.or_warn():
-        run.start(params, root, settings, experiment)
+    with run._or_warn():
+        store = open_store(params.tracking, root)
+        where = open_experiment(store, params.tracking.experiment).experiment_id
+        tags = {runs.ROLE: runs.MODEL_ROLE, "model": name}
+        if experiment:
+            tags[runs.EXPERIMENT] = experiment
+        with store.writing():
+            runs.end_killed(store, where)
+            run._run_id = runs.create(store, where, name, tags)
+            store.client.log_batch(run._run_id, params=runs.params(facts.flatten(settings)))
+        run._store = store
     try:
         yield run
-    except BaseException as error:
-        run.fail(error)
+    except Exception as error:
+        run._write(runs.FAILED, {DESCRIPTION: str(error) or repr(error)})
+        raise
+    except BaseException:
+        run._write(runs.KILLED)
         raise
