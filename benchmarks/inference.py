@@ -145,6 +145,7 @@ def served(model: str | None = None, root: Path = Path()) -> Iterator[str]:
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri]
     command += ["--host", "127.0.0.1", "--port", port, "--env-manager", "local"]
+    command += ["--timeout", "300"]  # the first request compiles
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for its uvicorn
     environment = {
         **os.environ,

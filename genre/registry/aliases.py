@@ -45,8 +45,6 @@ def promote(
         if not found:
             raise InputError(f"no version of {name} is registered yet. Next: make run")
         number = version if version in found else held(store, name).get(version)
-        if version == PREVIOUS and number is None:
-            number = _before(store, name)
         if number is None:
             raise InputError(
                 f"{name} has no version {version!r}: found {', '.join(found)}; "
