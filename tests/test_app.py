@@ -128,7 +128,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("notes.txt", "is not audio in any known format."),
         ("empty.wav", "is empty (0 bytes)."),
         ("silence.wav", "is silent from beginning to end."),
-        ("long.flac", "is 4 min long, longer than the 2 min that are listened to at most"),
+        ("long.flac", "is 4 min long, longer than the 2 min that are analysed at most"),
         ("<img src=x onerror=alert(1)>.mp3", "is not audio in any known format."),
     ],
 )

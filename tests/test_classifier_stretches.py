@@ -116,7 +116,7 @@ def test_a_song_beyond_the_limit_is_refused(suffix: str, tmp_path: Path) -> None
     else:
         write(path, y)
 
-    with pytest.raises(AudioError, match=r"longer than the 3\.6 s that are listened to"):
+    with pytest.raises(AudioError, match=r"longer than the 3\.6 s that are analysed"):
         list(stretches(path, max_seconds=3.6))
     assert list(stretches(path, max_seconds=6))
 

@@ -29,7 +29,7 @@ from genre.audio import (
 from genre.errors import AudioError
 
 BLOCK_SECONDS = 5.0  # that are decoded at once
-LONGEST_SECONDS = 6 * 3600.0  # of a song that is listened to, unless more is asked for
+LONGEST_SECONDS = 6 * 3600.0  # of a song that is analysed, unless more is asked for
 UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))  # that lengths are told in
 
 
@@ -213,7 +213,7 @@ class _Resampler:
 
 def _too_long(max_seconds: float, seconds: float | None = None) -> AudioError:
     size, unit = _unit(max_seconds)
-    most = f"longer than the {max_seconds / size:.4g} {unit} that are listened to at most; cut it"
+    most = f"longer than the {max_seconds / size:.4g} {unit} that are analysed at most; cut it"
     if seconds is None:
         return AudioError(f"is {most}")
     size, unit = _unit(seconds)

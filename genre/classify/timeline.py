@@ -46,7 +46,7 @@ def draw(result: Result, path: Path) -> None:
     song = Path(result.path)
     drawn = figure(answer, song)
     best = f"{answer.genre} {100 * answer.probability:.0f} %"
-    drawn.suptitle(f"{_plain(song.name)}\n{best}, {length(answer.seconds)} listened to")
+    drawn.suptitle(f"{_plain(song.name)}\n{best}, {length(answer.seconds)} analysed")
     save(drawn, path)
 
 
