@@ -24,7 +24,8 @@ def last_catalogue(raw: Path) -> dict[str, str]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(raw.with_name(CATALOGUE), columns=["path", "sha256"])
+        with pq.ParquetFile(raw.with_name(CATALOGUE)) as file:  # read_table would import pandas
+            table = file.read(columns=["path", "sha256"])
     except (OSError, pa.ArrowException):
         return {}
     rows = table.to_pylist()
