@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import yaml
+from params_file import change_params
 from songs import tone, write, write_collection
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -183,13 +184,18 @@ def write_project(root: Path) -> None:
     for number, genre in enumerate(("jazz", "pop")):
         y = tone(7.0, seed=900 + number)
         write(root / f"data/new_songs/{genre}/new{number}.wav", y.astype(np.float32))
-    params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
-    params["train"] |= {"models": list(MODELS), "folds": 2}
-    params["train"]["mlp"] |= {"hidden": [8], "max_epochs": 2, "patience": 1}
-    params["evaluate"]["bootstrap_samples"] = 100
-    params["features"] |= {"families": ["report", "extended"], "csv": True}
-    params["compute"]["workers"] = 1
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    changes = {
+        "train.models": list(MODELS),
+        "train.folds": 2,
+        "train.mlp.hidden": [8],
+        "train.mlp.max_epochs": 2,
+        "train.mlp.patience": 1,
+        "evaluate.bootstrap_samples": 100,
+        "features.families": ["report", "extended"],
+        "features.csv": True,
+        "compute.workers": 1,
+    }
+    change_params(root, changes, start=CHECKOUT)
 
 
 def tree(root: Path) -> dict[str, str]:

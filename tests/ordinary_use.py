@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import yaml
+from params_file import change_params
 from trained_project import TrainedProject
 
 if TYPE_CHECKING:
@@ -250,10 +250,7 @@ def model_renamed(use: Use) -> Undo:
 
 def parameter_changed(use: Use) -> None:
     """Another number for training, from which a new version comes."""
-    path = use.root / "params.yaml"
-    content = yaml.safe_load(path.read_text())
-    content["train"]["lda"]["shrinkage"] = round(use.random.uniform(0.2, 0.8), 3)
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    change_params(use.root, {"train.lda.shrinkage": round(use.random.uniform(0.2, 0.8), 3)})
 
 
 def genre_renamed(use: Use) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import yaml
 from flows_harness import make_project, wait_until, write_stages
+from params_file import change_params
 from prefect.client.base import PrefectHttpxSyncClient
 
 from flows import supervision
@@ -44,10 +45,9 @@ def make_services_project(root, project, **retrain):
     make_project(root, {"ingest": INGEST})
     songs = [(name, f"blues/{name}.txt", "blues", "ok", None) for name in ("one", "two")]
     pd.DataFrame(songs, columns=COLUMNS).to_parquet(root / "songs.parquet", index=False)
-    params = yaml.safe_load((project / "params.yaml").read_text())
-    params["services"] |= {"prefect_port": free_port(), "mlflow_port": free_port()}
-    params["retrain"] |= retrain
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    changes = {f"retrain.{key}": value for key, value in retrain.items()}
+    changes |= {"services.prefect_port": free_port(), "services.mlflow_port": free_port()}
+    change_params(root, changes, start=project)
     return root
 
 

@@ -14,8 +14,8 @@ import time
 import httpx
 import pytest
 import registry_project
-import yaml
 from flows_harness import CHAIN, add_song, alive, make_project, wait_until, write_stages
+from params_file import change_params
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 
@@ -77,11 +77,14 @@ def make_flow_project(root, project, stages):
     """A project whose retries wait for a moment only."""
     make_project(root, stages)
     (root / "mlruns").mkdir()
-    params = yaml.safe_load((project / "params.yaml").read_text())
-    params["train"]["models"] = ["mlp"]
-    params["retrain"] |= {"retries": 2, "retry_delay_seconds": 0.1, "steps": {}}
-    params["services"]["mlflow_port"] = 5999
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    changes = {
+        "train.models": ["mlp"],
+        "retrain.retries": 2,
+        "retrain.retry_delay_seconds": 0.1,
+        "retrain.steps": {},
+        "services.mlflow_port": 5999,
+    }
+    change_params(root, changes, start=project)
     return root
 
 
@@ -133,9 +136,7 @@ def change(root, **steps):
 
 
 def edit_params(root, **retrain_params):
-    params = yaml.safe_load((root / "params.yaml").read_text())
-    params["retrain"] |= retrain_params
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    change_params(root, {f"retrain.{key}": value for key, value in retrain_params.items()})
 
 
 def test_the_flow_runs_every_step_and_the_second_time_all_are_cached(twice):

@@ -17,7 +17,7 @@ import mutations
 import pandas as pd
 import pytest
 import work
-import yaml
+from params_file import change_params
 from songs import tone, write
 
 from genre.collection import add
@@ -50,11 +50,13 @@ class Hostile:
         for name in ("outside.txt", "home/.ssh/id", "home/song.wav"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("not yours")
-        params = yaml.safe_load((project / "params.yaml").read_text())
-        params["ingest"] |= {"min_seconds": 0.1, "max_set_aside": 1.0}
-        params["compute"]["song_timeout_seconds"] = SECONDS_A_FILE
+        changes = {
+            "ingest.min_seconds": 0.1,
+            "ingest.max_set_aside": 1.0,
+            "compute.song_timeout_seconds": SECONDS_A_FILE,
+        }
         self.root.mkdir()
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        change_params(self.root, changes, start=project)
 
     def fill(self, draws: Draws) -> None:
         """Write the files into three genres, a tenth of them under hostile names."""

@@ -19,9 +19,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-import yaml
 from app_server import running
 from flows_harness import dvc
+from params_file import change_params
 from services_harness import Services, family, listening, make_services_project, ours
 from songs import write_collection
 from test_whole_run import GIT, clone
@@ -138,12 +138,14 @@ def pipeline(
 ) -> Path:
     """A project, its remotes full of secrets, after a whole run on songs from `address`."""
     root = clone(project, tmp_path_factory.mktemp("secrets") / "project")
-    params = yaml.safe_load((root / "params.yaml").read_text())
-    params["features"] |= {"families": ["report"]}
-    params["train"] |= {"models": ["lda"], "folds": 2}
-    params["evaluate"]["bootstrap_samples"] = 100
-    params["compute"]["workers"] = 1
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    changes = {
+        "features.families": ["report"],
+        "train.models": ["lda"],
+        "train.folds": 2,
+        "evaluate.bootstrap_samples": 100,
+        "compute.workers": 1,
+    }
+    change_params(root, changes)
     run(root, "git", "remote", "add", "origin", f"https://x:{CANARY}-git@127.0.0.1:9/songs.git")
     away = ["remote", "add", "--local", "-d", "away", f"http://ann:{CANARY}-dvc@127.0.0.1:9/store"]
     run(root, "-m", "dvc", *away)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from musicnn_weights import published_wheel
+from params_file import change_params
 
 from genre import demo
 from genre.errors import GenreError, InputError
@@ -53,10 +53,8 @@ def write_catalogue(root: Path, source: str | None) -> None:
 
 def project(root: Path, families: list[str] | str, names: list[str]) -> Params:
     """The checkout's parameters, with other families, as the project at `root` has them."""
-    content: dict[str, Any] = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
-    content["features"]["families"] = families
-    content["musicnn"]["weights"] = names
-    (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    changes = {"features.families": families, "musicnn.weights": names}
+    change_params(root, changes, start=CHECKOUT)
     return load_params(root / "params.yaml")
 
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import yaml
 from flows_harness import alive, wait_until, write_stages
+from params_file import change_params
 from services_harness import (
     INGEST,
     LINGERING,
@@ -52,10 +53,7 @@ def services(tmp_path_factory, project):
 
 
 def edit_params(services, section, **changes):
-    path = services.root / "params.yaml"
-    params = yaml.safe_load(path.read_text())
-    params[section] |= changes
-    path.write_text(yaml.safe_dump(params))
+    change_params(services.root, {f"{section}.{key}": new for key, new in changes.items()})
 
 
 @pytest.mark.slow

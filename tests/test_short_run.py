@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
+from params_file import change_params
 from PIL import Image
 from songs import RATE, tone, write, write_collection, write_m4a
 from test_whole_run import clone, receipt, run
@@ -19,10 +19,12 @@ from genre.features import NAMES
 pytestmark = pytest.mark.timeout(1800)
 
 SETTINGS = {  # little to wait for
-    "features": {"families": ["extended"]},
-    "train": {"models": ["lda", "report_mlp"], "folds": 2},
-    "evaluate": {"bootstrap_samples": 100},
-    "compute": {"workers": 1},
+    "features.families": ["extended"],
+    "train.models": ["lda", "report_mlp"],
+    "train.folds": 2,
+    "train.report_mlp.max_epochs": 3,
+    "evaluate.bootstrap_samples": 100,
+    "compute.workers": 1,
 }
 
 
@@ -42,11 +44,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
     """A clone in which the whole job was done."""
     root = clone(project, tmp_path_factory.mktemp("short") / "project")
-    params = yaml.safe_load((root / "params.yaml").read_text())
-    for section, settings in SETTINGS.items():
-        params[section] |= settings
-    params["train"]["report_mlp"]["max_epochs"] = 3
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    change_params(root, SETTINGS)
     run(root, "python", "-m", "tasks.run", str(songs))
     return root
 

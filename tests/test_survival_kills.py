@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import soundfile
-import yaml
 from killing import Found, Lane, Round, different, step_of, wait_until_quiet
+from params_file import change_params
 from test_whole_run import clone
 
 from genre import audio, demo
@@ -38,10 +38,11 @@ GENRES = ("country", "pop", "rock")
 SONGS, MORE = 8, 2  # a genre, at first and added later
 SECONDS = 6.0
 CHEAP = {
-    "features": {"families": ["extended"]},
-    "train": {"models": ["lda"], "folds": 2},
-    "select": {"vote": False},
-    "evaluate": {"bootstrap_samples": 100},
+    "features.families": ["extended"],
+    "train.models": ["lda"],
+    "train.folds": 2,
+    "select.vote": False,
+    "evaluate.bootstrap_samples": 100,
 }
 FIRST, GROWN = "a first run", "a run with new songs"
 BEFORE = {FIRST: "nothing", GROWN: "first"}  # how the project is put back
@@ -67,7 +68,7 @@ class Experiment:
         """Do both jobs in each lane, and keep what they started from."""
         for workers, lane in enumerate(self.lanes, start=1):  # how work is divided changes no byte
             shutil.copytree(self.template, lane.root, symlinks=True)
-            change_params(lane.root, {"compute": {"workers": workers}})
+            change_params(lane.root, {"compute.workers": workers})
         for scene, before in BEFORE.items():
             for lane in self.lanes:
                 lane.keep(before)
@@ -138,15 +139,6 @@ def cheap_project(project: Path, target: Path) -> Path:
     compileall.compile_dir(target, quiet=1)
     change_params(target, CHEAP)
     return target
-
-
-def change_params(root: Path, changes: dict[str, dict[str, object]]) -> None:
-    """Change `params.yaml` of the project at `root`, section by section."""
-    params = root / "params.yaml"
-    content = yaml.safe_load(params.read_text())
-    for section, settings in changes.items():
-        content[section] |= settings
-    params.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def test_two_undisturbed_runs_leave_the_same_bytes(experiment):

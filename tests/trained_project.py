@@ -14,13 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from params_file import change_params
 from songs import tone, write
 from test_whole_run import clone, run
 
 from genre import demo
 
 GENRES = ("country", "pop", "rock")
+SMALL = {  # one cheap model, and no run but those that are asked for
+    "features.families": ["report"],
+    "train.models": ["lda"],
+    "train.folds": 2,
+    "evaluate.bootstrap_samples": 100,
+    "retrain.cron": "0 3 29 2 *",
+}
 STAMPS = (  # what `make` leaves in `.venv`
     *(".installed", ".installed-app", ".installed-services", ".installed-dev"),
 )
@@ -86,7 +93,7 @@ class TrainedProject:
         self.home.mkdir(parents=True)
         self.variables: dict[str, str] = {}
         shutil.copytree(all_but_registered(checkout, session), self.root, symlinks=True)
-        make_small(self.root / "params.yaml", services)
+        change_params(self.root, {f"services.{key}": port for key, port in services.items()})
         make_environment(self.root)
         write(self.song, tone(8, seed=1))
         self.shell("make run")
@@ -146,7 +153,7 @@ def all_but_registered(checkout: Path, session: Path) -> Path:
             making = session / "making" / "project"
             shutil.rmtree(making, ignore_errors=True)
             clone(checkout, making)
-            make_small(making / "params.yaml", {})
+            change_params(making, SMALL)
             songs = session / "songs"
             demo.write_songs(songs, songs_per_genre=4, genres=GENRES)
             run(making, "python", "-m", "genre.cli", "add", str(songs))
@@ -154,17 +161,6 @@ def all_but_registered(checkout: Path, session: Path) -> Path:
             run(making, "git", "clean", "-fdxq", "mlruns")  # the runs of the trainings
             making.parent.rename(root.parent)
     return root
-
-
-def make_small(params: Path, services: dict[str, int]) -> None:
-    """Let the project train one cheap model, and nothing by itself."""
-    content = yaml.safe_load(params.read_text())
-    content["features"] |= {"families": ["report"]}
-    content["train"] |= {"models": ["lda"], "folds": 2}
-    content["evaluate"]["bootstrap_samples"] = 100
-    content["retrain"] |= {"cron": "0 3 29 2 *"}
-    content["services"] |= services
-    params.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def make_environment(root: Path) -> None:
