@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from params_file import change_params
 
 from genre import demo
 
@@ -200,6 +201,9 @@ def test_one_changed_number_runs_only_what_depends_on_it(root: Path) -> None:
         first, *others = steps_run(run(root, "dvc", "repro", "--dry"))
         assert first == "spectrograms"
         assert not {"ingest", "features", "split"} & set(others)
+        params.write_text(before)
+        change_params(root, {"evaluate.bootstrap_samples": 99})
+        assert steps_run(run(root, "dvc", "repro", "--dry"))[0] == "select"
         params.write_text(before.replace("max_bit_error: 0.3", "max_bit_error: 0.29"))
         # No copies are found again, so that the split stays; the registry is asked each time.
         assert steps_run(run(root, "dvc", "repro")) == ["duplicates", "new_songs", "register"]
