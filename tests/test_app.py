@@ -32,7 +32,7 @@ from tasks import register
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 READABLE = 4.5  # times brighter or darker than what is behind: WCAG 2.2, level AA
-EXAMPLE = "Quiet hour (jazz)"
+EXAMPLE = "Silver avenue (jazz)"
 GENRE = "#genres .output-class"
 expect.set_options(timeout=30_000)  # ms; the machine may be busy
 
