@@ -45,7 +45,7 @@ def make_services_project(root, project, **retrain):
     make_project(root, {"ingest": INGEST})
     songs = [(name, f"blues/{name}.txt", "blues", "ok", None) for name in ("one", "two")]
     pd.DataFrame(songs, columns=COLUMNS).to_parquet(root / "songs.parquet", index=False)
-    changes = {f"retrain.{key}": value for key, value in retrain.items()}
+    changes = {f"retrain.{key}": value for key, value in ({"steps": {}} | retrain).items()}
     changes |= {"services.prefect_port": free_port(), "services.mlflow_port": free_port()}
     change_params(root, changes, start=project)
     return root

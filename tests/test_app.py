@@ -32,7 +32,7 @@ from tasks import register
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 READABLE = 4.5  # times brighter or darker than what is behind: WCAG 2.2, level AA
-EXAMPLE = "Silver avenue (jazz)"
+EXAMPLE = "Silver candle (reggae)"
 GENRE = "#genres .output-class"
 expect.set_options(timeout=30_000)  # ms; the machine may be busy
 
