@@ -3,7 +3,7 @@
     python -m benchmarks.report [--collection NAME=SOURCE …] [--models mlp,lda,…] [--page]
     python -m benchmarks.report --families [--collection NAME=SOURCE …] [--genres blues,jazz,…]
 
-`SOURCE` is what `genre add` takes. Without any collection the project's own demo songs are measured,
+`SOURCE` is what `genre add` takes. Without any collection the demo songs are measured,
 which shows how it works and says nothing about real music.
 `--families` measures what each combination of feature families is worth, and nothing else.
 The scores that the page shows are kept in `docs/results.json`, a collection at a time; `--page`
