@@ -12,6 +12,7 @@ from folders import left_behind, read_tree, rows_in, songs_in, write_tree
 
 from genre.collection import add, relabel
 from genre.collection.changing import follow_moves
+from genre.collection.moves import last_catalogue
 from genre.files import write_parquet
 
 SONGS = {f"hiphop/{n}.mp3": f"hiphop {n}" for n in range(4)} | {"rock/r.mp3": "rock", "rock/s": "s"}
@@ -154,3 +155,9 @@ def test_nothing_is_said_where_nothing_was_moved_or_nothing_is_known(root: Path)
     (root / "data/catalogue.parquet").write_text("damaged")
     assert said(root) == []
     assert said(root / "nowhere") == []
+
+
+def test_a_catalogue_without_the_columns_tells_of_no_move(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "catalogue.parquet", pd.DataFrame({"path": ["rock/a.wav"]}))
+
+    assert last_catalogue(tmp_path / "raw") == {}

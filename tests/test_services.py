@@ -138,7 +138,8 @@ def test_a_quick_run_works_and_a_second_one_meanwhile_says_that_it_is_cancelled(
 
     cancelled = services.wait_for(second, "Cancelled")
     assert cancelled["state"]["message"].startswith("another retraining works here (process ")
-    assert services.wait_for(first, "Completed", "Failed")["state_name"] == "Completed"
+    ended = services.wait_for(first, "Completed", "Failed")
+    assert ended["state_name"] == "Completed", ended["state"]["message"]
     wait_until(lambda: services.steps(first)["ingest"]["state_name"] == "Completed")
 
 

@@ -15,6 +15,7 @@ from genre.errors import CollectionError
 from genre.manifest import MANIFEST, Manifest
 
 CATALOGUE = "catalogue.parquet"  # of the last run, beside the collection
+COLUMNS = ["path", "sha256"]
 MOST_SHOWN = 3  # songs named in a line
 
 
@@ -25,8 +26,8 @@ def last_catalogue(raw: Path) -> dict[str, str]:
 
     try:
         with pq.ParquetFile(raw.with_name(CATALOGUE)) as file:  # read_table would import pandas
-            table = file.read(columns=["path", "sha256"])
-    except (OSError, pa.ArrowException):
+            table = file.read(columns=COLUMNS).select(COLUMNS)
+    except (OSError, pa.ArrowException, KeyError):
         return {}
     rows = table.to_pylist()
     return {row["path"]: row["sha256"] for row in rows if row["sha256"]}

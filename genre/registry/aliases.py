@@ -19,7 +19,7 @@ from genre.hints import command
 from genre.params import Params
 from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, leak
 from genre.registry.lookup import FOREIGN, verify
-from genre.registry.store import Store, open_store
+from genre.registry.store import Store, open_store, tried_again
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:
@@ -162,18 +162,8 @@ def make_champion(store: Store, version: ModelVersion, *, by: str, reason: str) 
 
 
 def set_alias(store: Store, name: str, alias: str, number: str) -> None:
-    """Set an alias; a second time if MLflow's database refuses it.
-
-    It does so if another machine adds the same alias at the same moment.
-    """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        store.client.set_registered_model_alias(name, alias, number)
-    except MlflowException as error:
-        if error.error_code != "BAD_REQUEST":
-            raise
-        store.client.set_registered_model_alias(name, alias, number)
+    """Set an alias, which another machine may add at the same moment."""
+    tried_again(store.client.set_registered_model_alias, name, alias, number)
 
 
 def tag(store: Store, version: ModelVersion, tags: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from genre.registry import card, facts, package, runs
 from genre.registry.facts import Pipeline
 from genre.registry.lookup import FILES, checksums, verify_at
 from genre.registry.runs import EXPERIMENT, FAILED, FINISHED, MODEL_HASH, ROLE
-from genre.registry.store import Store
+from genre.registry.store import Store, tried_again
 from genre.splits import SUBSETS
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _log_pipeline(
         DatasetInput(Dataset(**dataset.to_dict()), [InputTag(CONTEXT, subset)])
         for subset, dataset in datasets.items()
     ]
-    store.client.log_inputs(run_id, datasets=inputs)
+    tried_again(store.client.log_inputs, run_id, datasets=inputs)
     store.client.log_dict(run_id, summary, "catalogue.json")
     if pipeline.figures.is_dir():
         store.client.log_artifacts(run_id, str(pipeline.figures), "figures")

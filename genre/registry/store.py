@@ -16,12 +16,12 @@ import logging
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -82,6 +82,21 @@ class Store:
         """As `reading`, while other writers of this checkout wait."""
         with named_errors(self.uri), _locked(self.folder):
             yield
+
+
+def tried_again(call: Callable[..., None], *arguments: Any, **named: Any) -> None:
+    """Call a method of MLflow's client; a second time if a server's database refuses it.
+
+    It does so if another machine adds the same row (an alias, a dataset) at the same moment.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        call(*arguments, **named)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        call(*arguments, **named)
 
 
 def configure() -> None:
