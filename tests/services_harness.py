@@ -134,7 +134,7 @@ class Services:
             pids = self.pids().values()
             return pids and not {0, *but} & set(pids) and self.call("status").returncode == 0
 
-        wait_until(is_back, 90)
+        wait_until(is_back, supervision.READY_SECONDS)
 
     def ask(self, method, path, body=None):
         with client(f"{self.prefect}/api") as api:

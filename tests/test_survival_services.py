@@ -140,10 +140,12 @@ def test_after_a_reboot_the_unit_brings_back_all_and_ends_all(services):
     (services.root / ".services/supervisord.pid").write_text(f"{os.getpid()}\n")
 
     with popen(services.root, services.project, "-m", "flows.services", "run") as foreground:
-        services.wait_until_ready()
-        check_that_nothing_was_lost(services, killed)
-        again = services.call("run")
-        foreground.send_signal(signal.SIGTERM)
+        try:
+            services.wait_until_ready()
+            check_that_nothing_was_lost(services, killed)
+            again = services.call("run")
+        finally:
+            foreground.send_signal(signal.SIGTERM)
         assert foreground.wait(60) == 0
 
     assert again.returncode == 2
