@@ -103,11 +103,11 @@ def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
         both.embed(clips[0][0])  # libraries are read, tables made
         results, together, resampling = [], [], []
         for y, rate in progress(clips, total=len(clips), what="embeddings"):
-            took, heard = _timed(partial(resample, y, rate, SAMPLE_RATE))
-            heard = heard[: SECONDS * SAMPLE_RATE]
+            took, resampled = _timed(partial(resample, y, rate, SAMPLE_RATE))
+            resampled = resampled[: SECONDS * SAMPLE_RATE]
             resampling.append(took)
-            results.append(compare(heard, network, front_end))
-            together.append(_timed(partial(both.embed, heard))[0])
+            results.append(compare(resampled, network, front_end))
+            together.append(_timed(partial(both.embed, resampled))[0])
         medians = {key: statistics.median(one[key] for one in results) for key in results[0]}
         return medians | {
             "machine": machine(),
@@ -116,7 +116,7 @@ def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
             "both_weights_ms": statistics.median(together),
             "tags_apart": max(one["tags_apart"] for one in results),
             "penultimate_apart": max(one["penultimate_apart"] for one in results),
-            "parts_ms": parts(heard, network, front_end),
+            "parts_ms": parts(resampled, network, front_end),
         }
 
 

@@ -12,6 +12,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -55,6 +57,12 @@ class Project:
 
     root: Path
     params: Params
+
+    def run_code(self, code: str) -> None:
+        """Run Python code in a process of its own, however that ends."""
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        command = [sys.executable, "-c", code]
+        subprocess.run(command, cwd=self.root, env=environment, check=False)
 
     def retrain(
         self, *, confused: Iterable[str] = (), seed: int = 0, protocol: str = "song"

@@ -295,8 +295,7 @@ def test_a_run_that_was_killed_half_way_is_marked_and_gets_no_version(project: P
         "record._log_model = lambda *_: os.kill(os.getpid(), 9)\n"
         "main()\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    subprocess.run([sys.executable, "-c", code], cwd=project.root, env=environment, check=False)
+    project.run_code(code)
     client = project.store.client
     experiment = client.get_experiment_by_name(NAME).experiment_id
     (left,) = client.search_runs([experiment], "attributes.status = 'RUNNING'")

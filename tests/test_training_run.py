@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from genre.registry.training import training_run
 from tasks import register, train
 
 NAME = "music-genre"
-CHECKOUT = Path(__file__).parent.parent
 SETTINGS = {"dropout": 0.2, "hidden": [8]}
 EPOCHS = [[Epoch(e, s, 1 / e, 0.5) for s in ("train", "validation")] for e in (1, 2)]
 
@@ -132,8 +129,7 @@ def train_until_killed(project: Project) -> None:
         "with training_run(load_params('params.yaml'), Path(), 'lda', {}):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    subprocess.run([sys.executable, "-c", code], cwd=project.root, env=environment, check=False)
+    project.run_code(code)
 
 
 def test_the_next_training_closes_one_that_was_killed_and_no_living_one(project: Project) -> None:

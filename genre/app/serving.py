@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre import demo
 from genre.errors import InputError
+from genre.manifest import MANIFEST
 
 if TYPE_CHECKING:
     import gradio
@@ -98,7 +99,7 @@ def workplace() -> Iterator[Place]:
 def make_examples(folder: Path) -> list[Path]:
     """Write a demo song of each of `EXAMPLES` to `folder`; they are synthetic."""
     demo.write_songs(folder, seed=EXAMPLES_SEED, songs_per_genre=1, genres=EXAMPLES, workers=1)
-    songs = (path for path in folder.rglob("*") if path.is_file() and path.name != demo.MANIFEST)
+    songs = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     return sorted(songs)
 
 

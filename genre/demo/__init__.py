@@ -10,11 +10,11 @@ a neighbouring genre, and the four artists of a genre differ in sound.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from genre.manifest import MANIFEST, Manifest
 from genre.progress import progress
 from genre.workers import process_workers, result, this_process
 
@@ -25,8 +25,6 @@ GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "
 SONGS_PER_GENRE = 12
 LICENCE = "CC0-1.0"
 SYNTHETIC = "synthetic demo song"  # begins the `source` of every demo song
-MANIFEST = "manifest.csv"
-COLUMNS = ("path", "genre", "artist", "title", "licence", "source")
 
 
 def source_of(seed: int) -> str:
@@ -61,7 +59,5 @@ def write_songs(
             for genre in genres
         ]
         rows = [result(song) for song in progress(songs, total=len(songs), what="demo songs")]
-    with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: row["path"]))
+    manifest = Manifest({row["path"]: row for row in rows})
+    (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8", newline="")

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from genre.audio import SAMPLE_RATE
-from genre.demo import COLUMNS, LICENCE, source_of
+from genre.demo import LICENCE, source_of
 from genre.demo.sounds import Samples, filtered, hit, note
 from genre.demo.styles import STYLES, Part, Sound, Style
+from genre.manifest import COLUMNS
 
 SECONDS = (30.5, 36.5)  # length of a song
 BAR = 16  # sixteenth notes

@@ -20,7 +20,7 @@ SQLITE_REMEDY = (
     "run the same again. If {file} is damaged, restore it from a backup, or move it away and type "
     "make run, which registers again"
 )
-# Words in errors of SQLite and MLflow that no second try mends.
+# Words in errors of SQLite and MLflow that a second try does not fix.
 LASTING = (
     *("out-of-date database schema", "readonly", "read-only", "permission denied"),
     *("not permitted", "not a database", "malformed", "unable to open"),
