@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre.errors import InputError
+from genre.files import sha256_of
 from genre.models.ensemble import Description, read_description
 from genre.params import Params
 
@@ -126,7 +127,7 @@ def folder_sha256(folder: Path) -> str:
         raise InputError(f"{folder}: no trained model; type make run")
     digest = hashlib.sha256()
     for path in files:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = sha256_of(path)
         digest.update(f"{content}  {path.relative_to(folder).as_posix()}\n".encode())
     return digest.hexdigest()
 
@@ -136,7 +137,7 @@ def data_sha256(songs: pd.DataFrame) -> str:
     used = songs[songs["status"] == "ok"]
     pairs = zip(used["sha256"], used["genre"], strict=True)
     lines = sorted(f"{sha256} {genre}" for sha256, genre in pairs)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return sha256_of("\n".join(lines).encode())
 
 
 def summarise(songs: pd.DataFrame) -> dict[str, Any]:

@@ -9,7 +9,6 @@ were compared. Other files in the folder are ignored; MLflow adds some when it l
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -24,7 +23,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from genre.errors import InputError
-from genre.files import room_for
+from genre.files import room_for, sha256_of
 from genre.hints import command
 from genre.params import TrackingParams
 from genre.registry.store import ARTIFACTS, Store, open_store
@@ -90,7 +89,7 @@ def checksums(folder: Path) -> str:
     for path in sorted((folder / PACKED).rglob("*")):
         if path.is_file():
             content = path.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
+            digest = sha256_of(content)
             files[path.relative_to(folder).as_posix()] = (len(content), digest)
     return json.dumps(files)
 
@@ -176,7 +175,7 @@ def _compare(folder: Path, files: dict[str, tuple[int, str]], target: Path | Non
         except OSError as error:
             wrong.append(f"{path} cannot be read ({error.strerror})")
         else:
-            if hashlib.sha256(content).hexdigest() != digest:
+            if sha256_of(content) != digest:
                 wrong.append(path)
             elif target:
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
