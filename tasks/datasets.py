@@ -97,7 +97,7 @@ def write_datasets(
     genres: Mapping[str, str],
     names: Sequence[str],
     decode: Callable[[bytes], Rows],
-    fingerprint: str,
+    cache_key: str,
     compute: ComputeParams,
     root: Path,
     what: str,
@@ -107,14 +107,14 @@ def write_datasets(
     """Write `folder/30s` and `folder/3s`: what `work` makes of each song that has a genre.
 
     `decode` gives of its bytes the rows [shape=(1 + segments, len(names))], the clip's own first,
-    of `dtype`. `fingerprint` and `preload` are as in `each_song`. A song that fails is named and
+    of `dtype`. `cache_key` and `preload` are as in `each_song`. A song that fails is named and
     left out.
     """
     tally = Tally()
     results = each_song(
         [song for song in songs if song.name in genres],
         work,
-        fingerprint=fingerprint,
+        cache_key=cache_key,
         compute=compute,
         root=root,
         what=what,

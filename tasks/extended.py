@@ -15,7 +15,7 @@ from genre.extended.clips import KERNELS, rows_of_clip
 from genre.features.clips import decode_rows
 from genre.files import atomic_folder
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks import paths
 from tasks.cli import step
 from tasks.datasets import write_datasets
@@ -23,7 +23,7 @@ from tasks.families import read_families
 from tasks.tables import find_clips, read_songs
 
 LIBRARIES = ("numba", "numpy", "scipy", "soundfile")
-MODULES = ("genre.audio", "genre.features", "genre.extended")
+CODE = ("audio", "report", "extended")
 
 
 def run(params: Params, root: Path) -> str:
@@ -43,7 +43,7 @@ def run(params: Params, root: Path) -> str:
             genres=dict(zip(songs["track_id"], songs["genre"], strict=True)),
             names=NAMES,
             decode=decode_rows,
-            fingerprint=fingerprint(settings, MODULES, LIBRARIES),
+            cache_key=cache_key(settings, CODE, LIBRARIES),
             compute=params.compute,
             root=root,
             what="extended",

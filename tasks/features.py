@@ -16,7 +16,7 @@ from genre.features import NAMES
 from genre.features.clips import KERNELS, decode_rows, rows_of_clip
 from genre.files import atomic_folder
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks import paths
 from tasks.cli import step
 from tasks.datasets import write_datasets
@@ -58,7 +58,7 @@ def run(params: Params, root: Path) -> str:
             genres=dict(zip(songs["track_id"], songs["genre"], strict=True)),
             names=NAMES,
             decode=decode_rows,
-            fingerprint=fingerprint(settings, ["genre.audio", "genre.features"], LIBRARIES),
+            cache_key=cache_key(settings, ["audio", "report"], LIBRARIES),
             compute=params.compute,
             root=root,
             what="features",

@@ -12,7 +12,7 @@ from pathlib import Path
 from genre import catalogue
 from genre.compute import Failed, Song
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks.songs import Tally, each_song
 
 LIBRARIES = ("soundfile", "av", "numpy")
@@ -26,7 +26,7 @@ def scan_songs(
     return each_song(
         songs,
         partial(catalogue.listen, max_seconds=limit),
-        fingerprint=fingerprint({"max_seconds": limit}, ["genre.audio"], LIBRARIES),
+        cache_key=cache_key({"max_seconds": limit}, ["audio"], LIBRARIES),
         compute=params.compute,
         root=root,
         what=what,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genre.log_mel import picture_of_clip
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks import paths
 from tasks.cli import step
 from tasks.songs import make_files
@@ -25,11 +25,7 @@ def run(params: Params, root: Path) -> str:
         partial(picture_of_clip, settings=settings),
         folder=root / paths.LOG_MEL,
         suffix=".png",
-        fingerprint=fingerprint(
-            settings.model_dump(),
-            ["genre.audio", "genre.features.filters", "genre.log_mel"],
-            LIBRARIES,
-        ),
+        cache_key=cache_key(settings.model_dump(), ["audio", "log_mel"], LIBRARIES),
         compute=params.compute,
         root=root,
     )

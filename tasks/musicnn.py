@@ -19,7 +19,7 @@ from genre.compute import Failed
 from genre.files import atomic_folder
 from genre.musicnn import columns, embedder
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks import paths
 from tasks.cli import step
 from tasks.datasets import LONG, SHORT, TableWriter
@@ -28,7 +28,7 @@ from tasks.songs import Tally, each_song
 from tasks.tables import as_songs, read_songs
 
 LIBRARIES = ("soundfile", "av", "soxr", "librosa", "scipy", "numpy", "torch")
-MODULES = ("genre.audio", "genre.musicnn", "genre.models.musicnn")
+CODE = ("audio", "musicnn")
 PATCHES = "patches"
 SETTINGS = {"weights", "patch_frames", "hop_frames"}  # the layers are chosen when models learn
 
@@ -63,7 +63,7 @@ def run(params: Params, root: Path) -> str:
                 settings=settings,
                 pretrained=(root / paths.PRETRAINED).resolve(),
             ),
-            fingerprint=fingerprint(chosen, MODULES, LIBRARIES),
+            cache_key=cache_key(chosen, CODE, LIBRARIES),
             compute=params.compute,
             root=root,
             what="musicnn",

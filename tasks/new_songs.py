@@ -22,7 +22,7 @@ from genre.files import atomic_folder, write_json, write_parquet, write_text
 from genre.models.ensemble import Ensemble
 from genre.new_songs import SET_ASIDE, Answers
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks import outcomes, paths
 from tasks.cli import step
 from tasks.listening import scan_songs
@@ -129,7 +129,7 @@ def ask(
     results = each_song(
         as_songs(songs, folder),
         partial(new_songs.sample_song, **settings, pretrained=ensemble.pretrained),
-        fingerprint=fingerprint(settings, new_songs.MODULES, new_songs.LIBRARIES),
+        cache_key=cache_key(settings, new_songs.CODE, new_songs.LIBRARIES),
         compute=params.compute,
         root=root,
         what="samples",

@@ -11,11 +11,9 @@ from pathlib import Path
 from genre import fingerprints
 from genre.compute import Failed, Song
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks.songs import Tally, each_song
 
-# The words of a song depend on this code; how they are compared changes none of them.
-MODULES = ("genre.audio", "genre.fingerprints.words")
 LIBRARIES = ("soundfile", "av", "soxr", "scipy", "numpy")
 
 
@@ -26,7 +24,7 @@ def fingerprint_songs(
     heard = each_song(
         songs,
         fingerprints.fingerprint_song,
-        fingerprint=fingerprint({}, MODULES, LIBRARIES),
+        cache_key=cache_key({}, ("audio", "fingerprints"), LIBRARIES),
         compute=params.compute,
         root=root,
         what=what,

@@ -17,7 +17,7 @@ from genre.errors import InputError
 from genre.files import write_text
 from genre.hints import run_step
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks import paths
 from tasks.cli import step
 from tasks.songs import Tally, each_song
@@ -85,7 +85,7 @@ def find_faults(
     results = each_song(
         [clip for clip in find_clips(root) if clip.name in seconds],
         review.measures_of_clip,
-        fingerprint=fingerprint({}, ["genre.audio", "genre.review.faults"], LIBRARIES),
+        cache_key=cache_key({}, ["audio", "defects"], LIBRARIES),
         compute=params.compute,
         root=root,
         what="review",

@@ -81,7 +81,7 @@ def each_song(
     songs: Sequence[Song],
     work: Callable[[Source, str], bytes],
     *,
-    fingerprint: str,
+    cache_key: str,
     compute: ComputeParams,
     root: Path,
     what: str,
@@ -94,14 +94,14 @@ def each_song(
 
     Only results are cached, so that a song that failed is tried again.
 
-    `fingerprint` names all that the result depends on besides the song's content. `keep` makes of
+    `cache_key` hashes all that the result depends on besides the song's content. `keep` makes of
     a result what the store keeps; `recall` makes of that the result again, or None where it
     cannot, and the song is then computed. `work` must live in a module of `genre`; `preload` names
     more modules that it will import.
     """
     module = getattr(work, "func", work).__module__
     with (
-        Store(root, fingerprint) as store,
+        Store(root, cache_key) as store,
         open_workers(compute, preload=[module, *preload]) as workers,
     ):
         known = Known(store, songs)
@@ -133,7 +133,7 @@ def make_files(
     *,
     folder: Path,
     suffix: str,
-    fingerprint: str,
+    cache_key: str,
     compute: ComputeParams,
     root: Path,
     and_then: Callable[[Path, bytes], None] | None = None,
@@ -162,7 +162,7 @@ def make_files(
         results = each_song(
             songs,
             work,
-            fingerprint=fingerprint,
+            cache_key=cache_key,
             compute=compute,
             root=root,
             what=folder.name,

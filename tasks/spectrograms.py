@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genre.params import Params
 from genre.spectrogram import colours, picture_of_clip
-from genre.store import fingerprint
+from genre.store import cache_key
 from tasks import paths
 from tasks.cli import step
 from tasks.songs import make_files
@@ -26,9 +26,7 @@ def run(params: Params, root: Path) -> str:
         partial(picture_of_clip, settings=settings),
         folder=root / paths.SPECTROGRAMS,
         suffix=".png",
-        fingerprint=fingerprint(
-            settings.model_dump(), ["genre.audio", "genre.spectrogram"], LIBRARIES
-        ),
+        cache_key=cache_key(settings.model_dump(), ["audio", "spectrogram"], LIBRARIES),
         compute=params.compute,
         root=root,
     )

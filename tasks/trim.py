@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from genre.params import Params
-from genre.store import fingerprint
+from genre.store import cache_key
 from genre.trim import clip_of_song, cut_segments
 from tasks import paths
 from tasks.cli import step
@@ -39,7 +39,7 @@ def run(params: Params, root: Path) -> str:
         partial(clip_of_song, position=position),
         folder=root / paths.CLIPS,
         suffix=".flac",
-        fingerprint=fingerprint({"position": position}, ["genre.audio", "genre.trim"], LIBRARIES),
+        cache_key=cache_key({"position": position}, ["audio", "trim"], LIBRARIES),
         compute=params.compute,
         root=root,
         and_then=export_segments if params.trim.export_segments else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genre.store import FILE, Store, fingerprint
+from genre.store import FILE, VERSIONS, Store, cache_key
 
 
 def test_what_was_put_is_got_by_another_process(tmp_path: Path) -> None:
@@ -106,20 +105,13 @@ def test_experiments_share_the_store_of_the_main_checkout(
         assert store.get(["a"]) == {"a": b"1"}
 
 
-def test_the_fingerprint_changes_with_settings_code_and_libraries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_cache_key_changes_with_settings_code_and_libraries(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    package = tmp_path / "somecode"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    (package / "part.py").write_text("x = 1")
-    monkeypatch.syspath_prepend(tmp_path)
+    first = cache_key({"n_fft": 2048}, ["report"], ["numpy"])
 
-    first = fingerprint({"n_fft": 2048}, ["somecode"], ["numpy"])
-
-    assert fingerprint({"n_fft": 2048}, ["somecode"], ["numpy"]) == first
-    assert fingerprint({"n_fft": 4096}, ["somecode"], ["numpy"]) != first
-    assert fingerprint({"n_fft": 2048}, ["somecode"], ["numpy", "scipy"]) != first
-    (package / "part.py").write_text("x = 2")
-    assert fingerprint({"n_fft": 2048}, ["somecode"], ["numpy"]) != first
-    assert os.environ.get("DVC_ROOT") is None
+    assert cache_key({"n_fft": 2048}, ["report"], ["numpy"]) == first
+    assert cache_key({"n_fft": 4096}, ["report"], ["numpy"]) != first
+    assert cache_key({"n_fft": 2048}, ["report"], ["numpy", "scipy"]) != first
+    monkeypatch.setitem(VERSIONS, "report", VERSIONS["report"] + 1)
+    assert cache_key({"n_fft": 2048}, ["report"], ["numpy"]) != first

@@ -18,11 +18,11 @@ from genre.new_songs.exclusions import (
 )
 from genre.new_songs.folder import find, read_manifest
 from genre.new_songs.results import SUBSET, Answers, describe, heading, predictions, top_genres
-from genre.new_songs.sampling import LIBRARIES, MODULES, SAMPLES, read_samples, sample_song
+from genre.new_songs.sampling import CODE, LIBRARIES, SAMPLES, read_samples, sample_song
 
 __all__ = [
+    "CODE",
     "LIBRARIES",
-    "MODULES",
     "SAMPLES",
     "SET_ASIDE",
     "SUBSET",
