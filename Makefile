@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 WAITING := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))# processes of tests that often wait
 PARALLEL := --maxprocesses 6 --dist loadfile --no-loadscope-reorder
 # TORCH=cpu takes torch's build for CPUs, 2.2 GB of environment in place of 6.
-INSTALL = $(BIN)/python -m tasks.install --constraint requirements.lock \
+INSTALL = $(BIN)/python -m runner.install --constraint requirements.lock \
 	$(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
 KERNELS = echo "Compiling the feature kernels …" && \
 	$(BIN)/python -c 'import numpy; from genre.features import extract; extract(numpy.zeros(22050, "float32"), 22050)'
@@ -31,7 +31,7 @@ help:  ## Print this list
 setup: $(VENV)/.installed  ## Make .venv with the exact versions of requirements.lock; without CUDA: make setup TORCH=cpu
 
 run: setup  ## Songs in, registered model out. Demo songs, or yours: make run SOURCE=<folder, archive or URL> [SHA256=…]
-	@$(BIN)/python -m tasks.run $(if $(SOURCE),"$(SOURCE)") $(if $(SHA256),--sha256 $(SHA256))
+	@$(BIN)/python -m runner.run $(if $(SOURCE),"$(SOURCE)") $(if $(SHA256),--sha256 $(SHA256))
 
 app: $(VENV)/.installed-app  ## Open the page that says which genre a song is, on 127.0.0.1
 	@$(BIN)/python -m genre.cli app
@@ -40,16 +40,16 @@ retrain: setup  ## Run the Prefect flow once, with retries and a record in its U
 	@$(BIN)/python -m flows.retrain
 
 up: $(VENV)/.installed-services  ## Start the Prefect and MLflow pages and the retraining schedule, on 127.0.0.1
-	@$(BIN)/python -m flows.services up
+	@$(BIN)/python -m services.control up
 
 down: $(VENV)/.installed-services  ## End what `make up` started
-	@$(BIN)/python -m flows.services down
+	@$(BIN)/python -m services.control down
 
 status: $(VENV)/.installed-services  ## Say what `make up` keeps running, and where it responds
-	@$(BIN)/python -m flows.services status
+	@$(BIN)/python -m services.control status
 
 boot: $(VENV)/.installed-services  ## Write a systemd unit that keeps the services running from boot on, and say how to enable it
-	@$(BIN)/python -m flows.services boot
+	@$(BIN)/python -m services.control boot
 
 # At once: the tests often wait, lint never does.
 test: $(VENV)/.installed-dev  ## Set up what tests need, then lint, types and the tests that take minutes

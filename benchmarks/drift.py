@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from genre.core.markdown import table
+from genre.core.params import DriftParams, load_params
 from genre.drift.measures import index_by_chance, share
 from genre.drift.reference import Reference, make
 from genre.drift.report import compare
-from genre.markdown import table
-from genre.params import DriftParams, load_params
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]

@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.copies import copies
-from genre import fingerprints
+from genre import duplicates
 from genre.audio import decode, load, to_mono
-from genre.catalogue import find_songs
-from genre.files import sha256_of
-from genre.params import load_params
-from genre.progress import progress
-from genre.workers import core_count
+from genre.collection.catalogue import find_songs
+from genre.core.files import sha256_of
+from genre.core.params import load_params
+from genre.core.progress import progress
+from genre.core.workers import core_count
 
 PROJECT = Path(__file__).resolve().parent.parent
 WIGGLE_SECONDS = 0.05  # around a match's offset, in which waveforms may fit best
@@ -41,13 +41,13 @@ def fingerprints_of(path: Path, seed: tuple[int, int]) -> tuple[dict[str, bytes]
     when it is made 6 dB louder.
     """
     start = time.perf_counter()
-    found = {"": fingerprints.fingerprint_song(path, sha256_of(path))}
+    found = {"": duplicates.fingerprint_song(path, sha256_of(path))}
     seconds = time.perf_counter() - start
     audio = decode(path)
     y = to_mono(audio.samples)
     for name, content in copies(y, audio.sample_rate, np.random.default_rng(seed)).items():
         digest = sha256_of(content)
-        found[name] = fingerprints.fingerprint_song(content, digest)
+        found[name] = duplicates.fingerprint_song(content, digest)
     return found, seconds, float(np.mean(np.abs(y) > 10 ** (-6 / 20)))
 
 
@@ -70,7 +70,7 @@ def correlation(one: Path, other: Path, offset: float) -> float:
 def measure(folder: Path, songs: list[str], seed: int) -> dict[str, Any]:
     """All figures."""
     settings = load_params(PROJECT / "params.yaml").duplicates
-    min_words = round(settings.min_seconds * fingerprints.WORDS_PER_SECOND)
+    min_words = round(settings.min_seconds * duplicates.WORDS_PER_SECOND)
     work = [(folder / path, (seed, number)) for number, path in enumerate(songs)]
     names, origins, prints, took, clipped = [], [], [], [], []
     with ProcessPoolExecutor(core_count()) as pool:
@@ -82,19 +82,15 @@ def measure(folder: Path, songs: list[str], seed: int) -> dict[str, Any]:
             for name, stored in found.items():
                 names.append(name)
                 origins.append(number)
-                prints.append(fingerprints.from_bytes(stored))
+                prints.append(duplicates.from_bytes(stored))
 
     originals = [prints[place] for place, name in enumerate(names) if not name]
-    true = fingerprints.matches(
-        originals, min_words=min_words, max_bit_error=settings.max_bit_error
-    )
-    alike = fingerprints.matches(originals, min_words=min_words, max_bit_error=0.5)
+    true = duplicates.matches(originals, min_words=min_words, max_bit_error=settings.max_bit_error)
+    alike = duplicates.matches(originals, min_words=min_words, max_bit_error=0.5)
     paired = {(match.first, match.second) for match in true}
 
     start = time.perf_counter()
-    matches = fingerprints.matches(
-        prints, min_words=min_words, max_bit_error=settings.max_bit_error
-    )
+    matches = duplicates.matches(prints, min_words=min_words, max_bit_error=settings.max_bit_error)
     match_seconds = time.perf_counter() - start
     kinds = list(dict.fromkeys(name for name in names if name))
     caught: dict[str, list[float]] = {kind: [] for kind in kinds}

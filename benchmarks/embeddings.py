@@ -28,13 +28,13 @@ import torch
 
 from benchmarks.features import choose, command, machine
 from genre.audio import Samples, decode, resample, to_mono
-from genre.files import write_bytes
-from genre.markdown import table
-from genre.models.musicnn import MusiCNN
-from genre.musicnn import HOP_FRAMES, PATCH_FRAMES, SAMPLE_RATE, Embedder, weights, wheel
-from genre.musicnn.front_end import SharedFrontEnd
-from genre.musicnn.patches import log_mel, patch_starts
-from genre.progress import progress
+from genre.core.files import write_bytes
+from genre.core.markdown import table
+from genre.core.progress import progress
+from genre.features.musicnn import HOP_FRAMES, PATCH_FRAMES, SAMPLE_RATE, Embedder, weights, wheel
+from genre.features.musicnn.front_end import SharedFrontEnd
+from genre.features.musicnn.network import MusiCNN
+from genre.features.musicnn.patches import log_mel, patch_starts
 
 SECONDS = 30
 MADE_RATE = 44_100

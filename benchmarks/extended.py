@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.features import Samples, choose, clips, command, machine
-from genre import extended, features
 from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES
-from genre.errors import InputError
-from genre.extended import reference
-from genre.markdown import table
+from genre.core.errors import InputError
+from genre.core.markdown import table
+from genre.features import extended
+from genre.features import report as features
+from genre.features.extended import reference
 
 SMALLEST = 1e-2  # values below it are compared as if they were it
 

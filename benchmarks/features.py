@@ -28,12 +28,12 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, load
-from genre.errors import GenreError, InputError
-from genre.features import NAMES, extract
-from genre.features.reference import extract as librosas
-from genre.markdown import table
-from genre.progress import progress
-from genre.workers import core_count
+from genre.core.errors import GenreError, InputError
+from genre.core.markdown import table
+from genre.core.progress import progress
+from genre.core.workers import core_count
+from genre.features.report import NAMES, extract
+from genre.features.report.reference import extract as librosas
 
 SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".au", ".aiff", ".m4a"}
 SMALLEST = 1e-4  # values below it are compared as if they were it
@@ -72,8 +72,17 @@ def compare(y: Samples) -> Comparison:
 
 def kernels(y: Samples) -> dict[str, float]:
     """Milliseconds of each step of our extraction of `y`, in their order."""
-    from genre.features import harmonic, medians, pitch, rhythm, shape, spectrum, temporal, timbre
-    from genre.features.workspace import borrow
+    from genre.features.report import (
+        harmonic,
+        medians,
+        pitch,
+        rhythm,
+        shape,
+        spectrum,
+        temporal,
+        timbre,
+    )
+    from genre.features.report.workspace import borrow
 
     frames = spectrum.Frames(len(y), 2048, 512)
     arrays = borrow(frames)

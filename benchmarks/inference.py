@@ -32,8 +32,8 @@ import numpy.typing as npt
 import psutil
 
 from genre.classifier import Classifier
-from genre.classify.commands import found_classifier
-from genre.workers import core_count
+from genre.core.workers import core_count
+from genre.registry.resolve import found_classifier
 
 RATE = 44_100
 CLIP_SECONDS, SONGS, MIX_MINUTES = 30, 100, 60
@@ -135,8 +135,8 @@ def request(url: str, song: Path) -> float:
 @contextlib.contextmanager
 def served(model: str | None = None, root: Path = Path()) -> Iterator[str]:
     """The address of a server of MLflow's that answers with `model`, ended afterwards."""
-    from genre.params import PARAMS_FILE, load_params
-    from genre.registry.store import resolve_uri
+    from genre.core.params import PARAMS_FILE, load_params
+    from genre.registry.client import resolve_uri
 
     params = load_params(root / PARAMS_FILE)
     uri = model or f"models:/{params.register_.name}@champion"

@@ -126,15 +126,15 @@ def services(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     try:
         for words in ("first", "again"):
-            python(root, "-m", "flows.services", "down")
+            python(root, "-m", "services.control", "down")
             start = time.perf_counter()
-            python(root, "-m", "flows.services", "up")
+            python(root, "-m", "services.control", "up")
             found[f"make up, {words}"] = time.perf_counter() - start
         port = params["services"]["prefect_port"]
         retrain(port)  # what `make up` itself reports may be new to the first
         found["retrain, nothing new"] = [retrain(port) for _ in range(TURNS)]
     finally:
-        python(root, "-m", "flows.services", "down")
+        python(root, "-m", "services.control", "down")
     return found
 
 

@@ -26,7 +26,7 @@ import psutil
 import yaml
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE
-from tasks import paths
+from tasks.io import paths
 
 PROJECT = Path(__file__).resolve().parent.parent
 TURNS = 3

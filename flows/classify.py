@@ -1,8 +1,8 @@
 """Answer the songs of a folder that the champion has not answered yet. `python -m flows.classify`.
 
 Each batch is a Prefect task with retries, and its answers are kept as soon as it is done: a run
-that is ended goes on where it stopped. The table is the one of `tasks.classify`. Then the answered
-songs are compared with those that the version was trained on (see `flows.drift`).
+that is ended goes on where it stopped. The table is the one of `runner.classify_folder`. Then the
+answered songs are compared with those that the version was trained on (see `flows.drift`).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import exponential_backoff
 
 from flows import SERVICES
-from flows.alone import AtWorkError, alone
 from flows.drift import drift_of
+from flows.server import running_server
+from flows.single_instance import AtWorkError, alone
 from flows.steps import failure, worth_trying_again
-from flows.supervision import running_server
-from genre.classify import output as output_of
-from genre.classify.commands import found_classifier
-from genre.errors import InputError
-from genre.markdown import cell
-from genre.markdown import table as markdown_table
-from genre.params import PARAMS_FILE, load_params
-from genre.unforeseen import as_error, one_line
-from tasks import classify as answers
-from tasks.cli import BAD_INPUT, FAILED, OK
+from genre.classifier import output as output_of
+from genre.core.errors import InputError
+from genre.core.markdown import cell
+from genre.core.markdown import table as markdown_table
+from genre.core.params import PARAMS_FILE, load_params
+from genre.core.unexpected import as_error, one_line
+from genre.registry.resolve import found_classifier
+from runner import classify_folder as answers
+from tasks.io.step import BAD_INPUT, FAILED, OK
 
 ANSWERS = "answers"  # the artifact's key: its versions are one run each
 CHAMPION = "@champion"  # ends the address of a model whose drift may ask for a retraining

@@ -19,13 +19,13 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Completed
 
 from flows.steps import failure
-from genre.classify.commands import Found, found_classifier
+from genre.core.params import DriftParams
+from genre.core.unexpected import as_error
 from genre.drift import page
 from genre.drift.reference import NO_REFERENCE, load
-from genre.params import DriftParams
-from genre.unforeseen import as_error
-from tasks import drift
-from tasks.classify import answered
+from genre.registry.resolve import Found, found_classifier
+from runner import drift_report
+from runner.classify_folder import answered
 
 DRIFT = "drift"  # the artifact's key: each version of it is a report
 DEPLOYMENT = "retrain/retrain"
@@ -40,7 +40,7 @@ UNCHANGED = "Unchanged"  # the name of the state of a task that has nothing new 
 def drift_of(output: Path, model: str, settings: DriftParams, may_retrain: bool) -> State[Any]:
     """Report the drift of the songs in `output` that the version `model` has classified.
 
-    If there is drift, and both `may_retrain` and `drift.retrain` hold, request a retraining.
+    If there is drift, and both `may_retrain` and `drift_report.retrain` hold, request a retraining.
     """
     try:
         with found_classifier(Path(), model) as found:
@@ -54,19 +54,21 @@ def report_on(output: Path, found: Found, settings: DriftParams, may_retrain: bo
     if found.reference is None:
         return Completed(message=NO_REFERENCE.format(found))
     classified = answered(output, found.version)
-    compared = drift.compare_songs(output, classified, found, load(found.reference), settings)
-    report, last = compared.report, drift.last_figures(output, found)
+    compared = drift_report.compare_songs(
+        output, classified, found, load(found.reference), settings
+    )
+    report, last = compared.report, drift_report.last_figures(output, found)
     run = last.get("retraining_run") if last.get("evidence") == report.evidence else None
     notes = []
     if report.alerts:
         run, note = retraining(run, settings, may_retrain)
         notes = [note]
     message = "; ".join([report.verdict, *notes])
-    figures = drift.figures_of(report, found, run)
-    if figures == last and output.with_name(drift.PAGE).is_file():
+    figures = drift_report.figures_of(report, found, run)
+    if figures == last and output.with_name(drift_report.PAGE).is_file():
         return Completed(name=UNCHANGED, message=message)
     sentences = [page.sentence(note) for note in notes]
-    text = drift.write(compared, figures, output, found, settings, sentences)
+    text = drift_report.write(compared, figures, output, found, settings, sentences)
     create_markdown_artifact(text, key=DRIFT, description=report.verdict)
     log = get_run_logger()
     (log.warning if report.alerts else log.info)(message)
@@ -81,7 +83,7 @@ def retraining(
     `requested` is the run that was requested for the same songs before.
     """
     if not settings.retrain:
-        return requested, "no retraining is asked for: drift.retrain is off"
+        return requested, "no retraining is asked for: drift_report.retrain is off"
     if not may_retrain:
         return requested, "no retraining is asked for: the champion was not the one that was asked"
     if requested:

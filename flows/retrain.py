@@ -19,15 +19,15 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows import SERVICES, results, songs, steps
-from flows.alone import AtWorkError, alone
-from flows.supervision import running_server
-from genre.addresses import hidden
-from genre.errors import InputError
-from genre.params import PARAMS_FILE, RetrainParams, load_params
-from genre.unforeseen import as_error, one_line
-from tasks import pipeline, processes
-from tasks.cli import BAD_INPUT, FAILED, OK
+from flows import SERVICES, artifacts, collection_changes, steps
+from flows.server import running_server
+from flows.single_instance import AtWorkError, alone
+from genre.core.addresses import hidden
+from genre.core.errors import InputError
+from genre.core.params import PARAMS_FILE, RetrainParams, load_params
+from genre.core.unexpected import as_error, one_line
+from runner import pipeline, processes
+from tasks.io.step import BAD_INPUT, FAILED, OK
 
 Futures = dict[str, PrefectFuture[Any]]
 LOCK = SERVICES / "retrain" / "lock"
@@ -52,11 +52,11 @@ def retrain(source: str | None = None, force: bool = False) -> State[Any]:
             futures = submit(source, force, root, params.retrain)
             wait(list(futures.values()))
             states = {name: future.state for name, future in futures.items()}
-            changes = songs.changes(root) if results.passed(states, "ingest") else ""
-            results.publish(states, root, params, changes)
-            warning = results.warning(states, root)
-            if results.passed(states, "register"):
-                songs.remember(root)
+            changes = collection_changes.changes(root) if artifacts.passed(states, "ingest") else ""
+            artifacts.publish(states, root, params, changes)
+            warning = artifacts.warning(states, root)
+            if artifacts.passed(states, "register"):
+                collection_changes.remember(root)
     except AtWorkError as error:
         return Cancelled(message=str(error), data=error)
     except Exception as error:

@@ -3,7 +3,7 @@
 Prefect decides when and again; DVC decides what is up to date. So the body of each task brings
 one DVC stage up to date, and Prefect's own cache is off: a second cache would disagree with DVC's.
 Retries, back-off and time-out come from `params.yaml` (`retrain`), a step's own if it has any.
-The time-out is kept by `tasks.processes`, which ends the step's whole process group; Prefect's
+The time-out is kept by `runner.processes`, which ends the step's whole process group; Prefect's
 own would end one process of it, and only notice when that has ended.
 """
 
@@ -19,17 +19,17 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
-from genre import hints
-from genre.errors import GenreError, InputError
-from genre.params import PARAMS_FILE, RetrainParams, StepParams, load_params
-from genre.unforeseen import as_error
-from tasks import collect as collection
-from tasks import pipeline, preflight
-from tasks.cli import UNCHANGED
-from tasks.families import try_weights_again
-from tasks.pipeline import Stage
-from tasks.processes import EndedError, StepTimeoutError
-from tasks.summary import did_something
+from genre.core import messages
+from genre.core.errors import GenreError, InputError
+from genre.core.params import PARAMS_FILE, RetrainParams, StepParams, load_params
+from genre.core.unexpected import as_error
+from runner import collect as collection
+from runner import pipeline, preflight
+from runner.pipeline import Stage
+from runner.processes import EndedError, StepTimeoutError
+from runner.summary import did_something
+from tasks.io.families import try_weights_again
+from tasks.io.step import UNCHANGED
 
 COLLECT, PUSH = "collect", "push"  # before the stages of `dvc.yaml`, and after them
 AROUND = {
@@ -90,7 +90,7 @@ def collect(stage: str, source: str | None, inbox: str, timeout: float) -> State
         if not collection.has_songs(root):
             raise InputError(
                 f"{stage}: the collection is empty; put songs into {inbox} in folders named as "
-                f"their genres, give a source, or add songs: {hints.command('genre add SOURCE')}"
+                f"their genres, give a source, or add songs: {messages.command('genre add SOURCE')}"
             )
         params = load_params(root / PARAMS_FILE)
         preflight.check(params, root)
@@ -111,7 +111,7 @@ def push(stage: str, timeout: float) -> State[Any]:
     except Exception as error:
         return failure(as_error(error))
     if said is None:
-        add = hints.command("dvc remote add -d NAME URL")
+        add = messages.command("dvc remote add -d NAME URL")
         return Completed(name=SKIPPED, message=f"DVC has no default remote; to add one: {add}")
     logger.info(f"{stage}: {said}")
     return Completed(name=CACHED if said.startswith(UP_TO_DATE) else None, message=said)

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre import fingerprints
-from genre.files import write_parquet
-from genre.params import Params
-from tasks import paths
-from tasks.cli import step
-from tasks.recordings import fingerprint_songs
-from tasks.songs import Tally
-from tasks.tables import as_songs, read_songs
+from genre import duplicates
+from genre.core.files import write_parquet
+from genre.core.params import Params
+from tasks.io import paths
+from tasks.io.recordings import fingerprint_songs
+from tasks.io.songs import Tally
+from tasks.io.step import step
+from tasks.io.tables import as_songs, read_songs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +33,12 @@ def run(params: Params, root: Path) -> str:
     table = read_songs(root)
     songs = as_songs(table, root / paths.RAW)
     prints = fingerprint_songs(songs, params, root, what="duplicates", tally=(tally := Tally()))
-    matches = fingerprints.matches(
+    matches = duplicates.matches(
         list(prints.values()),
-        min_words=round(params.duplicates.min_seconds * fingerprints.WORDS_PER_SECOND),
+        min_words=round(params.duplicates.min_seconds * duplicates.WORDS_PER_SECOND),
         max_bit_error=params.duplicates.max_bit_error,
     )
-    found = fingerprints.group(list(prints), matches)
+    found = duplicates.group(list(prints), matches)
     for line in describe(found, table):
         print(line)
     write_parquet(root / paths.DUPLICATES, found)
@@ -51,7 +51,7 @@ def describe(found: pd.DataFrame, songs: pd.DataFrame) -> Iterator[str]:
     """Say of each group of near-duplicates who is the same as whom, and of which genres.
 
     Each pair is named once.
-    `found` is what `genre.fingerprints.group` returned; `songs` are rows of the catalogue.
+    `found` is what `genre.duplicates.group` returned; `songs` are rows of the catalogue.
     """
     where = songs.set_index("track_id")[["path", "genre"]]
     members = found.assign(

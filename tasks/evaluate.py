@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genre import evaluation, splits
-from genre.errors import InputError
+from genre.core.errors import InputError
+from genre.core.files import write_json, write_parquet
+from genre.core.messages import run_step
+from genre.core.params import EvaluateParams, Params
 from genre.evaluation.calibration import ROWS_PER_BIN
-from genre.files import write_json, write_parquet
-from genre.hints import run_step
+from genre.evaluation.soft_voting import Mixture
 from genre.models import load_model
-from genre.models.mixing import Mixture
-from genre.params import EvaluateParams, Params
-from tasks import inputs, paths, plots
-from tasks.cli import step
-from tasks.families import baseline
-from tasks.tables import read_held_out, read_split
+from tasks.io import inputs, paths, plots
+from tasks.io.families import baseline
+from tasks.io.step import step
+from tasks.io.tables import read_held_out, read_split
 
 if TYPE_CHECKING:
     import pandas as pd

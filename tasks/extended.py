@@ -10,17 +10,17 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from genre.extended import NAMES
-from genre.extended.clips import KERNELS, rows_of_clip
-from genre.features.clips import decode_rows
-from genre.files import atomic_folder
-from genre.params import Params
-from genre.store import cache_key
-from tasks import paths
-from tasks.cli import step
-from tasks.datasets import write_datasets
-from tasks.families import read_families
-from tasks.tables import find_clips, read_songs
+from genre.core.cache import cache_key
+from genre.core.files import atomic_folder
+from genre.core.params import Params
+from genre.features.extended import NAMES
+from genre.features.extended.clips import KERNELS, rows_of_clip
+from genre.features.report.clips import decode_rows
+from tasks.io import paths
+from tasks.io.datasets import write_datasets
+from tasks.io.families import read_families
+from tasks.io.step import step
+from tasks.io.tables import find_clips, read_songs
 
 LIBRARIES = ("numba", "numpy", "scipy", "soundfile")
 CODE = ("audio", "report", "extended")

@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from genre.audio import CLIP_SAMPLES, SEGMENT_SAMPLES
-from genre.features import NAMES
-from genre.features.clips import KERNELS, decode_rows, rows_of_clip
-from genre.files import atomic_folder
-from genre.params import Params
-from genre.store import cache_key
-from tasks import paths
-from tasks.cli import step
-from tasks.datasets import write_datasets
-from tasks.tables import find_clips, read_songs
+from genre.core.cache import cache_key
+from genre.core.files import atomic_folder
+from genre.core.params import Params
+from genre.features.report import NAMES
+from genre.features.report.clips import KERNELS, decode_rows, rows_of_clip
+from tasks.io import paths
+from tasks.io.datasets import write_datasets
+from tasks.io.step import step
+from tasks.io.tables import find_clips, read_songs
 
 LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile")
 

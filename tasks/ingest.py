@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from genre import catalogue, manifest, strays
-from genre.files import write_parquet
-from genre.params import Params
-from tasks import paths
-from tasks.cli import step
-from tasks.listening import scan_songs
-from tasks.songs import Tally
-from tasks.tables import as_song
+from genre.collection import catalogue, manifest, not_audio
+from genre.core.files import write_parquet
+from genre.core.params import Params
+from tasks.io import paths
+from tasks.io.scanning import scan_songs
+from tasks.io.songs import Tally
+from tasks.io.step import step
+from tasks.io.tables import as_song
 
 
 def run(params: Params, root: Path) -> str:
@@ -30,9 +30,9 @@ def run(params: Params, root: Path) -> str:
         (catalogue.judge(song, result, params.ingest) for song, result in heard),
         described.table(names),
     )
-    others = strays.find(raw, described.rows)
+    others = not_audio.find(raw, described.rows)
     for kind, found in others.items():
-        print(strays.line(kind, found))
+        print(not_audio.line(kind, found))
     aside = table[table["status"] == catalogue.SET_ASIDE]
     for path, reason in zip(aside["path"], aside["reason"], strict=True):
         print(f"set aside: {path} {reason}")

@@ -6,13 +6,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from genre.log_mel import picture_of_clip
-from genre.params import Params
-from genre.store import cache_key
-from tasks import paths
-from tasks.cli import step
-from tasks.songs import make_files
-from tasks.tables import find_clips
+from genre.core.cache import cache_key
+from genre.core.params import Params
+from genre.features.log_mel import picture_of_clip
+from tasks.io import paths
+from tasks.io.songs import make_files
+from tasks.io.step import step
+from tasks.io.tables import find_clips
 
 LIBRARIES = ("scipy", "numpy", "pillow")
 

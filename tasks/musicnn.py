@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from genre.audio import SEGMENT_SECONDS, SEGMENTS_PER_CLIP
-from genre.compute import Failed
-from genre.files import atomic_folder
-from genre.musicnn import columns, embedder
-from genre.params import Params
-from genre.store import cache_key
-from tasks import paths
-from tasks.cli import step
-from tasks.datasets import LONG, SHORT, TableWriter
-from tasks.families import read_families
-from tasks.songs import Tally, each_song
-from tasks.tables import as_songs, read_songs
+from genre.core.cache import cache_key
+from genre.core.compute import Failed
+from genre.core.files import atomic_folder
+from genre.core.params import Params
+from genre.features.musicnn import columns, embedder
+from tasks.io import paths
+from tasks.io.datasets import LONG, SHORT, TableWriter
+from tasks.io.families import read_families
+from tasks.io.songs import Tally, each_song
+from tasks.io.step import step
+from tasks.io.tables import as_songs, read_songs
 
 LIBRARIES = ("soundfile", "av", "soxr", "librosa", "scipy", "numpy", "torch")
 CODE = ("audio", "musicnn")
@@ -68,7 +68,13 @@ def run(params: Params, root: Path) -> str:
             root=root,
             what="musicnn",
             tally=tally,
-            preload=["torch", "librosa.filters", "soundfile", "soxr", "genre.musicnn.front_end"],
+            preload=[
+                "torch",
+                "librosa.filters",
+                "soundfile",
+                "soxr",
+                "genre.features.musicnn.front_end",
+            ],
         )
         for song, result in results:
             if isinstance(result, Failed):

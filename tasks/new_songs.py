@@ -12,23 +12,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre import catalogue, evaluation, figures, fingerprints, new_songs
+from genre import duplicates, evaluation, new_songs
 from genre.audio import SEGMENT_SECONDS
 from genre.classifier.inputs import looks, preload
-from genre.compute import Failed, Song
-from genre.demo import SYNTHETIC
-from genre.errors import InputError
-from genre.files import atomic_folder, write_json, write_parquet, write_text
+from genre.collection import catalogue
+from genre.collection.demo import SYNTHETIC
+from genre.core.cache import cache_key
+from genre.core.compute import Failed, Song
+from genre.core.errors import InputError
+from genre.core.files import atomic_folder, write_json, write_parquet, write_text
+from genre.core.params import Params
+from genre.evaluation import figures
 from genre.models.ensemble import Ensemble
 from genre.new_songs import SET_ASIDE, Answers
-from genre.params import Params
-from genre.store import cache_key
-from tasks import outcomes, paths
-from tasks.cli import step
-from tasks.listening import scan_songs
-from tasks.recordings import fingerprint_songs
-from tasks.songs import Tally, each_song
-from tasks.tables import as_song, as_songs, read_songs, read_split
+from tasks.io import outcomes, paths
+from tasks.io.recordings import fingerprint_songs
+from tasks.io.scanning import scan_songs
+from tasks.io.songs import Tally, each_song
+from tasks.io.step import step
+from tasks.io.tables import as_song, as_songs, read_songs, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,13 +104,13 @@ def find_copies(
     both = {song.name: song for song in [*new, *old]}  # the same file has the same name
     prints = fingerprint_songs(list(both.values()), params, root, what="recordings", tally=Tally())
 
-    def words(part: list[Song]) -> dict[str, fingerprints.Words]:
+    def words(part: list[Song]) -> dict[str, duplicates.Words]:
         return {song.name: prints[song.name] for song in part if song.name in prints}
 
     return new_songs.compare(
         words(new),
         words(old),
-        min_words=round(settings.min_seconds * fingerprints.WORDS_PER_SECOND),
+        min_words=round(settings.min_seconds * duplicates.WORDS_PER_SECOND),
         max_bit_error=settings.max_bit_error,
     )
 

@@ -2,7 +2,7 @@
 
 With `features.families: auto` the demo songs get `report`, real songs `extended` and `musicnn`. If
 MusiCNN's weights cannot be fetched, `auto` means `extended` alone, until the next `make run` or
-retraining (`tasks.families.try_weights_again`).
+retraining (`tasks.io.families.try_weights_again`).
 
 The weights are those that `musicnn.weights` names and no others, `<name>.safetensors` each, from
 the published wheel. Valid files are reused: then nothing is fetched. Without `musicnn` the folder
@@ -15,15 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from genre.errors import GenreError
-from genre.files import atomic_folder, write_bytes, write_json
-from genre.hints import command
-from genre.musicnn import weights, wheel
-from genre.params import AUTO, Params
-from tasks import paths
-from tasks.cli import step
-from tasks.families import DEMO, REAL, WITHOUT_WEIGHTS
-from tasks.tables import is_demo
+from genre.core.errors import GenreError
+from genre.core.files import atomic_folder, write_bytes, write_json
+from genre.core.messages import command
+from genre.core.params import AUTO, Params
+from genre.features.musicnn import weights, wheel
+from tasks.io import paths
+from tasks.io.families import DEMO, REAL, WITHOUT_WEIGHTS
+from tasks.io.step import step
+from tasks.io.tables import is_demo
 
 
 def run(params: Params, root: Path) -> str:

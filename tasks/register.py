@@ -15,11 +15,11 @@ import sys
 from functools import cache, partial
 from pathlib import Path
 
-from genre.files import write_json
-from genre.params import Params
+from genre.core.files import write_json
+from genre.core.params import Params
 from genre.registry import Pipeline, register
-from tasks import inputs, paths
-from tasks.cli import UNCHANGED, step
+from tasks.io import inputs, paths
+from tasks.io.step import UNCHANGED, step
 
 
 def run(params: Params, root: Path) -> str:

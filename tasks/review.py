@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre import evaluation, review
-from genre.compute import Failed
-from genre.errors import InputError
-from genre.files import write_text
-from genre.hints import run_step
-from genre.params import Params
-from genre.store import cache_key
-from tasks import paths
-from tasks.cli import step
-from tasks.songs import Tally, each_song
-from tasks.tables import find_clips, read_songs
+from genre.core.cache import cache_key
+from genre.core.compute import Failed
+from genre.core.errors import InputError
+from genre.core.files import write_text
+from genre.core.messages import run_step
+from genre.core.params import Params
+from tasks.io import paths
+from tasks.io.songs import Tally, each_song
+from tasks.io.step import step
+from tasks.io.tables import find_clips, read_songs
 
 if TYPE_CHECKING:
     import pandas as pd

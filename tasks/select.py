@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre import evaluation
-from genre.files import write_json, write_parquet
+from genre.core.files import write_json, write_parquet
+from genre.core.params import BASELINE, Family, Params
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
-from genre.params import BASELINE, Family, Params
-from tasks import paths
-from tasks.cli import step
-from tasks.families import is_trained, read_families
-from tasks.tables import is_demo, read_held_out, read_protocol
+from tasks.io import paths
+from tasks.io.families import is_trained, read_families
+from tasks.io.step import step
+from tasks.io.tables import is_demo, read_held_out, read_protocol
 
 if TYPE_CHECKING:
     from genre.evaluation import Candidate

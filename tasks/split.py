@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre import splits
-from genre.errors import InputError
-from genre.files import write_parquet
-from genre.hints import run_step
-from genre.params import Params
-from tasks import paths
-from tasks.cli import step
+from genre.core.errors import InputError
+from genre.core.files import write_parquet
+from genre.core.messages import run_step
+from genre.core.params import Params
+from tasks.io import paths
+from tasks.io.step import step
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,18 +20,18 @@ from functools import partial
 from pathlib import Path
 
 from genre import evaluation
-from genre.files import atomic_folder, write_parquet
+from genre.core.files import atomic_folder, write_parquet
+from genre.core.params import Params
+from genre.core.progress import progress_bar
+from genre.core.workers import core_count
 from genre.models import make_model
 from genre.models.base import Epoch
 from genre.models.folds import predict_out_of_fold
-from genre.params import Params
-from genre.progress import progress_bar
 from genre.registry.training import training_run
 from genre.splits import TRAIN, VALIDATION
-from genre.workers import core_count
-from tasks import inputs, paths
-from tasks.cli import step
-from tasks.families import is_trained
+from tasks.io import inputs, paths
+from tasks.io.families import is_trained
+from tasks.io.step import step
 
 SHORT_SECONDS = 5.0  # of a training; processes for the folds would take longer to start
 

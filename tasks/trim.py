@@ -10,13 +10,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from genre.params import Params
-from genre.store import cache_key
-from genre.trim import clip_of_song, cut_segments
-from tasks import paths
-from tasks.cli import step
-from tasks.songs import make_files
-from tasks.tables import as_songs, read_songs
+from genre.audio.trim import clip_of_song, cut_segments
+from genre.core.cache import cache_key
+from genre.core.params import Params
+from tasks.io import paths
+from tasks.io.songs import make_files
+from tasks.io.step import step
+from tasks.io.tables import as_songs, read_songs
 
 SEGMENTS = "segments"  # a folder among the clips
 LIBRARIES = ("soundfile", "av", "soxr", "pydub", "numpy")

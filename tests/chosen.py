@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from genre.params import Params
+from genre.core.params import Params
 
 
 def with_families(params: Params, *families: str, **sections: Any) -> Params:

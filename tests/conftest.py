@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def nothing_is_ending() -> None:
     """A run that an earlier test of this process has ended is not this test's business."""
-    if processes := sys.modules.get("tasks.processes"):
+    if processes := sys.modules.get("runner.processes"):
         processes._ending.clear()
 
 

@@ -20,8 +20,8 @@ from registry_project import (
 from scipy.signal import butter, sosfilt
 from songs import RATE, write
 
-from genre.features import NAMES, extract
-from genre.params import load_params
+from genre.core.params import load_params
+from genre.features.report import NAMES, extract
 
 Samples = npt.NDArray[np.float32]
 SIDES = ("train",) * 14 + ("validation",) * 4 + ("test",) * 2  # of a genre's songs

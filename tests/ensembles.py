@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from chosen import with_families
 
-from genre.features import NAMES
+from genre.core.params import load_params
+from genre.evaluation.soft_voting import Mixture
+from genre.features.report import NAMES
 from genre.models.base import Model
 from genre.models.ensemble import Ensemble
-from genre.models.mixing import Mixture
 from genre.models.mlp import Mlp
-from genre.params import load_params
 
 CHECKOUT = Path(__file__).parent.parent
 GENRES = ("blues", "jazz", "rock")

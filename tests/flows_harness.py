@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from tasks.processes import is_alive
+from runner.processes import is_alive
 
 STEP = Path(__file__).with_name("shell_step.py")
 # One step of shell: says what it does, works, says its summary.

@@ -85,7 +85,7 @@ class Lane:
         """Start the whole job, as `make run SOURCE=…` does, in a session of its own."""
         with (self.folder / "printed.txt").open("w") as printed:
             return subprocess.Popen(
-                [sys.executable, "-m", "tasks.run", str(songs)],
+                [sys.executable, "-m", "runner.run", str(songs)],
                 cwd=self.root,
                 env={
                     **os.environ,

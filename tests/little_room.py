@@ -47,7 +47,7 @@ def serve(mounted: bool) -> None:
     if mounted:
         size = f"size={SMALL_DISK_BYTES}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", MOUNT], check=True)
-    from genre.registry.store import configure
+    from genre.registry.client import configure
 
     configure()
     for name in LIBRARIES:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from genre.files import write_bytes
-from genre.musicnn import weights, wheel
+from genre.core.files import write_bytes
+from genre.features.musicnn import weights, wheel
 
 CHECKOUT = Path(__file__).parent.parent
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from genre.workers import core_count
+from genre.core.workers import core_count
 
 PROJECT = Path(__file__).resolve().parent.parent
 TESTS = ("test_audio.py",)

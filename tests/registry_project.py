@@ -30,12 +30,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from genre import evaluation
-from genre.features import NAMES
-from genre.files import write_json, write_parquet
+from genre.core.files import write_json, write_parquet
+from genre.core.params import MlpParams, Params, TrackingParams, load_params
+from genre.features.report import NAMES
 from genre.models.base import Epoch, History
 from genre.models.ensemble import Ensemble
 from genre.models.mlp import Mlp
-from genre.params import MlpParams, Params, TrackingParams, load_params
 from genre.registry import Store, aliases, open_store
 from tasks import register
 

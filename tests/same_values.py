@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from songs import tone, write, write_m4a
 
-from genre import audio, trim
-from genre.features import extract_clip
+from genre import audio
+from genre.audio import trim
+from genre.features.report import extract_clip
 
 
 def digest() -> str:

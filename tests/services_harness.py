@@ -16,9 +16,9 @@ from flows_harness import make_project, wait_until, write_stages
 from params_file import change_params
 from prefect.client.base import PrefectHttpxSyncClient
 
-from flows import supervision
-from flows.supervision import processes as ours
-from genre.changes import COLUMNS
+from flows import server
+from genre.collection.changes import COLUMNS
+from services.supervision import processes as ours
 
 # The catalogue lies beside the project's songs of text, which a real one would refuse.
 INGEST = {
@@ -110,7 +110,7 @@ class Services:
         self.mlflow = f"http://127.0.0.1:{self.ports['mlflow_port']}"
 
     def call(self, what):
-        return python(self.root, self.project, "-m", "flows.services", what)
+        return python(self.root, self.project, "-m", "services.control", what)
 
     def up(self):
         done = self.call("up")
@@ -119,7 +119,7 @@ class Services:
 
     def pids(self):
         """The process of each service, 0 for one that does not run."""
-        return {name: one.pid for name, one in (supervision.services() or {}).items()}
+        return {name: one.pid for name, one in (server.services() or {}).items()}
 
     def kill(self, name):
         """End the process of a service alone, at once; return its id."""
@@ -134,7 +134,7 @@ class Services:
             pids = self.pids().values()
             return pids and not {0, *but} & set(pids) and self.call("status").returncode == 0
 
-        wait_until(is_back, supervision.READY_SECONDS)
+        wait_until(is_back, server.READY_SECONDS)
 
     def ask(self, method, path, body=None):
         with client(f"{self.prefect}/api") as api:

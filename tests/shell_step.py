@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tasks import outcomes
+from tasks.io import outcomes
 
 
 def main(command: str) -> int:

@@ -51,11 +51,11 @@ def write_m4a(path: Path, y: npt.NDArray[np.float32], *, rate: int = RATE, title
 
 def write_no_duplicates(root: Path) -> None:
     """What the step duplicates writes for the project at `root` where it finds none."""
-    from genre import fingerprints
-    from genre.files import write_parquet
-    from tasks import paths
+    from genre import duplicates
+    from genre.core.files import write_parquet
+    from tasks.io import paths
 
-    write_parquet(root / paths.DUPLICATES, fingerprints.group([], []))
+    write_parquet(root / paths.DUPLICATES, duplicates.group([], []))
 
 
 def write_collection(

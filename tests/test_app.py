@@ -26,8 +26,8 @@ from app_server import (
 from playwright.sync_api import Browser, Page, expect
 from registry_project import make_project
 
-from genre import demo
 from genre.classifier import Answer, Classifier
+from genre.collection import demo
 from tasks import register
 
 DESKTOP, PHONE = (1280, 900), (390, 844)

@@ -9,10 +9,11 @@ import pytest
 from ensembles import ensemble, mlp
 
 from genre import cli
-from genre.app import cards, commands, serving
+from genre.app import cards, page, serving
 from genre.app.model import Answering, accuracy, opened
 from genre.classifier import Answer, Choice, Classifier, Moment, Tag
-from genre.errors import InputError
+from genre.cli import app as commands
+from genre.core.errors import InputError
 
 
 def genre(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -133,8 +134,8 @@ def test_only_uploads_are_discarded(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"song")
 
-    serving.discard(song, uploads)
-    serving.discard(example, uploads)
+    page.discard(song, uploads)
+    page.discard(example, uploads)
 
     assert list(uploads.iterdir()) == []
     assert example.exists()

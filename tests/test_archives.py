@@ -19,7 +19,7 @@ from folders import left_behind, rows_in, songs_in, write_tree
 
 from genre.collection import add, archives
 from genre.collection.archives import Limits, unpack
-from genre.errors import CollectionError
+from genre.core.errors import CollectionError
 
 SONGS = {
     "blues/a.mp3": b"A" * 2000,

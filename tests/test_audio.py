@@ -14,8 +14,9 @@ from PIL import Image
 from scipy.signal import welch
 from songs import RATE, tone, write, write_m4a
 
-from genre import audio, trim
-from genre.errors import AudioError
+from genre import audio
+from genre.audio import trim
+from genre.core.errors import AudioError
 
 FORMATS = ["song.wav", "song.flac", "song.mp3", "song.ogg", "song.opus", "song.au", "song.aiff"]
 OPEN = av.open

@@ -11,17 +11,17 @@ import pytest
 import soundfile
 from PIL import Image
 
-from genre import fingerprints, review, trim
-from genre.audio import scan
-from genre.extended import clips as extended
-from genre.features import clips as report
-from genre.files import sha256_of
-from genre.log_mel import picture_of_clip as log_mel
-from genre.musicnn import patches
+from genre import duplicates, review
+from genre.audio import scan, trim
+from genre.core.cache import VERSIONS
+from genre.core.files import sha256_of
+from genre.core.params import load_params
+from genre.features.extended import clips as extended
+from genre.features.log_mel import picture_of_clip as log_mel
+from genre.features.musicnn import patches
+from genre.features.report import clips as report
+from genre.features.spectrogram import picture_of_clip as spectrogram
 from genre.new_songs import read_samples, sample_song
-from genre.params import load_params
-from genre.spectrogram import picture_of_clip as spectrogram
-from genre.store import VERSIONS
 from tests import songs
 
 FRAMES = {"n_fft": 2048, "hop_length": 512}
@@ -83,7 +83,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]
         "audio": [found.seconds, found.loudest_dbfs, int(found.audio_sha256[:6], 16)],
         "defects": of(review.read_measures(review.measures_of_clip(clip, name))),
         "extended": of(report.decode_rows(extended.rows_of_clip(clip, name, **FRAMES))),
-        "fingerprints": of(fingerprints.fingerprint_song(content, whole)[1::4]),
+        "fingerprints": of(duplicates.fingerprint_song(content, whole)[1::4]),
         "log_mel": of_picture(log_mel(clip, name, settings=PARAMS.log_mel)),
         "musicnn": of(patches.log_mel(samples)),
         "report": of(report.decode_rows(report.rows_of_clip(clip, name, **FRAMES))),
@@ -99,5 +99,5 @@ def test_every_part_has_a_version_and_recorded_numbers() -> None:
 
 @pytest.mark.parametrize("part", sorted(VERSIONS))
 def test_results_are_those_of_this_version(part: str, measured: dict[str, list[float]]) -> None:
-    """If it fails and the change is wanted: raise the version in `genre.store`, record anew."""
+    """If a change is wanted: raise the version in `genre.core.cache`, and record anew."""
     assert measured[part] == pytest.approx(RECORDED[part][1], rel=1e-3, abs=1e-6)

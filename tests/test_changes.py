@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from genre.changes import COLUMNS, between, renamed
+from genre.collection.changes import COLUMNS, between, renamed
 
 BEFORE = [
     ("a", "jazz/a.mp3", "jazz", "ok", None),

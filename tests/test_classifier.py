@@ -14,13 +14,13 @@ from ensembles import CHECKOUT, GENRES, ensemble, mlp, network
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, read_clip
 from genre.classifier import Classifier
-from genre.errors import AudioError, InputError, ParameterError
-from genre.features import NAMES, extract_clip
-from genre.log_mel import log_mel
+from genre.core.errors import AudioError, InputError, ParameterError
+from genre.core.params import load_params
+from genre.features.log_mel import log_mel
+from genre.features.report import NAMES, extract_clip
+from genre.features.spectrogram import draw
 from genre.models.ensemble import Ensemble
 from genre.models.images import cut
-from genre.params import load_params
-from genre.spectrogram import draw
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from songs import tone, write
 from genre import evaluation
 from genre.classifier import Classifier
 from genre.cli import main
-from genre.errors import InputError, ParameterError
+from genre.core.errors import InputError, ParameterError
+from genre.core.params import Params, load_params
+from genre.features.musicnn import TAGS
 from genre.models.ensemble import Ensemble
-from genre.musicnn import TAGS
-from genre.params import Params, load_params
 from tasks import (
     duplicates,
     evaluate,
@@ -26,13 +26,13 @@ from tasks import (
     ingest,
     musicnn,
     new_songs,
-    paths,
     select,
     split,
     train,
     trim,
 )
 from tasks import pretrained as pretrained_step
+from tasks.io import paths
 
 pytestmark = pytest.mark.slow
 

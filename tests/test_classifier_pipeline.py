@@ -13,23 +13,23 @@ from songs import tone, write
 
 from genre import evaluation
 from genre.classifier import Classifier
+from genre.core.params import Params, load_params
+from genre.evaluation.soft_voting import Mixture
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
-from genre.models.mixing import Mixture
-from genre.params import Params, load_params
 from tasks import (
     duplicates,
     evaluate,
     features,
     ingest,
     log_mel,
-    paths,
     select,
     spectrograms,
     split,
     train,
     trim,
 )
+from tasks.io import paths
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from songs import tone, write, write_m4a
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, load
 from genre.classifier import NotAudioError, stretches
-from genre.errors import AudioError
+from genre.core.errors import AudioError
 
 S = SEGMENT_SAMPLES
 TEN = [number * S for number in range(10)]

@@ -309,7 +309,7 @@ def test_a_timeline_that_cannot_be_drawn_is_refused(
 @pytest.mark.parametrize("seconds", [3600.0, 1.0])
 def test_the_shares_of_a_song_of_any_length_are_few_and_cover_it(seconds: float) -> None:
     from genre.classifier import Answer, Choice, Moment
-    from genre.classify.timeline import STEPS, steps
+    from genre.classifier.timeline import STEPS, steps
 
     starts = [3.0 * n for n in range(max(1, int(seconds // 3)))]
     moments = tuple(Moment(start, {"a": 0.25, "b": 0.75}) for start in starts)
@@ -325,7 +325,7 @@ def test_the_shares_of_a_song_of_any_length_are_few_and_cover_it(seconds: float)
 
 def test_silence_has_no_share_in_the_timeline() -> None:
     from genre.classifier import Answer, Choice, Moment
-    from genre.classify.timeline import steps
+    from genre.classifier.timeline import steps
 
     moments = (Moment(0.0, {"a": 1.0}), Moment(9.0, {"a": 1.0}))
 
@@ -338,7 +338,7 @@ def test_silence_has_no_share_in_the_timeline() -> None:
 def test_genres_with_hardly_a_share_are_told_as_others() -> None:
     import numpy as np
 
-    from genre.classify.timeline import REST, grouped, palette
+    from genre.classifier.timeline import REST, grouped, palette
 
     shares = {name: np.full(3, share) for name, share in [("a", 0.97), ("others", 0.02)]}
     shares["b"] = np.full(3, 0.01)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.collection import add, is_demo, relabel, remove
-from genre.errors import CollectionError
+from genre.core.errors import CollectionError
 
 THREE = {"blues/a.mp3": "A", "blues/album/b.mp3": "B", "rock/c.wav": "C"}
 

@@ -17,7 +17,7 @@ import pytest
 from folders import left_behind, read_tree, songs_in, write_tree
 
 from genre.collection import add, relabel, transaction
-from genre.errors import CollectionError, GenreError
+from genre.core.errors import CollectionError, GenreError
 
 OLD = {"blues/a.mp3": "A", "rock/c.wav": "C", "manifest.csv": "path,artist\nblues/a.mp3,Ann\n"}
 NEW = {"jazz/d.mp3": "D", "blues/a.mp3": "other", "manifest.csv": "path,artist\njazz/d.mp3,Dee\n"}

@@ -11,8 +11,9 @@ import click
 import pytest
 from folders import songs_in, write_tree
 
-from genre import __version__, cli, hints
-from genre.errors import GenreError
+from genre import __version__, cli
+from genre.core import messages
+from genre.core.errors import GenreError
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_songs_are_added_removed_and_moved(root: Path, capsys: pytest.CaptureFix
         "No song was added.",
         "There already: 1 song.",
         "Not added: rock/c d.mp3 is there as pop/c d.mp3; "
-        "to move it: " + hints.command("genre relabel 'pop/c d.mp3' rock"),
+        "to move it: " + messages.command("genre relabel 'pop/c d.mp3' rock"),
         "Files left aside: 1 not songs.",
     ]
     assert run("remove", hashlib.sha256(b"A").hexdigest()[:16]) == 0
@@ -100,7 +101,7 @@ def test_what_may_pass_has_exit_code_1(
     def fail(*_arguments: object, **_settings: object) -> None:
         raise GenreError("the disk is full;\n  make room\x1b[2J")
 
-    monkeypatch.setattr("genre.collection.commands.add_songs", fail)
+    monkeypatch.setattr("genre.cli.collection.add_songs", fail)
     assert run("add", "../music") == 1
     assert capsys.readouterr().err == "error: the disk is full; make room\\x1b[2J\n"
     assert root.is_dir()

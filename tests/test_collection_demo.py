@@ -10,8 +10,8 @@ from folders import left_behind, read_tree, rows_in, songs_in, write_tree
 
 from genre.collection import add, add_demo, is_demo, remove
 from genre.collection import demonstration as demo_module
-from genre.demo import GENRES
-from genre.errors import CollectionError
+from genre.collection.demo import GENRES
+from genre.core.errors import CollectionError
 
 SMALL = {"songs_per_genre": 1, "workers": 1}
 

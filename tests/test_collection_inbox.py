@@ -10,7 +10,7 @@ from folders import left_behind, read_tree, rows_in, songs_in, write_tree
 
 from genre.collection import inbox
 from genre.collection.adding import add
-from genre.errors import CollectionError, GenreError
+from genre.core.errors import CollectionError, GenreError
 
 MANIFEST = "path,genre,artist\nnew.mp3,jazz,Ann\nblues/b.mp3,blues,Bob\nlater.mp3,rock,Cy\n"
 

@@ -13,7 +13,7 @@ from folders import left_behind, read_tree, rows_in, songs_in, write_tree
 from genre.collection import add, relabel
 from genre.collection.changing import follow_moves
 from genre.collection.moves import last_catalogue
-from genre.files import write_parquet
+from genre.core.files import write_parquet
 
 SONGS = {f"hiphop/{n}.mp3": f"hiphop {n}" for n in range(4)} | {"rock/r.mp3": "rock", "rock/s": "s"}
 

@@ -17,7 +17,7 @@ from folders import left_behind, songs_in
 
 from genre.collection import add, download
 from genre.collection.archives import Limits
-from genre.errors import CollectionError, GenreError
+from genre.core.errors import CollectionError, GenreError
 
 PAGES: dict[str, bytes] = {}
 ASKED: list[dict[str, str]] = []  # the headers of requests that can be resumed

@@ -18,12 +18,12 @@ import work
 from flows_harness import wait_until
 from songs import write_collection
 
-from genre.compute import Failed, Song, map_songs, open_workers
-from genre.errors import GenreError, InputError, ParameterError, UnforeseenError
-from genre.params import ComputeParams, load_params
-from genre.workers import AHEAD
+from genre.core.compute import Failed, Song, map_songs, open_workers
+from genre.core.errors import GenreError, InputError, ParameterError, UnforeseenError
+from genre.core.params import ComputeParams, load_params
+from genre.core.workers import AHEAD
+from runner.processes import is_alive
 from tasks import duplicates, features, ingest, spectrograms, trim
-from tasks.processes import is_alive
 
 LOCAL = ComputeParams(engine="local", workers=2, address="", song_timeout_seconds=60.0)
 
@@ -250,7 +250,7 @@ def test_few_songs_are_in_flight_at_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
 def test_the_number_of_workers_respects_the_affinity_of_the_process() -> None:
     code = (
-        "import os; from genre.workers import core_count; "
+        "import os; from genre.core.workers import core_count; "
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(core_count())"
     )
 
@@ -281,7 +281,7 @@ def test_no_worker_is_left_when_the_run_is_over_or_broken_off(tmp_path: Path) ->
 def test_workers_end_with_a_parent_that_is_killed_amid_their_work(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "import work; from genre.compute import Song, map_songs, open_workers\n"
+        "import work; from genre.core.compute import Song, map_songs, open_workers\n"
         "from test_compute import LOCAL\n"
         "if __name__ == '__main__':\n"
         "    songs = [Song(name, Path(name), '') for name in 'ab']\n"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre.demo import GENRES, source_of, write_songs
-from genre.demo.songs import BAR, FORMATS, LOANS, parse_chord, title_of
-from genre.demo.sounds import DRUMS, VOICES, hit, note
-from genre.demo.styles import STYLES
-from genre.manifest import COLUMNS
+from genre.collection.demo import GENRES, source_of, write_songs
+from genre.collection.demo.sounds import DRUMS, VOICES, hit, note
+from genre.collection.demo.styles import STYLES
+from genre.collection.demo.synthesis import BAR, FORMATS, LOANS, parse_chord, title_of
+from genre.collection.manifest import COLUMNS
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from songs import tone, write
 from trained_project import GENRES, TrainedProject
 
 from genre import cli
-from genre.params import load_params
+from genre.core.params import load_params
 
 CHECKOUT = Path(__file__).parent.parent
 TYPED = [block for block in blocks(CHECKOUT) if block.is_command]

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from genre.core.errors import InputError
+from genre.core.params import DriftParams, load_params
 from genre.drift import measures, page
 from genre.drift.reference import ARRAYS, DESCRIPTION, MOST_SONGS, Reference, load, make, save
 from genre.drift.report import COLUMNS, CONFIDENCE, GENRES, compare
-from genre.errors import InputError
-from genre.params import DriftParams, load_params
 
 NAMES = tuple(f"column_{number:02}" for number in range(40))
 

@@ -18,10 +18,10 @@ from songs import RATE, write
 from flows.classify import classify
 from flows.retrain import retrain
 from genre.classifier import Classifier, ClipWanted
-from genre.classify.commands import Found
 from genre.cli import main
+from genre.cli.classify import Found
 from genre.drift.reference import ARRAYS, load
-from genre.features import NAMES
+from genre.features.report import NAMES
 from tasks import register
 
 pytestmark = pytest.mark.slow

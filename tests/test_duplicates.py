@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from songs import RATE, tone, write, write_collection, write_m4a, write_no_duplicates
 
-from genre import fingerprints
-from genre.errors import InputError
-from genre.params import Params, load_params
-from tasks import duplicates, ingest, paths, split
+from genre import duplicates as fingerprints
+from genre.core.errors import InputError
+from genre.core.params import Params, load_params
+from tasks import duplicates, ingest, split
+from tasks.io import paths
 
 
 @pytest.fixture

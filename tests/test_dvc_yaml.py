@@ -10,26 +10,26 @@ import grimp
 import pytest
 import yaml
 
-from genre.params import load_params
+from genre.core.params import load_params
 
 # What every step imports and none of its results depends on: messages, paths, plumbing.
 PLUMBING = {
     "genre",
-    "genre.addresses",
-    "genre.compute",
-    "genre.errors",
-    "genre.files",
-    "genre.hints",
-    "genre.locks",
-    "genre.params",
-    "genre.progress",
-    "genre.store",
-    "genre.unforeseen",
-    "genre.workers",
+    "genre.core.addresses",
+    "genre.core.compute",
+    "genre.core.errors",
+    "genre.core.files",
+    "genre.core.messages",
+    "genre.core.locks",
+    "genre.core.params",
+    "genre.core.progress",
+    "genre.core.cache",
+    "genre.core.unexpected",
+    "genre.core.workers",
     "tasks",
-    "tasks.cli",
-    "tasks.outcomes",
-    "tasks.paths",
+    "tasks.io.step",
+    "tasks.io.outcomes",
+    "tasks.io.paths",
 }
 STAGES = [
     "ingest",
@@ -81,7 +81,7 @@ def test_a_stage_depends_on_all_the_code_that_it_runs(
     code = {
         name
         for name in (module, *imports.find_upstream_modules(module))
-        if name not in PLUMBING and not name.startswith("genre.params.")
+        if name not in PLUMBING and not name.startswith("genre.core.params.")
     }
     declared = [Path(dep) for dep in stages[stage]["deps"]]
 

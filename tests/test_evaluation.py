@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from genre import evaluation
-from genre.errors import InputError
+from genre.core.errors import InputError
 
 GENRES = ("blues", "classical", "jazz", "metal", "rock")
 DRAWN = {"samples": 200, "seed": 0}

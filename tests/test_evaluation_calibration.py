@@ -9,7 +9,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
 from genre import evaluation
-from genre.errors import InputError
+from genre.core.errors import InputError
 
 DRAWN = {"samples": 300, "seed": 0}
 Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]

@@ -14,11 +14,12 @@ from chosen import with_families
 from songs import write_no_duplicates
 
 from genre import evaluation
-from genre.errors import InputError
-from genre.files import write_parquet
+from genre.core.errors import InputError
+from genre.core.files import write_parquet
+from genre.core.params import Params, load_params
 from genre.models.ensemble import Ensemble
-from genre.params import Params, load_params
-from tasks import evaluate, paths, select, split, train
+from tasks import evaluate, select, split, train
+from tasks.io import paths
 
 GENRES = ("blues", "disco", "jazz", "rock")
 COLUMNS = ("rms_mean", "tempo", "mfcc1_mean")

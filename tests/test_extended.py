@@ -18,10 +18,10 @@ import soundfile
 from hypothesis import given, settings
 from test_features_equality import HARD, SR, music, signals
 
-from genre import features
-from genre.errors import InputError
-from genre.extended import NAMES, extract, extract_clip, reference
-from genre.extended.names import CONTRAST, CORRELATION, DELTA, HARMONY, LEVEL, ONSET
+from genre.core.errors import InputError
+from genre.features import report as features
+from genre.features.extended import NAMES, extract, extract_clip, reference
+from genre.features.extended.names import CONTRAST, CORRELATION, DELTA, HARMONY, LEVEL, ONSET
 
 LIMIT, SMALLEST = 1e-4, 1e-2
 # What a value is where librosa's functions define none: nothing is heard, or nothing varies.
@@ -199,10 +199,10 @@ def test_a_clip_too_short_for_ten_segments_is_refused() -> None:
 @pytest.mark.slow
 def test_the_first_clip_needs_neither_librosa_nor_what_it_imports() -> None:
     code = """
-import sys, genre.extended
+import sys, genre.features.extended
 assert "numba" not in sys.modules
 import numpy as np
-genre.extended.extract(np.random.default_rng(0).normal(size=22050).astype("f4"), 22050)
+genre.features.extended.extract(np.random.default_rng(0).normal(size=22050).astype("f4"), 22050)
 for module in ("librosa", "sklearn", "torch", "pandas", "scipy.signal", "scipy.stats"):
     assert module not in sys.modules, module
 """

@@ -13,8 +13,8 @@ from chosen import with_families
 from songs import write_collection
 
 from genre.audio import SAMPLE_RATE, read_clip, segment
-from genre.extended import NAMES, extract
-from genre.params import Params, load_params
+from genre.core.params import Params, load_params
+from genre.features.extended import NAMES, extract
 from tasks import extended, features, ingest, trim
 
 

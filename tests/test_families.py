@@ -11,11 +11,11 @@ import pytest
 from chosen import with_families
 from registry_project import Project, make_project
 
-from genre.errors import InputError
-from genre.features import NAMES
-from genre.musicnn import TAGS, columns
-from genre.params import Params
-from tasks import inputs
+from genre.core.errors import InputError
+from genre.core.params import Params
+from genre.features.musicnn import TAGS, columns
+from genre.features.report import NAMES
+from tasks.io import inputs
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.errors import InputError
-from genre.features import NAMES, extract, extract_clip, extract_segments, reference
+from genre.core.errors import InputError
+from genre.features.report import NAMES, extract, extract_clip, extract_segments, reference
 
 SR = 22_050
 LIMIT = 1e-4

@@ -10,7 +10,7 @@ import scipy.fft
 import scipy.ndimage
 import scipy.signal
 
-from genre.features import (
+from genre.features.report import (
     filters,
     fourier,
     harmonic,
@@ -22,8 +22,8 @@ from genre.features import (
     temporal,
     timbre,
 )
-from genre.features.lanes import LANES
-from genre.features.spectrum import Frames
+from genre.features.report.lanes import LANES
+from genre.features.report.spectrum import Frames
 
 SR = 22_050
 Signal = npt.NDArray[np.float32]

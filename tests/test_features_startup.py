@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre.features import compiled
+from genre.features.report import compiled
 
 FIRST_CLIP = """
 import sys
 import numpy as np
-from genre.features import extract
+from genre.features.report import extract
 row = extract(np.random.default_rng(0).normal(size=22050).astype("f4"), 22050)
 print(repr(row["tempo"]), repr(row["mfcc20_var"]))
 for module in ("librosa", "sklearn", "torch", "pandas", "scipy.signal", "scipy.stats"):
@@ -36,7 +36,7 @@ def run(code: str, **environment: str) -> str:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     heavy = ["numba", "llvmlite", "librosa", "scipy", "sklearn", "torch", "pandas"]
 
-    out = run(f"import sys, genre.features; print([m for m in {heavy} if m in sys.modules])")
+    out = run(f"import sys, genre.features.report; print([m for m in {heavy} if m in sys.modules])")
 
     assert out.strip() == "[]"
 
@@ -66,7 +66,7 @@ def test_a_missing_cache_folder_is_made_and_a_read_only_one_passed_over(
 
     out = run(
         "import numba, numpy as np\n"
-        "from genre.features.spectrum import Frames, pad\n"
+        "from genre.features.report.spectrum import Frames, pad\n"
         "print(pad(np.ones(3, 'f4'), Frames(3, 64, 16)).sum())",
         NUMBA_CACHE_DIR=str(parent / "cache"),
     )
@@ -93,7 +93,7 @@ def test_without_any_folder_to_write_to_kernels_are_compiled_in_memory(
 
 @pytest.mark.slow
 def test_machine_code_is_kept_under_the_version_of_what_kernels_share(tmp_path: Path) -> None:
-    run("import genre.features.shape", NUMBA_CACHE_DIR=str(tmp_path))
+    run("import genre.features.report.shape", NUMBA_CACHE_DIR=str(tmp_path))
 
     kept = [path.name for path in tmp_path.rglob("*.nbi")]
     assert len(kept) > 0
@@ -111,7 +111,7 @@ def test_a_kernel_that_does_not_compile_says_why() -> None:
 def test_threads_do_not_share_their_arrays() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from genre.features import extract
+    from genre.features.report import extract
 
     rng = np.random.default_rng(0)
     signals = [rng.normal(size=20_000).astype(np.float32) * level for level in (1, 0.1, 0.01, 0)]

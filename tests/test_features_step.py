@@ -16,8 +16,8 @@ import pytest
 from songs import tone, write, write_collection
 
 from genre.audio import SAMPLE_RATE, read_clip, segment
-from genre.features import NAMES, extract
-from genre.params import Params, load_params
+from genre.core.params import Params, load_params
+from genre.features.report import NAMES, extract
 from tasks import features, ingest, trim
 
 
@@ -161,8 +161,8 @@ def test_a_killed_run_resumes_with_the_songs_it_had_finished(root: Path, params:
     script = f"""
 import os, signal
 from pathlib import Path
-from genre.params import load_params
-from genre.store import Store
+from genre.core.params import load_params
+from genre.core.cache import Store
 from tasks import features
 
 put = Store.put
@@ -234,7 +234,7 @@ def test_waiting_workers_end_with_a_killed_run(root: Path) -> None:
 
 _RUN_FEATURES = """
 from pathlib import Path
-from genre.params import load_params
+from genre.core.params import load_params
 from tasks import features
 features.run(load_params(), Path({root!r}))
 """

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from genre import evaluation, figures
+from genre import evaluation
+from genre.evaluation import figures
 
 
 def counts(genres: int = 4) -> pd.DataFrame:

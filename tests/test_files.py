@@ -12,7 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from genre.files import atomic_folder, atomic_path, sweep, write_json, write_parquet, write_text
+from genre.core.files import (
+    atomic_folder,
+    atomic_path,
+    sweep,
+    write_json,
+    write_parquet,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -54,7 +61,7 @@ def test_a_finished_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> Non
 
 WRITE = """
 import os, signal, sys
-from genre.files import atomic_folder, atomic_path
+from genre.core.files import atomic_folder, atomic_path
 write = {"file": atomic_path, "folder": atomic_folder}[sys.argv[1]]
 with write(sys.argv[2]) as temporary:
     half = temporary / "half" if temporary.is_dir() else temporary
@@ -67,7 +74,7 @@ with write(sys.argv[2]) as temporary:
 """
 WRITE_OFTEN = """
 import sys
-from genre import files
+from genre.core import files
 for number in range(60):
     files._sweep_files.cache_clear()
     files.write_text(sys.argv[1], sys.argv[2] * 1000)

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from songs import write, write_m4a
 
-from genre import fingerprints
-from genre.errors import AudioError
-from genre.fingerprints import Match, Words, subfingerprints
+from genre import duplicates as fingerprints
+from genre.core.errors import AudioError
+from genre.duplicates import Match, Words, subfingerprints
 
 RATE = 22_050
 Samples = npt.NDArray[np.float32]

@@ -19,13 +19,15 @@ from params_file import change_params
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 
-from flows import results, steps
+from flows import artifacts as results
+from flows import steps
 from flows.retrain import WARNING, main, retrain
 from genre import registry
-from genre.errors import InputError
-from genre.params import StepParams, load_params
-from tasks import pipeline, processes, register
-from tasks.pipeline import Stage
+from genre.core.errors import InputError
+from genre.core.params import StepParams, load_params
+from runner import pipeline, processes
+from runner.pipeline import Stage
+from tasks import register
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

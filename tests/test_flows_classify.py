@@ -10,11 +10,11 @@ import pytest
 from ensembles import GENRES, ensemble, mlp
 from songs import tone, write
 
-from flows.alone import alone
 from flows.classify import LOCK, classify, page
+from flows.single_instance import alone
 from genre.classifier import Classifier
-from genre.errors import InputError
-from tasks import classify as answers
+from genre.core.errors import InputError
+from runner import classify_folder as answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

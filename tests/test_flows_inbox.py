@@ -11,9 +11,9 @@ from flows_harness import add_song, dvc, write_stages
 from prefect.settings import PREFECT_API_URL
 from test_flows import INGEST, artifacts, edit_params, make_flow_project, states
 
-from flows import results
-from flows.alone import alone
+from flows import artifacts as results
 from flows.retrain import LOCK, retrain
+from flows.single_instance import alone
 from genre.collection import inbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -135,7 +135,7 @@ def test_a_second_retraining_says_that_another_one_works_and_changes_nothing(roo
 
 
 def test_the_lock_is_free_again_when_its_holder_was_killed(root):
-    code = "from flows.alone import alone; from flows.retrain import LOCK; import time\n"
+    code = "from flows.single_instance import alone; from flows.retrain import LOCK; import time\n"
     code += "with alone(LOCK): print('held', flush=True); time.sleep(300)"
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"

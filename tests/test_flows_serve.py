@@ -11,8 +11,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL
 
-from flows import deployments, serve
-from genre.params import load_params
+from genre.core.params import load_params
+from services import deployments, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

@@ -17,8 +17,8 @@ import yaml
 from benchmarks.gtzan_table import table as module
 from benchmarks.gtzan_table.__main__ import compute, main
 from benchmarks.gtzan_table.table import TAGS, join_taggrams, read, split_table
-from genre.features import NAMES
-from genre.params import Params, load_params
+from genre.core.params import Params, load_params
+from genre.features.report import NAMES
 
 GENRES = ("blues", "jazz", "rock")
 SONGS = 24

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genre import hints
+from genre.core import messages
 
 
 def test_a_command_of_the_environment_is_named_by_its_path(
@@ -16,26 +16,26 @@ def test_a_command_of_the_environment_is_named_by_its_path(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
     monkeypatch.chdir(tmp_path)
-    assert hints.command("genre models --history") == ".venv/bin/genre models --history"
+    assert messages.command("genre models --history") == ".venv/bin/genre models --history"
 
 
 def test_from_another_folder_the_whole_path_is_named_and_quoted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "my music/.venv/bin/python"))
-    assert hints.command("dvc pull") == f"'{tmp_path}/my music/.venv/bin/dvc' pull"
+    assert messages.command("dvc pull") == f"'{tmp_path}/my music/.venv/bin/dvc' pull"
 
 
 def test_make_is_on_everybodys_path() -> None:
-    assert hints.command("make run") == "make run"
+    assert messages.command("make run") == "make run"
 
 
 def test_settings_of_one_command_are_quoted() -> None:
-    shown = hints.command("python -c 'import os; print(os.environ[\"STORE\"])'", STORE="a b")
+    shown = messages.command("python -c 'import os; print(os.environ[\"STORE\"])'", STORE="a b")
     printed = subprocess.run(shown, shell=True, capture_output=True, text=True, check=True)
     assert printed.stdout == "a b\n"
 
 
 def test_a_step_is_named_with_the_command_that_runs_it() -> None:
-    expected = f"run the step trim again ({hints.command('dvc repro trim')})"
-    assert hints.run_step("trim", "again") == expected
+    expected = f"run the step trim again ({messages.command('dvc repro trim')})"
+    assert messages.run_step("trim", "again") == expected

@@ -29,7 +29,7 @@ from songs import tone, write
 
 from genre.collection import add
 from genre.collection.archives import Limits
-from genre.errors import GenreError
+from genre.core.errors import GenreError
 
 pytestmark = pytest.mark.slow
 

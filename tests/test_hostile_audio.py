@@ -21,9 +21,10 @@ from params_file import change_params
 from songs import tone, write
 
 from genre.collection import add
-from genre.errors import InputError
-from genre.params import load_params
-from tasks import ingest, listening
+from genre.core.errors import InputError
+from genre.core.params import load_params
+from tasks import ingest
+from tasks.io import scanning
 
 if TYPE_CHECKING:
     from conftest import Draws
@@ -172,7 +173,7 @@ def test_a_decoder_that_crashes_or_hangs_takes_only_its_own_process(hostile, tmp
         (raw / "rock" / f"{number}.mp3").write_bytes(ending)
     params = load_params(hostile.root / "params.yaml")
     compute = params.compute.model_copy(update={"song_timeout_seconds": 5.0})
-    monkeypatch.setattr(listening.catalogue, "listen", work.listen_or_die)
+    monkeypatch.setattr(scanning.catalogue, "listen", work.listen_or_die)
 
     ingest.run(params.model_copy(update={"compute": compute}), tmp_path)
 

@@ -35,13 +35,13 @@ from songs import tone, write
 
 from genre import registry
 from genre.app.model import opened
-from genre.classify.commands import found_classifier
 from genre.cli import main
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
 from genre.registry import lookup
 from genre.registry.lookup import FILES, PACKED
+from genre.registry.resolve import found_classifier
 from tasks import register
 
 pytestmark = pytest.mark.slow
@@ -133,7 +133,7 @@ def test_the_flow_that_answers_refuses_it(
     replace_weights(place, pickle.dumps(Payload(sentinel)))
     code = (
         "import sys; from pathlib import Path; from flows.classify import answer\n"
-        "from tasks.classify import waiting\n"
+        "from runner.classify_folder import waiting\n"
         "songs = Path(sys.argv[1]); table = songs.with_name('answers.parquet')\n"
         "state = answer.fn(waiting(songs, table, '1'), songs, table, None)\n"
         "print(state.type, state.message); sys.exit(table.exists())\n"
@@ -250,8 +250,8 @@ def test_a_folder_that_cannot_be_a_model_is_refused_by_its_form(place: Path, for
 def test_a_network_that_promises_more_than_its_file_holds_takes_no_memory(
     tmp_path: Path, project: Path
 ) -> None:
+    from genre.core.params import load_params
     from genre.models.images import Resnet
-    from genre.params import load_params
 
     settings = load_params(project / "params.yaml").train.resnet
     model = Resnet(settings.model_copy(update={"width": 4, "blocks": 1}))

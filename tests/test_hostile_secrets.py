@@ -26,8 +26,8 @@ from services_harness import Services, family, listening, make_services_project,
 from songs import write_collection
 from test_whole_run import GIT, clone
 
-from genre.addresses import has_password, hidden
-from genre.errors import ParameterError
+from genre.core.addresses import has_password, hidden
+from genre.core.errors import ParameterError
 from genre.registry import resolve_uri
 
 CANARY = "-".join(("bird", "of", "mines"))  # stands in no file, this one included
@@ -157,7 +157,7 @@ def pipeline(
     ):
         said.append(run(root, "-m", "genre.cli", "add", unreachable, code=None))
         assert "error: " in said[-1]
-    said.append(run(root, "-m", "tasks.run", address))
+    said.append(run(root, "-m", "runner.run", address))
     return root
 
 

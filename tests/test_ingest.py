@@ -12,10 +12,11 @@ import pytest
 import work
 from songs import RATE, tone, write, write_collection, write_m4a
 
-from genre.catalogue import COLUMNS
-from genre.errors import InputError, UnforeseenError
-from genre.params import Params, load_params
-from tasks import ingest, listening
+from genre.collection.catalogue import COLUMNS
+from genre.core.errors import InputError, UnforeseenError
+from genre.core.params import Params, load_params
+from tasks import ingest
+from tasks.io import scanning
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_a_song_that_meets_a_defect_is_set_aside_and_tried_again_by_a_fixed_prog
     write(raw / "rock/odd.wav", tone(5, seed=70))
     broken = partial(work.break_on, names=("odd.wav",))
     with monkeypatch.context() as patched:
-        patched.setattr(listening.catalogue, "listen", broken)
+        patched.setattr(scanning.catalogue, "listen", broken)
         reasons = catalogue(tmp_path, params)["reason"].dropna()
 
     assert list(reasons.index) == ["rock/odd.wav"]
@@ -152,7 +153,7 @@ def test_a_defect_that_most_songs_meet_stops_the_run_and_is_shown_once(
 ) -> None:
     del in_new_project
     write_collection(tmp_path / "data/raw")
-    monkeypatch.setattr(listening.catalogue, "listen", partial(work.break_on, names=None))
+    monkeypatch.setattr(scanning.catalogue, "listen", partial(work.break_on, names=None))
 
     with pytest.raises(UnforeseenError, match="8 of 8 songs"):
         ingest.run(params, tmp_path)

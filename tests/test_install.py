@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import install
+from runner import install
 
 RETRY = (
     "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after "
@@ -63,7 +63,7 @@ def test_a_conflict_is_reported_as_pip_reports_it() -> None:
 
 def test_pip_without_network_ends_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tasks.install", "--dry-run", "-t", tmp_path, "absent-package"],
+        [sys.executable, "-m", "runner.install", "--dry-run", "-t", tmp_path, "absent-package"],
         env={
             "PIP_CONFIG_FILE": "/dev/null",
             "PIP_INDEX_URL": "http://127.0.0.1:9/simple",

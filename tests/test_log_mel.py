@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 from songs import tone, write_collection
 
-from genre import log_mel
 from genre.audio import (
     CLIP_SAMPLES,
     SAMPLE_RATE,
@@ -21,9 +20,10 @@ from genre.audio import (
     load,
     read_clip,
 )
-from genre.errors import InputError
+from genre.core.errors import InputError
+from genre.core.params import Params, load_params
+from genre.features import log_mel
 from genre.models.images import cut
-from genre.params import Params, load_params
 from tasks import ingest, trim
 from tasks import log_mel as log_mel_step
 

@@ -19,8 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import PowerTransformer
 from sklearn.svm import SVC
 
-from genre.errors import InputError
-from genre.models import load_model, make_model, store
+from genre.core.errors import InputError
+from genre.core.params import TrainParams, load_params
+from genre.models import load_model, make_model, serialization
 from genre.models.base import Examples, Model
 from genre.models.boosting import Boosting
 from genre.models.lda import Lda
@@ -28,7 +29,6 @@ from genre.models.logistic import Logistic
 from genre.models.normalise import LIMIT, Normaliser, Whitener, likeliest_power, yeo_johnson
 from genre.models.pairwise import couple, fit_sigmoids, pairs
 from genre.models.svm import Svm
-from genre.params import TrainParams, load_params
 
 GENRES = ("blues", "jazz", "metal", "rock")
 FEATURES = tuple(f"feature{number}" for number in range(5))
@@ -114,7 +114,7 @@ def test_two_trainings_write_the_same_bytes(
     again.fit(train, validation, seed=3)
     for model, folder in ((trained[name], "one"), (again, "other")):
         model.save(tmp_path / folder)
-    for file in (store.WEIGHTS, store.DESCRIPTION):
+    for file in (serialization.WEIGHTS, serialization.DESCRIPTION):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
 
@@ -356,11 +356,11 @@ def damage(model: Model, folder: Path, name: str, change: Any) -> None:
     import json
 
     model.save(folder)
-    arrays = load((folder / store.WEIGHTS).read_bytes())
+    arrays = load((folder / serialization.WEIGHTS).read_bytes())
     arrays[name] = change(arrays[name].copy())
     content = save(arrays)
-    (folder / store.WEIGHTS).write_bytes(content)
-    path = folder / store.DESCRIPTION
+    (folder / serialization.WEIGHTS).write_bytes(content)
+    path = folder / serialization.DESCRIPTION
     description = json.loads(path.read_text())
     description["weights_sha256"] = hashlib.sha256(content).hexdigest()
     path.write_text(json.dumps(description))

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from genre.errors import InputError
+from genre.core.errors import InputError
+from genre.core.params import TrainParams, load_params
 from genre.models import load_model, make_model
 from genre.models.augment import SpectrogramAugment, crop, mask, mix
 from genre.models.base import Examples, Model
 from genre.models.images import Cnn, Resnet, channel_scaling, cut
 from genre.models.networks import ResidualNetwork, SimpleCnn
-from genre.params import TrainParams, load_params
 
 GENRES = ("blues", "jazz")
 CHANNELS = {"cnn": 4, "resnet": 1}

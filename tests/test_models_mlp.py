@@ -13,11 +13,11 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
-from genre.errors import InputError, ParameterError
+from genre.core.errors import InputError, ParameterError
+from genre.core.params import MlpParams
 from genre.models import load_model, make_model
 from genre.models.base import Examples, Model
 from genre.models.mlp import Mlp, build_network
-from genre.params import MlpParams
 
 CLASSES = ("blues", "jazz", "rock")
 FEATURES = tuple(f"feature{number}" for number in range(6))
@@ -257,7 +257,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion() -> None:
 
 
 def test_settings_of_the_params_file_reach_the_model(project: Path) -> None:
-    from genre.params import load_params
+    from genre.core.params import load_params
 
     params = load_params(project / "params.yaml")
     model = make_model("mlp", params.train)

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from genre import files
-from genre.errors import InputError
-from genre.models import load_model, store
+from genre.core import files
+from genre.core.errors import InputError
+from genre.core.params import MlpParams
+from genre.models import load_model
+from genre.models import serialization as store
 from genre.models.mlp import Mlp
-from genre.params import MlpParams
 
 
 def untrained(fill: float = 0.5) -> Mlp:

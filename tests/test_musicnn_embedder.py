@@ -16,9 +16,9 @@ from musicnn_weights import pretrained  # noqa: F401
 from resampy import resampy
 
 from genre.audio import decode, resample, to_mono
-from genre.errors import AudioError, InputError
-from genre.musicnn import SAMPLE_RATE, TAGS, Embedder
-from genre.musicnn.columns import names
+from genre.core.errors import AudioError, InputError
+from genre.features.musicnn import SAMPLE_RATE, TAGS, Embedder
+from genre.features.musicnn.columns import names
 
 Samples = npt.NDArray[np.float32]
 
@@ -163,5 +163,5 @@ def test_tags_are_the_published_ones(
 
 def test_the_package_is_imported_without_heavy_libraries() -> None:
     heavy = "{'torch', 'librosa', 'scipy', 'safetensors'}"
-    code = f"import sys, genre.musicnn; sys.exit(bool({heavy} & set(sys.modules)))"
+    code = f"import sys, genre.features.musicnn; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,10 +10,10 @@ import torch
 from musicnn_weights import pretrained  # noqa: F401
 from torch.nn import functional
 
-from genre.models.musicnn import MusiCNN, same
-from genre.musicnn.front_end import SharedFrontEnd, layout
-from genre.musicnn.patches import log_mel, patch_starts
-from genre.musicnn.weights import load_network
+from genre.features.musicnn.front_end import SharedFrontEnd, layout
+from genre.features.musicnn.network import MusiCNN, same
+from genre.features.musicnn.patches import log_mel, patch_starts
+from genre.features.musicnn.weights import load_network
 
 
 def random_network(seed: int = 0) -> MusiCNN:

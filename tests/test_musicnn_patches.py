@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 from resampy import resampy
 
-from genre.errors import AudioError
-from genre.musicnn import HOP_FRAMES, PATCH_FRAMES, SAMPLE_RATE
-from genre.musicnn.patches import log_mel, patch_starts
+from genre.core.errors import AudioError
+from genre.features.musicnn import HOP_FRAMES, PATCH_FRAMES, SAMPLE_RATE
+from genre.features.musicnn.patches import log_mel, patch_starts
 
 Samples = npt.NDArray[np.float32]
 

@@ -21,10 +21,11 @@ from sklearn.metrics import (
 )
 from songs import RATE, tone, write
 
-from genre.errors import InputError
-from genre.files import write_parquet
-from genre.params import Params, load_params
-from tasks import ingest, new_songs, paths
+from genre.core.errors import InputError
+from genre.core.files import write_parquet
+from genre.core.params import Params, load_params
+from tasks import ingest, new_songs
+from tasks.io import paths
 
 REPORT = paths.NEW_SONGS_REPORT
 SIDES = ("train", "train", "validation", "test")

@@ -15,13 +15,13 @@ from songs import tone, write
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, load
 from genre.classifier.samples import random_samples
-from genre.errors import AudioError
-from genre.features import NAMES, extract
-from genre.log_mel import log_mel
+from genre.core.errors import AudioError
+from genre.core.params import load_params
+from genre.features.log_mel import log_mel
+from genre.features.report import NAMES, extract
+from genre.features.spectrogram import draw
 from genre.models.images import cut
 from genre.new_songs import SAMPLES, read_samples, sample_song
-from genre.params import load_params
-from genre.spectrogram import draw
 
 
 def sample(path: Path, members: list[Any], *, seed: int = 0) -> tuple[np.ndarray, dict[Any, Any]]:

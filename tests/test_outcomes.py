@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from genre.errors import GenreError, InputError
-from tasks import cli, outcomes
-from tasks.outcomes import StepError
+from genre.core.errors import GenreError, InputError
+from tasks.io import outcomes, step
+from tasks.io.outcomes import StepError
 
 STAGE = "train@mlp"
 
@@ -32,7 +32,7 @@ def test_a_step_that_ends_says_what_it_did_and_prints_its_time(
         outcomes.set_aside("rock/x.mp3 is silent")
         return "trained"
 
-    assert cli.step(work, root) == 0
+    assert step.step(work, root) == 0
 
     outcome = outcomes.read(STAGE, root, since - 1000)
     assert outcome is not None
@@ -61,7 +61,7 @@ def test_a_step_that_fails_says_why_and_whether_it_may_be_tried_again(
     def work(_params: object, _root: Path) -> str:
         raise raised
 
-    assert cli.step(work, root) == code
+    assert step.step(work, root) == code
 
     outcome = outcomes.read(STAGE, root, 0.0)
     assert outcome is not None
@@ -82,7 +82,7 @@ def test_a_step_that_was_killed_is_known_by_its_unfinished_file(root: Path) -> N
 
 
 def test_the_file_of_an_earlier_run_counts_for_nothing(root: Path) -> None:
-    cli.step(lambda _params, _root: "trained", root)
+    step.step(lambda _params, _root: "trained", root)
 
     assert outcomes.read(STAGE, root, time.time() + 1) is None
     assert outcomes.read("ingest", root, 0.0) is None
@@ -91,7 +91,7 @@ def test_the_file_of_an_earlier_run_counts_for_nothing(root: Path) -> None:
 def test_a_file_that_cannot_be_written_stops_no_step(root: Path) -> None:
     (root / ".cache").write_text("a file where the folder would be")
 
-    assert cli.step(lambda _params, _root: "trained", root) == 0
+    assert step.step(lambda _params, _root: "trained", root) == 0
 
 
 def test_without_dvc_nothing_is_written(
@@ -99,7 +99,7 @@ def test_without_dvc_nothing_is_written(
 ) -> None:
     monkeypatch.delenv(outcomes.STAGE)
 
-    assert cli.step(lambda _params, _root: "trained", root) == 0
+    assert step.step(lambda _params, _root: "trained", root) == 0
 
     assert capsys.readouterr().out == "trained\n"
     assert not (root / ".cache").exists()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from genre.errors import ParameterError
-from genre.params import load_params
+from genre.core.errors import ParameterError
+from genre.core.params import load_params
 
 
 @pytest.fixture

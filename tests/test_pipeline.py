@@ -12,10 +12,10 @@ import pytest
 import yaml
 from flows_harness import CHAIN, add_song, dvc, make_project, wait_until
 
-from genre.errors import InputError
-from tasks import dvc_command, pipeline
-from tasks.dvc_command import BusyError
-from tasks.outcomes import Outcome, StepError
+from genre.core.errors import InputError
+from runner import dvc_command, pipeline
+from runner.dvc_command import BusyError
+from tasks.io.outcomes import Outcome, StepError
 
 
 def ignore(line):

@@ -1,4 +1,4 @@
-"""`python -m tasks.run`, the body of `make run`, on a project with steps of a few lines."""
+"""`python -m runner.run`, the body of `make run`, on a project with steps of a few lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def root(tmp_path, project):
 def start(root, project):
     def start(*arguments):
         return subprocess.Popen(
-            [sys.executable, "-m", "tasks.run", *arguments],
+            [sys.executable, "-m", "runner.run", *arguments],
             cwd=root,
             env={**os.environ, "PYTHONPATH": str(project)},
             stdout=subprocess.PIPE,

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from genre.errors import InputError
-from tasks import summary
-from tasks.outcomes import Outcome
+from genre.core.errors import InputError
+from runner import summary
+from tasks.io.outcomes import Outcome
 
 STEPS = ("ingest", "trim", "train@mlp", "evaluate", "register")
 LEVEL = {"accuracy": 0.714, "ci95": [0.5714, 0.857], "n": 35}

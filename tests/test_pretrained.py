@@ -15,14 +15,14 @@ import pytest
 from musicnn_weights import published_wheel
 from params_file import change_params
 
-from genre import demo
-from genre.errors import GenreError, InputError
-from genre.files import write_bytes, write_parquet, write_text
-from genre.musicnn import weights, wheel
-from genre.params import Params, load_params
+from genre.collection import demo
+from genre.core.errors import GenreError, InputError
+from genre.core.files import write_bytes, write_parquet, write_text
+from genre.core.params import Params, load_params
+from genre.features.musicnn import weights, wheel
 from tasks import pretrained
-from tasks.families import read_families, try_weights_again
-from tasks.tables import is_synthetic
+from tasks.io.families import read_families, try_weights_again
+from tasks.io.tables import is_synthetic
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -189,7 +189,7 @@ def test_the_file_says_whose_the_weights_are(the_wheel: bytes) -> None:
 def test_the_file_is_one_that_the_library_reads(the_wheel: bytes) -> None:
     from safetensors.torch import load
 
-    from genre.models.musicnn import MusiCNN
+    from genre.features.musicnn.network import MusiCNN
 
     arrays = load(wheel.convert(the_wheel, ["mtt"])["mtt"])
     expected = {k: v for k, v in MusiCNN().state_dict().items() if "num_batches" not in k}

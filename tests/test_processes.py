@@ -11,8 +11,8 @@ import threading
 import pytest
 from flows_harness import alive, wait_until
 
-from tasks import processes
-from tasks.processes import EndedError, StepTimeoutError
+from runner import processes
+from runner.processes import EndedError, StepTimeoutError
 
 # A worker which itself has a child, both deaf to SIGTERM.
 LINGERING = "trap '' TERM; (sleep 300 & echo $! > grandchild.pid; wait) & echo $! > child.pid; wait"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from genre import progress
+from genre.core import progress
 
 
 def test_the_start_of_the_workers_does_not_count_for_the_time_that_is_left(

@@ -67,7 +67,7 @@ def made(tmp_path: Path, project: Path) -> Project:
     made = Project(tmp_path, project)
     _, calls = made.make()
     assert "-m venv .venv" in calls
-    assert "-m tasks.install" in calls
+    assert "-m runner.install" in calls
     return made
 
 
@@ -84,7 +84,7 @@ def test_the_environment_of_a_moved_project_is_rebuilt_once(made: Project) -> No
 
     assert f".venv was moved here from {old}/.venv, and its scripts hold that path" in printed
     assert "-m venv .venv" in calls
-    assert "-m tasks.install" in calls
+    assert "-m runner.install" in calls
     assert not (moved / ".venv/stale").exists()
     assert made.make(moved)[1] == ""
 

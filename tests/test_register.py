@@ -22,7 +22,7 @@ from registry_project import (
     write_reports,
 )
 
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.registry import aliases, history, models, promote, record, registration, rollback
 from tasks import register
 

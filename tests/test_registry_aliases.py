@@ -19,9 +19,9 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from registry_project import Project, make_project
 
 from genre import cli, registry
-from genre.errors import InputError
-from genre.promotion import CHALLENGER, CHAMPION
+from genre.core.errors import InputError
 from genre.registry import aliases, lookup
+from genre.registry.promotion import CHALLENGER, CHAMPION
 from tasks import register
 
 NAME = "music-genre"

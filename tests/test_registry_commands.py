@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from genre.registry.commands import HEADINGS, HISTORY_HEADINGS, print_table
+from genre.cli.registry import HEADINGS, HISTORY_HEADINGS, print_table
 
 VERSION = [
     *("12", "champion, previous", "2026-11-30 01:22", "boosting", "predefined"),

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from registry_project import GENRES, Project, make_project, track_id
 
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.registry import Pipeline, card, facts
-from tasks import inputs
+from tasks.io import inputs
 
 
 @pytest.fixture(scope="module")

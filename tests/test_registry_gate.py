@@ -22,11 +22,12 @@ from registry_project import (
     write_songs,
 )
 
-from genre import hints, registry
-from genre.errors import InputError
-from genre.promotion import Policy
+from genre import registry
+from genre.core import messages
+from genre.core.errors import InputError
 from genre.registry import gate
 from genre.registry.lookup import FILES, FOREIGN
+from genre.registry.promotion import Policy
 from tasks import register
 
 NAME = "music-genre"
@@ -155,7 +156,8 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
 
     assert receipt["reason"] == (
         "it cannot be compared with version 1: it cannot predict them (mlp was trained on features "
-        f"that are not there (loudness_mean); train it again ({hints.command('dvc repro train')}))"
+        "that are not there (loudness_mean); train it again "
+        f"({messages.command('dvc repro train')}))"
     )
     assert project.aliases == {"champion": "1", "challenger": "2"}
 

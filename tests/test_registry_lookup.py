@@ -16,7 +16,7 @@ from test_registry_aliases import obey_permissions
 
 from genre.classifier import Classifier
 from genre.cli import main
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.registry import lookup
 
 CHAMPION = "models:/music-genre@champion"
@@ -24,8 +24,8 @@ CHECKOUT = Path(__file__).parent.parent
 LOOK_UP = f"""
 import os, sys
 from pathlib import Path
-from genre.errors import InputError
-from genre.params import load_params
+from genre.core.errors import InputError
+from genre.core.params import load_params
 from genre.registry import lookup
 assert not os.access("mlruns/mlflow.db", os.W_OK)
 try:

@@ -19,7 +19,7 @@ from registry_project import GENRES, Project, registered
 
 from genre.audio import SAMPLE_RATE
 from genre.classifier import Classifier
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.registry import package
 
 ASK = """

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from genre.evaluation import Comparison
-from genre.promotion import CHALLENGER, CHAMPION, Champion, Decision, Policy
-from genre.promotion import decide as decide_by
+from genre.registry.promotion import CHALLENGER, CHAMPION, Champion, Decision, Policy
+from genre.registry.promotion import decide as decide_by
 
 GENRES = ("blues", "rock")
 decide = partial(decide_by, policy="not_worse", margin=0.05)

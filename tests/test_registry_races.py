@@ -17,12 +17,12 @@ import pytest
 from registry_project import Project, make_project, migrated_store, registered, restored
 
 from genre import registry
-from genre.classify.commands import found_classifier
+from genre.core.errors import InputError
+from genre.core.params import load_params
 from genre.drift import reference
-from genre.errors import InputError
-from genre.params import load_params
-from genre.promotion import CHAMPION
 from genre.registry import aliases, lookup
+from genre.registry.promotion import CHAMPION
+from genre.registry.resolve import found_classifier
 from tasks import register
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ REGISTER = "from tasks.register import main; main()"
 PROMOTE = """
 import sys
 from pathlib import Path
-from genre.params import load_params
+from genre.core.params import load_params
 from genre.registry import promote, rollback
 params, root = load_params("params.yaml"), Path()
 for number in sys.argv[1:]:
@@ -42,7 +42,7 @@ for number in sys.argv[1:]:
 """
 # No lock reaches other machines, so a rollback may find no version to go back to.
 PROMOTE_AT_SERVER = f"""
-from genre.errors import GenreError
+from genre.core.errors import GenreError
 
 try:
 {indent(PROMOTE.strip(), "    ")}

@@ -12,11 +12,11 @@ import pytest
 from hot_journal import kill_in_a_commit
 from registry_project import migrated_store
 
-from genre.errors import InputError, ParameterError, RegistryError, UnusableStoreError
-from genre.params import TrackingParams
+from genre.core.errors import InputError, ParameterError, RegistryError, UnusableStoreError
+from genre.core.params import TrackingParams
 from genre.registry import Store, open_store, resolve_uri
+from genre.registry.client import moved, open_experiment
 from genre.registry.errors import named, named_errors
-from genre.registry.store import moved, open_experiment
 
 DEFAULT = "sqlite:///mlruns/mlflow.db"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import dvc_command, repair
+from runner import dvc_command, repair
 
 ADDED = """outs:
 - md5: ceecddfaf8c211c639f33406944fe052.dir

@@ -13,9 +13,9 @@ from chosen import with_families as choose
 from benchmarks.report import families, family_page, measure, page
 from benchmarks.report.__main__ import shown
 from benchmarks.report.names import NAMES
-from genre.files import write_parquet
-from genre.params import Params, load_params
-from tasks import inputs, paths
+from genre.core.files import write_parquet
+from genre.core.params import Params, load_params
+from tasks.io import inputs, paths
 
 pytestmark = pytest.mark.slow
 

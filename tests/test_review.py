@@ -12,13 +12,14 @@ import pytest
 from songs import RATE, tone, write
 
 from genre import evaluation
-from genre.catalogue import OK
-from genre.errors import InputError
-from genre.files import write_parquet
-from genre.hints import command
-from genre.params import Params, load_params
+from genre.collection.catalogue import OK
+from genre.core.errors import InputError
+from genre.core.files import write_parquet
+from genre.core.messages import command
+from genre.core.params import Params, load_params
 from genre.review import COLUMNS
-from tasks import ingest, paths, review, trim
+from tasks import ingest, review, trim
+from tasks.io import paths
 
 DUPLICATES = ["track_id", "duplicate_group", "other", "similarity", "offset_s"]
 

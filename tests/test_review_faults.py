@@ -10,11 +10,11 @@ import pytest
 from songs import tone
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENTS_PER_CLIP, read_clip
-from genre.demo import write_songs
-from genre.params import ReviewParams, load_params
+from genre.audio.trim import cut, encode_clip
+from genre.collection.demo import write_songs
+from genre.core.params import ReviewParams, load_params
 from genre.review import Fault, judge, measure
-from genre.review.faults import MEASURES
-from genre.trim import cut, encode_clip
+from genre.review.defects import MEASURES
 
 Clip = npt.NDArray[np.float32]
 TIME = np.arange(CLIP_SAMPLES) / SAMPLE_RATE

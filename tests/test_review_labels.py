@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from genre import evaluation
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.review import suspected_labels
 
 # Songs of two genres by their probability of jazz. By hand, after Northcutt, Jiang and Chuang 2021:

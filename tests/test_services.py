@@ -29,10 +29,11 @@ from services_harness import (
     working_in,
 )
 
-from flows import services as command
-from flows import supervision
-from flows.supervision import Service
-from genre.errors import GenreError
+from flows import server
+from flows.server import Service
+from genre.core.errors import GenreError
+from services import control as command
+from services import supervision
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def services(tmp_path_factory, project):
     folder = tmp_path_factory.mktemp("services") / "it's 100 % deep".replace(" ", " " * 30)
     root = make_services_project(folder, project)
     with working_in(root, project) as services:
-        with popen(root, project, "-m", "flows.services", "up") as starting:
+        with popen(root, project, "-m", "services.control", "up") as starting:
             wait_until(services.pids)
             early = python(root, project, "-m", "flows.retrain")
             out, err = starting.communicate(timeout=150)
@@ -203,9 +204,9 @@ def test_a_taken_port_or_a_bad_cron_is_named_and_nothing_is_started(tmp_path, pr
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        with_port = python(root, project, "-m", "flows.services", "up")
+        with_port = python(root, project, "-m", "services.control", "up")
     make_services_project(tmp_path / "other", project, cron="every night")
-    with_cron = python(tmp_path / "other", project, "-m", "flows.services", "up")
+    with_cron = python(tmp_path / "other", project, "-m", "services.control", "up")
 
     assert (with_port.returncode, with_cron.returncode) == (2, 2)
     assert f"services.mlflow_port is {port}" in with_port.stderr
@@ -221,7 +222,7 @@ def test_the_log_of_a_service_that_does_not_start_is_shown_and_the_others_are_en
     (root / "mlruns").mkdir()
     (root / "mlruns/mlflow.db").write_text("no database" * 100)
 
-    done = python(root, project, "-m", "flows.services", "up")
+    done = python(root, project, "-m", "services.control", "up")
 
     assert done.returncode == 1
     assert "mlflow ended while it started\nthe end of .services/logs/mlflow.log:" in done.stderr
@@ -255,7 +256,7 @@ def test_without_supervisord_up_says_how_to_install_it_and_flows_know_no_server(
 
     assert command.main(["up"]) == 2
     assert "extra services: make up installs it" in capsys.readouterr().err
-    assert supervision.running_server() is None
+    assert server.running_server() is None
 
 
 def test_the_unit_for_boot_runs_this_project_and_is_not_installed(tmp_path, monkeypatch):
@@ -271,7 +272,7 @@ def test_the_unit_for_boot_runs_this_project_and_is_not_installed(tmp_path, monk
     unit = root / ".services/music-genre.service"
     lines = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
     assert lines["WorkingDirectory"] == f"{tmp_path}/100 %% mine"
-    assert lines["ExecStart"].endswith('" -m flows.services run')
+    assert lines["ExecStart"].endswith('" -m services.control run')
     assert lines["Restart"] == "always"
     assert lines["RestartPreventExitStatus"] == "0 2"  # `make down`, and bad input
     if shutil.which("systemd-analyze"):

@@ -14,7 +14,7 @@ from PIL import Image
 from songs import RATE, tone, write, write_collection, write_m4a
 from test_whole_run import clone, receipt, run
 
-from genre.features import NAMES
+from genre.features.report import NAMES
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -45,7 +45,7 @@ def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -
     """A clone in which the whole job was done."""
     root = clone(project, tmp_path_factory.mktemp("short") / "project")
     change_params(root, SETTINGS)
-    run(root, "python", "-m", "tasks.run", str(songs))
+    run(root, "python", "-m", "runner.run", str(songs))
     return root
 
 

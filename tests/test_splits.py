@@ -9,7 +9,7 @@ import pytest
 
 from genre import splits
 from genre.audio import SEGMENTS_PER_CLIP
-from genre.errors import InputError, ParameterError
+from genre.core.errors import InputError, ParameterError
 from genre.splits.groups import artist_key
 from genre.splits.protocols import SEGMENTS
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from test_splits import SHARES, artists, catalogue, divide, sides
 
-from genre.errors import InputError
-from genre.files import write_parquet
+from genre.core.errors import InputError
+from genre.core.files import write_parquet
 
 
 def test_old_songs_stay_and_new_ones_fill_the_shares() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_splits import SHARES
 
 from genre import splits
-from genre.errors import InputError
+from genre.core.errors import InputError
 
 GENRES = ("blues", "jazz", "pop")
 EXAMPLES = int(os.environ.get("SPLIT_EXAMPLES", "20"))  # thousands were run once

@@ -11,13 +11,14 @@ import pytest
 from songs import write_no_duplicates
 from test_splits import artists, catalogue
 
-from genre import fingerprints
-from genre.errors import InputError
-from genre.files import write_parquet
-from genre.params import Params, load_params
-from tasks import paths, split
-from tasks.cli import BAD_INPUT, step
-from tasks.tables import read_protocol
+from genre import duplicates
+from genre.core.errors import InputError
+from genre.core.files import write_parquet
+from genre.core.params import Params, load_params
+from tasks import split
+from tasks.io import paths
+from tasks.io.step import BAD_INPUT, step
+from tasks.io.tables import read_protocol
 
 Run = Callable[..., str]
 SIDES = {"train": "train", "valid": "validation"}  # words of the manifest of real songs
@@ -149,7 +150,7 @@ def test_predefined_follows_the_manifest_of_real_songs(
 
     # and: a training song that is found to be a near-copy of an evaluated one goes
     pair = [songs["path"][songs["split"] == word].iloc[0] for word in ("train", "valid")]
-    copies = pd.DataFrame(dict.fromkeys(fingerprints.COLUMNS, pair)).assign(duplicate_group="a")
+    copies = pd.DataFrame(dict.fromkeys(duplicates.COLUMNS, pair)).assign(duplicate_group="a")
     write_parquet(tmp_path / paths.DUPLICATES, copies)
     run(table, protocol="predefined")
     again = pd.read_parquet(tmp_path / paths.SPLIT).set_index("track_id")["subset"]

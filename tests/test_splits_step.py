@@ -10,10 +10,11 @@ from songs import write_no_duplicates
 from test_splits import artists, catalogue
 
 from genre import splits
-from genre.errors import InputError
-from genre.files import write_parquet
-from genre.params import Params, load_params
-from tasks import paths, split
+from genre.core.errors import InputError
+from genre.core.files import write_parquet
+from genre.core.params import Params, load_params
+from tasks import split
+from tasks.io import paths
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genre.store import FILE, VERSIONS, Store, cache_key
+from genre.core.cache import FILE, VERSIONS, Store, cache_key
 
 
 def test_what_was_put_is_got_by_another_process(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_what_was_put_is_got_by_another_process(tmp_path: Path) -> None:
         store.put("a", b"1")
     script = f"""
 from pathlib import Path
-from genre.store import Store
+from genre.core.cache import Store
 with Store(Path({str(tmp_path)!r}), "work") as store:
     print(store.get(["a", "b"]))
 """
@@ -37,7 +37,7 @@ def test_what_was_put_survives_a_kill(tmp_path: Path) -> None:
     script = f"""
 import os, signal
 from pathlib import Path
-from genre.store import Store
+from genre.core.cache import Store
 store = Store(Path({str(tmp_path)!r}), "work")
 for number in range(100):
     store.put(str(number), b"x" * 5000)

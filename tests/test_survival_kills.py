@@ -25,7 +25,8 @@ from killing import Found, Lane, Round, different, step_of, wait_until_quiet
 from params_file import change_params
 from test_whole_run import clone
 
-from genre import audio, demo
+from genre import audio
+from genre.collection import demo
 
 if TYPE_CHECKING:
     from conftest import Draws

@@ -22,7 +22,7 @@ from services_harness import (
     working_in,
 )
 
-from flows import supervision
+from services import supervision
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +139,7 @@ def test_after_a_reboot_the_unit_brings_back_all_and_ends_all(services):
     assert (services.root / ".services/supervisor.sock").exists()
     (services.root / ".services/supervisord.pid").write_text(f"{os.getpid()}\n")
 
-    with popen(services.root, services.project, "-m", "flows.services", "run") as foreground:
+    with popen(services.root, services.project, "-m", "services.control", "run") as foreground:
         try:
             services.wait_until_ready()
             check_that_nothing_was_lost(services, killed)

@@ -17,7 +17,7 @@ from flows_harness import add_song, dvc, make_project, wait_until
 from test_flows import make_flow_project, states
 
 from flows.retrain import retrain
-from tasks import dvc_command
+from runner import dvc_command
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ LISTEN = {"cmd": f"{SLOW}; echo done", "deps": ["data/raw"], "outs": ["data/cata
 AFTER = {"cmd": "cp data/catalogue data/clips; echo cut", "deps": ["data/catalogue"]}
 STAGES = {"duplicates": LISTEN, "trim": {**AFTER, "outs": ["data/clips"]}}
 REPRO = ("-P", "-m", "dvc", "repro")
-RUN = ("-m", "tasks.run")
+RUN = ("-m", "runner.run")
 
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import processes, temporary
+from runner import processes, temporary
 
 HOLD = """
 import time
-from tasks import temporary
+from runner import temporary
 with temporary.folder() as (path, _):
     (path / "left.bin").write_bytes(b"half")
     print(path, flush=True)

@@ -11,9 +11,9 @@ import pytest
 from chosen import with_families
 
 from genre import evaluation
-from genre.errors import InputError, ParameterError
+from genre.core.errors import InputError, ParameterError
+from genre.core.params import Params, load_params
 from genre.models import load_model
-from genre.params import Params, load_params
 from tasks import train
 
 GENRES = ("blues", "jazz", "rock")
@@ -248,7 +248,7 @@ def test_a_log_gets_a_line_every_few_seconds(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("genre.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("genre.core.progress.LINE_SECONDS", 0.0)
     train.run(params, root, "mlp")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("mlp: epoch 1 of at most 5, validation loss ")

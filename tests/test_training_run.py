@@ -124,7 +124,7 @@ def train_until_killed(project: Project) -> None:
     code = (
         "import os\n"
         "from pathlib import Path\n"
-        "from genre.params import load_params\n"
+        "from genre.core.params import load_params\n"
         "from genre.registry.training import training_run\n"
         "with training_run(load_params('params.yaml'), Path(), 'lda', {}):\n"
         "    os.kill(os.getpid(), 9)\n"

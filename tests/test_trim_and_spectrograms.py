@@ -13,9 +13,9 @@ from scipy.signal import spectrogram as reference
 from songs import write_collection
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, decode, read_clip
-from genre.errors import InputError, ParameterError
-from genre.params import Params, load_params
-from genre.spectrogram import colours, draw, levels
+from genre.core.errors import InputError, ParameterError
+from genre.core.params import Params, load_params
+from genre.features.spectrogram import colours, draw, levels
 from tasks import ingest, spectrograms, trim
 
 

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from genre import cli, unforeseen
-from genre.errors import GenreError, InputError, UnforeseenError
-from genre.params import Params
-from tasks import cli as steps
-from tasks import run
+from genre import cli
+from genre.core import unexpected as unforeseen
+from genre.core.errors import GenreError, InputError, UnforeseenError
+from genre.core.params import Params
+from runner import run
+from tasks.io import step as steps
 
 LINE = (
     "error: unexpected KeyError: 'x' in tests/test_unforeseen.py:{}. This is a defect; the details "
@@ -177,8 +178,8 @@ def test_an_error_of_most_songs_is_a_genre_error() -> None:
 @pytest.mark.parametrize(
     ("module", "inner", "arguments"),
     [
-        ("flows.services", "load_params", (["up"],)),
-        ("flows.serve", "load_params", ()),
+        ("services.control", "load_params", (["up"],)),
+        ("services.serve", "load_params", ()),
         ("flows.retrain", "running_server", ([],)),
         ("flows.classify", "running_server", ([],)),
     ],

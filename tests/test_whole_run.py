@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from params_file import change_params
 
-from genre import demo
+from genre.collection import demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -123,7 +123,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
     """A clone in which the whole job was done once, with its summary in `first.txt`."""
     root = quick(clone(project, tmp_path_factory.mktemp("clone") / "project"))
-    (root / "first.txt").write_text(run(root, "python", "-m", "tasks.run", str(songs)))
+    (root / "first.txt").write_text(run(root, "python", "-m", "runner.run", str(songs)))
     return root
 
 
@@ -171,7 +171,7 @@ def test_git_shows_only_what_belongs_to_the_collection(root: Path) -> None:
 def test_a_second_run_with_nothing_changed_only_asks_the_registry(root: Path) -> None:
     before = digests(root)
 
-    summary = run(root, "python", "-m", "tasks.run")
+    summary = run(root, "python", "-m", "runner.run")
 
     assert summary.count("up to date") == len(STEPS) - 1
     assert "unchanged: music-genre version 1: champion" in summary
@@ -219,7 +219,7 @@ def test_a_typing_error_in_the_parameters_is_told_before_any_step(root: Path) ->
     before = params.read_text()
     params.write_text(before.replace("min_seconds:", "min_second:"))
     try:
-        printed = run(root, "python", "-m", "tasks.run", code=2)
+        printed = run(root, "python", "-m", "runner.run", code=2)
     finally:
         params.write_text(before)
 

@@ -18,7 +18,7 @@ from params_file import change_params
 from songs import tone, write
 from test_whole_run import clone, run
 
-from genre import demo
+from genre.collection import demo
 
 GENRES = ("country", "pop", "rock")
 SMALL = {  # one cheap model, and no run but those that are asked for
@@ -46,7 +46,7 @@ QUIET = {
 ASK = """
 import contextlib, io, json, sys
 from genre import cli
-from tasks.run import main as make_run
+from runner.run import main as make_run
 
 def run_command(words):
     if words == ["make", "run"]:

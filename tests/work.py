@@ -1,4 +1,4 @@
-"""Work for the tests of `genre.compute`: must be importable by worker processes."""
+"""Work for the tests of `genre.core.compute`: must be importable by worker processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import signal
 import time
 from pathlib import Path
 
-from genre import catalogue
-from genre.errors import AudioError
+from genre.collection import catalogue
+from genre.core.errors import AudioError
 
 
 def read(source: Path | bytes) -> bytes:

@@ -13,12 +13,12 @@ from tabulate import tabulate
 import benchmarks.gtzan_table as package
 from benchmarks.gtzan_table.scoring import HELD_OUT, Scores, mean_of, score_split
 from benchmarks.gtzan_table.table import join_taggrams, read, split_table
-from genre.errors import GenreError, InputError
-from genre.files import write_json
+from genre.core.errors import GenreError, InputError
+from genre.core.files import write_json
+from genre.core.params import Params, load_params
 from genre.models import family
-from genre.params import Params, load_params
 from genre.splits import TEST, VALIDATION
-from tasks.cli import BAD_INPUT, FAILED, OK
+from tasks.io.step import BAD_INPUT, FAILED, OK
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,16 +11,16 @@ import numpy as np
 
 from benchmarks.gtzan_table.table import TAGS
 from genre import evaluation
+from genre.core.params import Params
+from genre.core.workers import core_count
 from genre.evaluation import Candidate
+from genre.evaluation.soft_voting import Mixture
 from genre.evaluation.voting import fit_mixture
-from genre.features import NAMES
+from genre.features.report import NAMES
 from genre.models import family, make_model
 from genre.models.data import FeatureData, Mask
 from genre.models.folds import fold_numbers, predict_out_of_fold
-from genre.models.mixing import Mixture
-from genre.params import Params
 from genre.splits import TEST, TRAIN, VALIDATION
-from genre.workers import core_count
 
 if TYPE_CHECKING:
     import pandas as pd

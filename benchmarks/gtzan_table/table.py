@@ -1,8 +1,8 @@
 """The public feature table of GTZAN, or any with its columns: read, split, joined with tags.
 
-Columns: `filename`, `label` and the 57 of `genre.features.NAMES`; `artist` and `group` (copies of
-one recording) if they are there. Clips of 30 s are named like `blues.00012.wav`, 3 s segments of
-one like `blues.00012.3.wav`.
+Columns: `filename`, `label` and the 57 of `genre.features.report.NAMES`; `artist` and `group`
+(copies of one recording) if they are there. Clips of 30 s are named like `blues.00012.wav`, 3 s
+segments of one like `blues.00012.3.wav`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from genre.errors import InputError
-from genre.features import NAMES
+from genre.core.errors import InputError
+from genre.core.params import Params
+from genre.features.report import NAMES
 from genre.models.data import FeatureData
-from genre.params import Params
 from genre.splits import EXCLUDED, SUBSETS, TRAIN, Split, split
 from genre.splits.groups import COPIES, components, links
 

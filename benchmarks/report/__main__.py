@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import families, measure, page
-from genre.errors import GenreError
-from genre.files import write_text
+from genre.core.errors import GenreError
+from genre.core.files import write_text
+from genre.core.params import BASELINE, load_params
 from genre.models import NAMES, family
-from genre.params import BASELINE, load_params
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"

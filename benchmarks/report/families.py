@@ -20,11 +20,12 @@ import pandas as pd
 
 from benchmarks.report.measure import split_into
 from genre import evaluation, splits
+from genre.core.params import Family, Params
 from genre.models import make_model
 from genre.models.base import Model
 from genre.models.folds import predict_out_of_fold
-from genre.params import Family, Params
-from tasks import extended, inputs, musicnn, paths, pretrained
+from tasks import extended, musicnn, pretrained
+from tasks.io import inputs, paths
 
 COMBINATIONS: tuple[tuple[Family, ...], ...] = (
     ("report",),

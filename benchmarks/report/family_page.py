@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from benchmarks.report.names import NAMES
-from genre.markdown import table
+from genre.core.markdown import table
 
 PROTOCOLS = {
     "song": "Protocol **song**",

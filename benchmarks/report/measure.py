@@ -19,21 +19,12 @@ import pandas as pd
 
 from genre import evaluation, splits
 from genre.collection.adding import add
-from genre.files import write_parquet
+from genre.core.files import write_parquet
+from genre.core.params import Params, TrainParams
 from genre.models import make_model
-from genre.params import Params, TrainParams
 from genre.splits import groups
-from tasks import (
-    duplicates,
-    features,
-    ingest,
-    inputs,
-    log_mel,
-    paths,
-    spectrograms,
-    split,
-    trim,
-)
+from tasks import duplicates, features, ingest, log_mel, spectrograms, split, trim
+from tasks.io import inputs, paths
 
 PREPARE = (ingest, duplicates, trim, spectrograms, log_mel, features)
 SHORT = (ingest, duplicates, trim, features)  # where nothing looks at pictures

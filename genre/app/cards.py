@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from genre.classify.output import length
-from genre.classify.timeline import grouped, steps
-from genre.cli import printable
+from genre.classifier.output import length
+from genre.classifier.timeline import grouped, steps
+from genre.core.messages import printable
 from genre.models.ensemble import SYNTHETIC
 from genre.registry.card import PROTOCOLS
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from genre.classifier import Classifier
-from genre.classify.commands import found_classifier
-from genre.params import PARAMS_FILE, load_params
+from genre.core.params import PARAMS_FILE, load_params
+from genre.registry.resolve import found_classifier
 
 MEASURES = ("accuracy", "accuracy_low", "accuracy_high")
 

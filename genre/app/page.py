@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +14,10 @@ import gradio as gr
 
 from genre.app import cards
 from genre.app.model import Answering
-from genre.app.serving import discard
 from genre.classifier import TAGS
-from genre.classify.timeline import figure
-from genre.errors import AudioError
-from genre.unforeseen import as_error
+from genre.classifier.timeline import figure
+from genre.core.errors import AudioError
+from genre.core.unexpected import as_error
 
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 TITLE = "Which genre is it?"
@@ -200,3 +200,12 @@ def _recording(limits: Limits) -> str:
         f'<p id="recording" class="caption" data-seconds="{seconds}">A recording ends by itself '
         f"after {told}.</p>"
     )
+
+
+def discard(song: Path, uploads: Path) -> None:
+    """Remove an uploaded song, and the folder that holds it alone."""
+    if uploads not in song.parents:
+        return
+    song.unlink(missing_ok=True)
+    if song.parent != uploads:
+        shutil.rmtree(song.parent, ignore_errors=True)

@@ -7,7 +7,6 @@ is removed as soon as its genre is predicted (`genre.app.page`).
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -18,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre import demo
-from genre.errors import InputError
-from genre.manifest import MANIFEST
+from genre.collection import demo
+from genre.collection.manifest import MANIFEST
+from genre.core.errors import InputError
 
 if TYPE_CHECKING:
     import gradio
@@ -155,12 +154,3 @@ def application(page: gradio.Blocks, port: int, place: Place, *, max_bytes: int)
         head=f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
     )
     return mounted
-
-
-def discard(song: Path, uploads: Path) -> None:
-    """Remove an uploaded song, and the folder that holds it alone."""
-    if uploads not in song.parents:
-        return
-    song.unlink(missing_ok=True)
-    if song.parent != uploads:
-        shutil.rmtree(song.parent, ignore_errors=True)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from genre.audio.decoding import Samples, Stream
 from genre.audio.song import SAMPLE_RATE, to_mono
-from genre.errors import AudioError
-from genre.files import sha256_of
+from genre.core.errors import AudioError
+from genre.core.files import sha256_of
 
 CLIP_SECONDS = 30
 SEGMENT_SECONDS = 3

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import AudioError
+from genre.core.errors import AudioError
 
 Samples = npt.NDArray[np.float32]
 

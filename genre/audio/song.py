@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from genre.audio.decoding import Samples, Stream
-from genre.errors import AudioError
+from genre.core.errors import AudioError
 
 SAMPLE_RATE = 22_050  # Hz, the rate of every clip and librosa's default
 LEVEL_SECONDS = 3  # over which the level of a song is measured

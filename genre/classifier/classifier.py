@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.audio import CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SECONDS
-from genre.classifier.answers import Answer, Choice, Clip, ClipWanted, Moment, Tag
 from genre.classifier.inputs import looks, others, tag_columns
-from genre.classifier.stretches import LONGEST_SECONDS, cut_off, stretches
-from genre.errors import AudioError, ParameterError
+from genre.classifier.predictions import Answer, Choice, Clip, ClipWanted, Moment, Tag
+from genre.classifier.windows import LONGEST_SECONDS, cut_off, stretches
+from genre.core.errors import AudioError, ParameterError
 from genre.models.base import Input
 from genre.models.ensemble import Ensemble
 
@@ -67,7 +67,7 @@ class Classifier:
 
         `tags` of the words that a pretrained network has for it are named too, and the features
         that `clip` wants. Raises `AudioError` where it cannot be heard, is silent or longer than
-        `max_seconds` (see `genre.classifier.stretches`), `ParameterError` where `top` is below 1,
+        `max_seconds` (see `genre.classifier.windows`), `ParameterError` where `top` is below 1,
         or `tags` are asked of a classifier that knows none.
         """
         if top < 1:

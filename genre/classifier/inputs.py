@@ -16,11 +16,9 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES, SEGMENT_SECONDS, Samples
-from genre.classifier.stretches import Stretch
-from genre.errors import InputError
-from genre.models.base import Input
-from genre.models.images import cut
-from genre.params import (
+from genre.classifier.windows import Stretch
+from genre.core.errors import InputError
+from genre.core.params import (
     AUTO,
     Family,
     FeatureParams,
@@ -29,6 +27,8 @@ from genre.params import (
     Section,
     SpectrogramParams,
 )
+from genre.models.base import Input
+from genre.models.images import cut
 
 if TYPE_CHECKING:
     from genre.models.ensemble import Ensemble
@@ -77,20 +77,20 @@ def others(inputs: Collection[str], front: Front) -> tuple[int, ...]:
     """The sample rates that are needed besides `SAMPLE_RATE`."""
     if "musicnn" not in families(inputs, front):
         return ()
-    from genre.musicnn import SAMPLE_RATE as MUSICNN_RATE
+    from genre.features.musicnn import SAMPLE_RATE as MUSICNN_RATE
 
     return (MUSICNN_RATE,)
 
 
 def preload(inputs: Collection[str], front: Front) -> list[str]:
     """Modules that a worker will need to make `inputs`."""
-    kernels = {"report": "genre.features.clips", "extended": "genre.extended.clips"}
+    kernels = {"report": "genre.features.report.clips", "extended": "genre.features.extended.clips"}
     modules = ["soundfile", "soxr"]
     for family in families(inputs, front):
         if family in kernels:
             modules += import_module(kernels[family]).KERNELS
         else:
-            modules += ["librosa.filters", "torch", "genre.musicnn.front_end"]
+            modules += ["librosa.filters", "torch", "genre.features.musicnn.front_end"]
     if set(inputs) - {"features_3s"}:
         modules.append("genre.models.images")
     if "spectrogram" in inputs:
@@ -102,7 +102,7 @@ def tag_columns(ensemble: Ensemble) -> dict[str, list[str]]:
     """The tags of the pretrained networks that `ensemble` listens with, and the columns of each."""
     if "musicnn" not in families(ensemble.inputs, ensemble.front):
         return {}
-    from genre.musicnn import columns
+    from genre.features.musicnn import columns
 
     found: dict[str, list[str]] = {}
     for weights in _settings(ensemble.front, "musicnn", MusicnnParams).weights:
@@ -140,13 +140,13 @@ def _families(settings: FeatureParams) -> list[Family]:
 
 
 def _report(settings: FeatureParams) -> Look:
-    from genre.features import NAMES, extract
+    from genre.features.report import NAMES, extract
 
     return _extracted(NAMES, extract, settings)
 
 
 def _extended(settings: FeatureParams) -> Look:
-    from genre.extended import NAMES, extract
+    from genre.features.extended import NAMES, extract
 
     return _extracted(NAMES, extract, settings)
 
@@ -165,9 +165,9 @@ def _extracted(
 
 def _musicnn(front: Front, name: str, pretrained: Path | None) -> Look:
     """What the pretrained networks hear; every layer, so that tags can be told too."""
-    from genre.musicnn import SAMPLE_RATE as MUSICNN_RATE
-    from genre.musicnn import columns
-    from genre.musicnn.embedder import embed, patch_middles
+    from genre.features.musicnn import SAMPLE_RATE as MUSICNN_RATE
+    from genre.features.musicnn import columns
+    from genre.features.musicnn.embedder import embed, patch_middles
 
     settings = _settings(front, "musicnn", MusicnnParams)
     if pretrained is None:
@@ -191,14 +191,14 @@ def _musicnn(front: Front, name: str, pretrained: Path | None) -> Look:
 
 
 def _spectrogram(front: Front) -> Look:
-    from genre.spectrogram import draw
+    from genre.features.spectrogram import draw
 
     settings = _settings(front, "spectrograms", SpectrogramParams)
     return _pictures(lambda y: draw(y, settings).transpose(2, 0, 1))
 
 
 def _log_mel(front: Front) -> Look:
-    from genre.log_mel import log_mel
+    from genre.features.log_mel import log_mel
 
     settings = _settings(front, "log_mel", LogMelParams)
     return _pictures(lambda y: log_mel(y, settings)[np.newaxis])

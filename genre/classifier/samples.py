@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from genre.audio import CLIP_SAMPLES, CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SAMPLES, Stream
-from genre.classifier.stretches import LONGEST_SECONDS, Stretch, resampled
-from genre.errors import AudioError
+from genre.classifier.windows import LONGEST_SECONDS, Stretch, resampled
+from genre.core.errors import AudioError
 
 BEFORE = 4 * SEGMENT_SAMPLES  # of the 30 s lie before a sample: it is their fifth segment
 

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from genre import manifest
-from genre.collection import archives, inbox, sources, transaction
+from genre.collection import archives, inbox, manifest, sources, transaction
 from genre.collection.archives import Limits
 from genre.collection.contents import RAW, Contents, Names, check_version, digest
 from genre.collection.demonstration import add_demo, to_replace
 from genre.collection.report import Added
 from genre.collection.sources import Candidate, Offer
 from genre.collection.transaction import Change
-from genre.errors import CollectionError
+from genre.core.errors import CollectionError
 
 DEMO = "demo"
 Say = Callable[[str], None]

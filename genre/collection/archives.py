@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
-from genre.errors import CollectionError
-from genre.files import NO_ROOM
+from genre.core.errors import CollectionError
+from genre.core.files import NO_ROOM
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

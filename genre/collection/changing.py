@@ -11,10 +11,10 @@ from pathlib import Path
 
 from genre.collection import moves, transaction
 from genre.collection.contents import RAW, Contents, Names
+from genre.collection.manifest import Manifest
 from genre.collection.sources import checked_genre
 from genre.collection.transaction import Change
-from genre.errors import CollectionError
-from genre.manifest import Manifest
+from genre.core.errors import CollectionError
 
 TRACK_ID = re.compile(r"[0-9a-f]{16}")
 

@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from genre import manifest
-from genre.collection import moves
-from genre.demo import SYNTHETIC
-from genre.errors import CollectionError
-from genre.files import sha256_of
-from genre.hints import command
-from genre.manifest import Manifest, Row
+from genre.collection import manifest, moves
+from genre.collection.demo import SYNTHETIC
+from genre.collection.manifest import Manifest, Row
+from genre.core.errors import CollectionError
+from genre.core.files import sha256_of
+from genre.core.messages import command
 
 RAW = Path("data") / "raw"
 VERSION = RAW.with_suffix(".dvc")  # DVC's note of the collection

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from genre.collection import sources, transaction
 from genre.collection.contents import RAW, Contents, check_version, is_demo_row
+from genre.collection.demo import GENRES, SONGS_PER_GENRE, source_of, write_songs
 from genre.collection.report import Added
 from genre.collection.sources import Candidate
 from genre.collection.transaction import Change
-from genre.demo import GENRES, SONGS_PER_GENRE, source_of, write_songs
-from genre.errors import CollectionError
-from genre.hints import command
+from genre.core.errors import CollectionError
+from genre.core.messages import command
 
 FOLDER = "demo"
 Say = Callable[[str], None]

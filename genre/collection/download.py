@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from genre import __version__
-from genre.addresses import hidden
 from genre.collection.archives import GIGABYTE
-from genre.errors import CollectionError, GenreError
+from genre.core.addresses import hidden
+from genre.core.errors import CollectionError, GenreError
 
 HEADERS = {"User-Agent": f"music-genre-pipeline/{__version__}", "Accept-Encoding": "identity"}
 TIMEOUT_SECONDS = 30.0  # to connect, and before each piece

@@ -18,13 +18,12 @@ from pathlib import Path
 
 import psutil
 
-from genre import manifest
-from genre.collection import sources
+from genre.collection import manifest, sources
 from genre.collection.contents import Contents
+from genre.collection.manifest import Row
 from genre.collection.sources import Offer
-from genre.errors import CollectionError
-from genre.files import write_text
-from genre.manifest import Row
+from genre.core.errors import CollectionError
+from genre.core.files import write_text
 
 SETTLED_SECONDS = 5.0  # since a file's last change, before it is taken for whole
 UNFINISHED = "still being written"

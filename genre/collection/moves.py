@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from genre.errors import CollectionError
-from genre.manifest import MANIFEST, Manifest
+from genre.collection.manifest import MANIFEST, Manifest
+from genre.core.errors import CollectionError
 
 CATALOGUE = "catalogue.parquet"  # of the last run, beside the collection
 COLUMNS = ["path", "sha256"]
@@ -89,7 +89,7 @@ def lines(
     """What a person wants to read about `moves`, by which the songs `before` became `songs`."""
     import pandas as pd
 
-    from genre.changes import renamed
+    from genre.collection.changes import renamed
 
     if not moves:
         return []

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from genre.locks import lock_if_free
+from genre.core.locks import lock_if_free
 
 LISTED = Path(".dvc/tmp/rwlock")  # {"read": {path: [{"pid", "cmd"}]}, "write": {path: {…}}}
 GUARD = Path(".dvc/tmp/rwlock.lock")  # held by DVC while it changes the list

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from genre.hints import command
+from genre.core.messages import command
 
 MOST_SHOWN = 10  # songs named one by one
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genre import manifest
-from genre.errors import CollectionError
-from genre.manifest import Manifest, Row
+from genre.collection import manifest
+from genre.collection.manifest import Manifest, Row
+from genre.core.errors import CollectionError
 
 # Files that lie beside songs and are plainly none: ingest decides by content about all others.
 NO_SONG = frozenset(

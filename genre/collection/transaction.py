@@ -20,10 +20,10 @@ from pathlib import Path
 
 from genre.collection import readers
 from genre.collection.contents import RAW
-from genre.errors import CollectionError, GenreError
-from genre.files import NO_ROOM, TEMPORARY_PREFIX, exchange, link, room_for
-from genre.manifest import MANIFEST
-from genre.progress import progress
+from genre.collection.manifest import MANIFEST
+from genre.core.errors import CollectionError, GenreError
+from genre.core.files import NO_ROOM, TEMPORARY_PREFIX, exchange, link, room_for
+from genre.core.progress import progress
 
 LOCK = ".collection.lock"
 STAGING_PREFIX = f"{TEMPORARY_PREFIX}collection-"

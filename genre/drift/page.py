@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from genre.core.markdown import cell, table
+from genre.core.params import DriftParams
 from genre.drift.measures import Share
 from genre.drift.report import Report, counted
-from genre.markdown import cell, table
-from genre.params import DriftParams
 
 ROWS = 20  # columns and folders on the page
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from genre.core.params import DriftParams
 from genre.drift.reference import Floats, Reference
 from genre.drift.report import Report
-from genre.figures import BLUE, GREY, ORANGE
-from genre.params import DriftParams
+from genre.evaluation.figures import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

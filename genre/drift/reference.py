@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genre.errors import InputError
-from genre.files import sha256_of, write_bytes, write_json
-from genre.hints import command
+from genre.core.errors import InputError
+from genre.core.files import sha256_of, write_bytes, write_json
+from genre.core.messages import command
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genre.core.files import sha256_of
 from genre.drift import measures
 from genre.drift.measures import Distance, Share
 from genre.drift.reference import Reference
-from genre.files import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from genre.classifier import Answer, ClipWanted
-    from genre.params import DriftParams
+    from genre.core.params import DriftParams
 
 COLUMNS, CONFIDENCE, GENRES = "columns", "confidence", "genres"  # kinds of alerts
 NAMED = 5  # columns and genres that an alert names

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.evaluation.predictions import by_song, predicted
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import InputError
-from genre.models.mixing import SMALLEST, scale
+from genre.core.errors import InputError
+from genre.evaluation.soft_voting import SMALLEST, scale
 
 if TYPE_CHECKING:
     import pandas as pd

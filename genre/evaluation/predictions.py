@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import InputError
-from genre.hints import command
-from genre.models.mixing import scale
+from genre.core.errors import InputError
+from genre.core.messages import command
+from genre.evaluation.soft_voting import scale
 
 if TYPE_CHECKING:
     import pandas as pd

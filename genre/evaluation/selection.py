@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genre.errors import InputError
+from genre.core.errors import InputError
+from genre.core.messages import command
 from genre.evaluation.calibration import fit_temperature
 from genre.evaluation.metrics import Scores, measure
 from genre.evaluation.predictions import (
@@ -28,9 +29,8 @@ from genre.evaluation.predictions import (
     probabilities,
     truth,
 )
+from genre.evaluation.soft_voting import Mixture
 from genre.evaluation.voting import fit_mixture
-from genre.hints import command
-from genre.models.mixing import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,12 +1,8 @@
-"""The 57 features of the public GTZAN tables, valued as librosa 0.11's public functions give them.
+"""Feature families and spectrograms: what models are trained on.
 
-Conventions: `y` is mono audio, float32, shape=(n,), full scale -1 to 1; `sr` is in Hz. A row is a
-dict of the 57 columns in the order of `NAMES`.
+`extract`, `extract_segments` and `extract_clip` compute the 57 columns of the report (`NAMES`).
 """
 
-from __future__ import annotations
-
-from genre.features.engine import extract, extract_clip, extract_segments
-from genre.features.names import NAMES
+from genre.features.report import NAMES, extract, extract_clip, extract_segments
 
 __all__ = ["NAMES", "extract", "extract_clip", "extract_segments"]

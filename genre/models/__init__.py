@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.errors import InputError, ParameterError
+from genre.core.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
+    from genre.core.params import TrainParams
     from genre.models.base import Model
-    from genre.params import TrainParams
 
 _FAMILIES = {
     "mlp": "genre.models.mlp:Mlp",
@@ -57,15 +57,15 @@ def load_model(folder: str | Path) -> Model:
 
     Raises `InputError` where the folder does not hold a model, or holds a damaged one.
     """
-    from genre.models import store
+    from genre.models import serialization
 
     folder = Path(folder)
-    name = store.read_description(folder).name
+    name = serialization.read_description(folder).name
     try:
         model_class = family(name)
     except ParameterError as error:
         raise InputError(
-            f"{folder / store.DESCRIPTION}: the model {name!r} is not known to this version of "
-            f"the software, which knows {', '.join(NAMES)}; train it again or update"
+            f"{folder / serialization.DESCRIPTION}: the model {name!r} is not known to this "
+            f"version of the software, which knows {', '.join(NAMES)}; train it again or update"
         ) from error
     return model_class.load(folder)

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import InputError
-from genre.hints import command
+from genre.core.errors import InputError
+from genre.core.messages import command
 
 if TYPE_CHECKING:
-    from genre.models.store import Reader
-    from genre.params import Section, TrainParams
+    from genre.core.params import Section, TrainParams
+    from genre.models.serialization import Reader
 
 Input = Literal["features_3s", "features_30s", "report_3s", "spectrogram", "log_mel"]
 
@@ -162,16 +162,16 @@ class Model(ABC):
 
         `beside` names further files of the folder, each with what writes it.
         """
-        from genre.models import store
+        from genre.models import serialization
 
-        store.save(self, Path(folder), beside or {})
+        serialization.save(self, Path(folder), beside or {})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The trained model in `folder`; raises `InputError` where it is damaged or foreign."""
-        from genre.models import store
+        from genre.models import serialization
 
-        return store.load(cls, Path(folder))
+        return serialization.load(cls, Path(folder))
 
     def _check(self, X: npt.NDArray[Any]) -> None:
         """Raise `InputError` for rows that this model cannot read."""

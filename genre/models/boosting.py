@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from genre.core.params import BoostingParams
 from genre.models.base import Examples, Model, Progress, softmax
-from genre.params import BoostingParams
 
 if TYPE_CHECKING:
-    from genre.models.store import Reader
+    from genre.models.serialization import Reader
 
 ROWS_TOGETHER = 1024  # rows that walk down the trees at once
 LEAF = -1  # in place of a child

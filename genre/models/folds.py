@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import InputError
+from genre.core.errors import InputError
+from genre.core.workers import WorkerError, in_order, process_workers, result, this_process
 from genre.models.base import Examples, Model, Progress, silent
 from genre.models.data import Data, Mask
-from genre.workers import WorkerError, in_order, process_workers, result, this_process
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.audio import SEGMENTS_PER_CLIP
-from genre.errors import InputError
+from genre.core.errors import InputError
+from genre.core.params import CnnParams, ResnetParams
 from genre.models.base import Examples, History, Model, Progress, softmax
-from genre.params import CnnParams, ResnetParams
 
 if TYPE_CHECKING:
     import torch
 
-    from genre.models.store import Reader
+    from genre.models.serialization import Reader
     from genre.models.training import Augment
 
 ROWS_TOGETHER = 64  # rows whose mean and deviation are summed at once

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from genre.core.params import LdaParams
 from genre.models.base import Examples
 from genre.models.linear import Linear
 from genre.models.normalise import Normaliser
-from genre.params import LdaParams
 
 
 class Lda(Linear):

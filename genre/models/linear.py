@@ -12,7 +12,7 @@ from genre.models.base import Model, softmax
 from genre.models.normalise import Normaliser
 
 if TYPE_CHECKING:
-    from genre.models.store import Reader
+    from genre.models.serialization import Reader
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from genre.core.params import LogisticParams
 from genre.models.base import Examples
 from genre.models.linear import Linear
 from genre.models.normalise import Normaliser, Whitener
-from genre.params import LogisticParams
 
 MAX_ITERATIONS = 1000
 TOLERANCE = 1e-6  # of the gradient at which scikit-learn stops

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from genre.core.params import MlpParams
 from genre.models.base import Examples, History, Input, Model, Progress, softmax
-from genre.params import MlpParams
 
 if TYPE_CHECKING:
     import torch
 
-    from genre.models.store import Reader
+    from genre.models.serialization import Reader
 
 
 class Mlp(Model):

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from genre.models.store import Reader
+    from genre.models.serialization import Reader
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from genre.core.params import SvmParams
 from genre.models.base import Examples, Model, Progress
 from genre.models.folds import IN_NO_FOLD, fold_numbers
 from genre.models.normalise import Normaliser, Whitener
 from genre.models.pairwise import couple, fit_sigmoids, pairs
-from genre.params import SvmParams
 
 if TYPE_CHECKING:
     from sklearn.svm import SVC
 
-    from genre.models.store import Reader
+    from genre.models.serialization import Reader
 
 Floats = npt.NDArray[np.float64]
 

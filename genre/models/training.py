@@ -19,7 +19,7 @@ import torch
 import torch.utils.deterministic
 from torch.nn.functional import cross_entropy, one_hot
 
-from genre.errors import ParameterError
+from genre.core.errors import ParameterError
 from genre.models.base import Epoch, Examples, History, Progress, silent
 
 Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]

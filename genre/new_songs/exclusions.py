@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from genre import fingerprints
+from genre import duplicates as fingerprints
 from genre.splits import TRAIN, VALIDATION
 from genre.splits.groups import artist_key, components, links, with_copies
 
@@ -26,7 +26,7 @@ class Copies:
     """Which recordings are the same, by how they sound.
 
     `of_training` names, by a new song's `track_id`, the `track_id` of a training song and the
-    share of bits in which they agree; `among_new` is a table as `genre.fingerprints.group` makes.
+    share of bits in which they agree; `among_new` is a table as `genre.duplicates.group` makes.
     """
 
     of_training: dict[str, tuple[str, float]]
@@ -48,7 +48,7 @@ def compare(
 ) -> Copies:
     """Find the same recordings; both hold a song's words by its `track_id`.
 
-    `min_words` and `max_bit_error` are those of `genre.fingerprints.matches`.
+    `min_words` and `max_bit_error` are those of `genre.duplicates.matches`.
     """
     names, others = list(new), list(training)
     every = fingerprints.matches(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from genre import manifest
-from genre.catalogue import songs_below
-from genre.errors import InputError
+from genre.collection import manifest
+from genre.collection.catalogue import songs_below
+from genre.core.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from genre.audio import SAMPLE_RATE, verify
 from genre.classifier.inputs import Front, looks_at, others
 from genre.classifier.samples import random_samples
-from genre.errors import AudioError
+from genre.core.errors import AudioError
 from genre.models.base import Input
 
 SAMPLES = 10  # of each song, as in the report

@@ -8,9 +8,9 @@ before. MLflow itself is imported on use.
 """
 
 from genre.registry.aliases import history, models, promote, rollback
+from genre.registry.client import Store, open_store, resolve_uri
 from genre.registry.facts import Pipeline
 from genre.registry.registration import register
-from genre.registry.store import Store, open_store, resolve_uri
 
 __all__ = [
     "Pipeline",

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import InputError
-from genre.hints import command
-from genre.params import Params
-from genre.promotion import CHALLENGER, CHAMPION, PREVIOUS, leak
+from genre.core.errors import InputError
+from genre.core.messages import command
+from genre.core.params import Params
+from genre.registry.client import Store, open_store, tried_again
 from genre.registry.lookup import FOREIGN, verify
-from genre.registry.store import Store, open_store, tried_again
+from genre.registry.promotion import CHALLENGER, CHAMPION, PREVIOUS, leak
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from genre import evaluation
-from genre.markdown import table as _table
+from genre.core.markdown import table as _table
 from genre.models.ensemble import SYNTHETIC
 from genre.registry.facts import Pipeline, summarise
 from genre.splits import LEAKY, SUBSETS, TRAIN
@@ -123,7 +123,7 @@ def _inputs(pipeline: Pipeline) -> Iterable[str]:
     families = (f"`{family}`: {FAMILIES[family]}" for family in pipeline.described.families)
     yield f"## Inputs\n\nFeature families: {'; '.join(families)}."
     if "musicnn" in pipeline.described.families:
-        from genre.musicnn.weights import ATTRIBUTION, LICENCE, SOURCE
+        from genre.features.musicnn.weights import ATTRIBUTION, LICENCE, SOURCE
 
         weights = ", ".join(pipeline.described.front["musicnn"]["weights"])
         yield f"MusiCNN's weights ({weights}) are from {SOURCE}, licence {LICENCE}. {ATTRIBUTION}"

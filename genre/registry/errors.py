@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from genre.addresses import hidden
-from genre.errors import RegistryError, UnusableStoreError
+from genre.core.addresses import hidden
+from genre.core.errors import RegistryError, UnusableStoreError
 
 SQLITE = "sqlite:///"
 SERVER_REMEDY = "Check that the server is up and the address is right, then run the same again"

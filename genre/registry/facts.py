@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import InputError
-from genre.files import sha256_of
+from genre.core.errors import InputError
+from genre.core.files import sha256_of
+from genre.core.params import Params
 from genre.models.ensemble import Description, read_description
-from genre.params import Params
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genre import changes, evaluation
+from genre import evaluation
 from genre.audio import SEGMENT_SECONDS
-from genre.errors import AudioError, InputError
+from genre.collection import changes
+from genre.core.errors import AudioError, InputError
+from genre.core.progress import progress
 from genre.models.data import FeatureData
 from genre.models.ensemble import Ensemble, families_of
-from genre.progress import progress
-from genre.promotion import Champion
+from genre.registry.client import Store
 from genre.registry.facts import Pipeline
 from genre.registry.lookup import MODEL, PACKED, TRAINING_SONGS, verify
-from genre.registry.store import Store
+from genre.registry.promotion import Champion
 from genre.splits import VALIDATION
 
 if TYPE_CHECKING:

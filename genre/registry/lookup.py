@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from genre.errors import InputError
-from genre.files import room_for, sha256_of
-from genre.hints import command
-from genre.params import TrackingParams
-from genre.registry.store import ARTIFACTS, Store, open_store
+from genre.core.errors import InputError
+from genre.core.files import room_for, sha256_of
+from genre.core.messages import command
+from genre.core.params import TrackingParams
+from genre.registry.client import ARTIFACTS, Store, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

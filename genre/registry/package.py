@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import genre
 from genre.classifier import TOP
+from genre.core.files import write_json
 from genre.drift import reference
-from genre.files import write_json
-from genre.models import ensemble, family, store
+from genre.models import ensemble, family, serialization
 from genre.registry.facts import Pipeline, training_songs
 from genre.registry.lookup import MODEL, REFERENCE, TRAINING_SONGS
 
@@ -116,7 +116,9 @@ def requirements(inputs: Iterable[str] = (), *, pretrained: bool = False) -> lis
 def inputs(pipeline: Pipeline) -> set[str]:
     """The inputs of the models."""
     members = pipeline.described.members
-    return {store.read_description(pipeline.classifier / each.name).input for each in members}
+    return {
+        serialization.read_description(pipeline.classifier / each.name).input for each in members
+    }
 
 
 def copy_code(target: Path, names: Iterable[str]) -> Path:

@@ -21,7 +21,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from genre.classifier import TOP, Classifier
-from genre.errors import InputError, ParameterError
+from genre.core.errors import InputError, ParameterError
 
 COLUMNS = ["genre", "probability", "top", "seconds"]
 MOST_BYTES = 100 * 10**6  # of one song's content

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from genre.registry import card, facts, package, runs
+from genre.registry.client import Store, tried_again
 from genre.registry.facts import Pipeline
 from genre.registry.lookup import FILES, checksums, verify_at
 from genre.registry.runs import EXPERIMENT, FAILED, FINISHED, MODEL_HASH, ROLE
-from genre.registry.store import Store, tried_again
 from genre.splits import SUBSETS
 
 if TYPE_CHECKING:

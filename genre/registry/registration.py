@@ -12,15 +12,15 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import UnusableStoreError
-from genre.hints import command
-from genre.promotion import CHALLENGER, CHAMPION, Decision, decide
+from genre.core.errors import UnusableStoreError
+from genre.core.messages import command
 from genre.registry import aliases, card, gate, lookup, package, record, runs
 from genre.registry.aliases import DECISION, PROMOTED_BY, REASON
+from genre.registry.client import Store, moved, open_experiment, open_store
 from genre.registry.errors import or_exists
 from genre.registry.facts import Pipeline
 from genre.registry.lookup import FILES
-from genre.registry.store import Store, moved, open_experiment, open_store
+from genre.registry.promotion import CHALLENGER, CHAMPION, Decision, decide
 from genre.splits import LEAKY
 
 if TYPE_CHECKING:

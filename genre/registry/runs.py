@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from genre.registry.store import Store
+from genre.registry.client import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, RunTag

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import GenreError
-from genre.params import Params
+from genre.core.errors import GenreError
+from genre.core.params import Params
 from genre.registry import facts, runs
-from genre.registry.store import Store, open_experiment, open_store
+from genre.registry.client import Store, open_experiment, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

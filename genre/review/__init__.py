@@ -9,7 +9,7 @@ the surer; null where there is none), and where to listen, `start_s` to `end_s`,
 song as it lies in the collection (null where there is nothing to listen to).
 """
 
-from genre.review.faults import Fault, judge, measure, measures_of_clip, read_measures
+from genre.review.defects import Fault, judge, measure, measures_of_clip, read_measures
 from genre.review.findings import (
     COLUMNS,
     DUPLICATE,

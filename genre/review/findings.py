@@ -10,7 +10,7 @@ from genre.audio import CLIP_SECONDS, SEGMENT_SECONDS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genre.review.faults import Fault
+    from genre.review.defects import Fault
 
 LABEL, TWO_GENRES, DUPLICATE = "label", "two genres", "duplicate"
 FAULT, SET_ASIDE = "noise", "set aside"

@@ -8,8 +8,8 @@ from math import isnan
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from genre.hints import command
-from genre.markdown import table
+from genre.core.markdown import table
+from genre.core.messages import command
 from genre.review.findings import (
     DUPLICATE,
     FAULT,

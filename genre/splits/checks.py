@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from genre.errors import InputError
-from genre.hints import command
+from genre.core.errors import InputError
+from genre.core.messages import command
 from genre.splits.groups import ENOUGH_ARTISTS, artist_groups
 from genre.splits.placing import EXCLUDED, SUBSETS, TEST
 

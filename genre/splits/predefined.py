@@ -11,7 +11,7 @@ import difflib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from genre.errors import InputError
+from genre.core.errors import InputError
 from genre.splits.groups import components
 from genre.splits.placing import EXCLUDED, TEST, TRAIN, VALIDATION, Place
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from genre.errors import InputError, ParameterError
-from genre.hints import command
+from genre.core.errors import InputError, ParameterError
+from genre.core.messages import command
 from genre.splits import predefined
 from genre.splits.checks import Row, artist_leak, check_genres, keeping_artists
 from genre.splits.groups import ENOUGH_ARTISTS, artist_groups, components, links, tied, ties

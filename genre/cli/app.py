@@ -1,0 +1,75 @@
+"""`genre app`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from genre.core.errors import InputError
+from genre.core.messages import command
+
+PORT = 7860
+MAX_MEGABYTES, MAX_MINUTES = 100, 60
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help=f"Listen on this port of 127.0.0.1; 0 takes a free one.  [default: {PORT}, or a free one]",
+)
+@click.option(
+    "--model",
+    metavar="URI",
+    help="models:/NAME@ALIAS, models:/NAME/VERSION, or the folder of a classifier.  "
+    "[default: the champion]",
+)
+@click.option(
+    "--max-megabytes",
+    type=click.IntRange(min=1),
+    default=MAX_MEGABYTES,
+    show_default=True,
+    help="Refuse files that are larger.",
+)
+@click.option(
+    "--max-minutes",
+    type=click.IntRange(min=1),
+    default=MAX_MINUTES,
+    show_default=True,
+    help="Refuse songs that are longer.",
+)
+@click.pass_obj
+def app(
+    root: Path, port: int | None, model: str | None, max_megabytes: int, max_minutes: int
+) -> None:
+    """Open a page for the browser: drop a song, or record one, and see which genre it is.
+
+    The page is served to this computer alone, asks nothing of the internet, and keeps no song.
+    """
+    if find_spec("gradio") is None:
+        raise InputError(
+            "the page needs Gradio, which comes with the extra app: make app installs it and opens "
+            "the page (or "
+            + command("python -m pip install --constraint requirements.lock --editable '.[app]'")
+            + ")"
+        )
+    from genre.app import serving
+    from genre.app.model import opened
+
+    with (
+        serving.listening(PORT if port is None else port, any_other=port is None) as socket,
+        serving.workplace() as place,
+        opened(root, model) as answering,
+    ):
+        from genre.app.page import Limits, build, shown
+
+        click.echo("Making the example songs …", err=True)
+        examples = serving.make_examples(place.examples)
+        limits = Limits(max_megabytes, max_minutes)
+        shown(answering, examples[0], limits, "")  # loads what the first song would wait for
+        page = build(answering, examples, limits, place.uploads)
+        click.echo(f"Predictions by {answering.title}. End with Ctrl+C.", err=True)
+        click.echo(f"Open http://127.0.0.1:{socket.getsockname()[1]}")
+        serving.serve(page, socket, place, max_bytes=max_megabytes * 2**20)

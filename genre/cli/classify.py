@@ -1,0 +1,114 @@
+"""`genre classify`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from genre.cli import BAD_INPUT
+from genre.core.errors import ParameterError
+from genre.core.messages import printable
+from genre.registry.resolve import found_classifier
+
+TOP, TAGS = 3, 5
+MAX_HOURS = 6.0
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "form", flag_value="json", help="Answer as a list of JSON objects.")
+@click.option("--csv", "form", flag_value="csv", help="Answer as CSV, a row a song.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=TOP,
+    show_default=True,
+    help="How many genres a song is given.",
+)
+@click.option(
+    "--tags",
+    is_flag=True,
+    help="Say what each song sounds like, too: the strongest tags of a model that hears any.",
+)
+@click.option(
+    "--timeline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw the song's genres through time, with its spectrogram, to FILE.png.",
+)
+@click.option(
+    "--model",
+    metavar="URI",
+    help="models:/NAME@ALIAS, models:/NAME/VERSION, or the folder of a classifier.  "
+    "[default: the champion]",
+)
+@click.option(
+    "--max-hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=MAX_HOURS,
+    show_default=True,
+    help="Refuse songs that are longer.",
+)
+@click.pass_obj
+def classify(
+    root: Path,
+    paths: tuple[Path, ...],
+    form: str | None,
+    top: int,
+    tags: bool,
+    timeline: Path | None,
+    model: str | None,
+    max_hours: float,
+) -> int:
+    """Say which genre the songs in PATHS are: files, or folders with all that is below them.
+
+    In folders, files that are not audio (covers, playlists, texts) are skipped and counted. A song
+    that cannot be decoded is named with the reason, the others are classified, and the exit code is
+    2. A song that was cut off is classified with a warning.
+    """
+    from genre.classifier import batch, output
+    from genre.models.ensemble import SYNTHETIC, read_description
+
+    if timeline:
+        _check_timeline(timeline, paths)
+    settings = {
+        "top": top,
+        "tags": TAGS if tags else 0,
+        "max_seconds": 3600 * max_hours,
+        "timeline": timeline is not None,
+    }
+    with found_classifier(root, model) as found:
+        if tags:
+            batch.must_know_tags(found.folder)
+        results, skipped = batch.answer(paths, found.folder, settings, found.compute)
+        synthetic = read_description(found.folder).synthetic
+    answered = [result for result in results if result.answer]
+    if form == "json":
+        output.write_json(results, found.version, sys.stdout, synthetic=synthetic)
+    elif form == "csv":
+        output.write_csv(results, found.version, sys.stdout)
+    else:
+        if answered:
+            output.print_table(answered)
+        for result in results:
+            if result.error:
+                click.echo(f"error: {printable(f'{result.path}: {result.error}')}", err=True)
+            elif result.answer and (warning := result.answer.warning):
+                click.echo(f"warning: {printable(f'{result.path}: {warning}')}", err=True)
+    if timeline and answered:
+        from genre.classifier.timeline import draw
+
+        draw(answered[0], timeline)
+    click.echo(output.summary(results, skipped, str(found)), err=True)
+    if synthetic and form is None:
+        click.echo(f"note: {found} was trained on {SYNTHETIC}", err=True)
+    return BAD_INPUT if len(answered) < len(results) else 0
+
+
+def _check_timeline(timeline: Path, paths: tuple[Path, ...]) -> None:
+    if timeline.suffix.lower() != ".png":
+        raise ParameterError(f"--timeline {timeline}: expected a file that ends in .png")
+    if len(paths) > 1 or paths[0].is_dir():
+        raise ParameterError("--timeline draws one song: name one file")

@@ -1,0 +1,178 @@
+"""Unexpected exceptions: one line for a person, the traceback in a log.
+
+What is not a `GenreError` is a defect of the program, or of the machine. Its traceback is appended
+to `.services/errors.log` of the project, or else to a file in the system's temporary folder, with
+the time, the command line and the versions, and without passwords in addresses.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import select
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ParamSpec
+
+from genre import __version__
+from genre.core.addresses import hidden
+from genre.core.errors import GenreError, InputError, UnforeseenError
+
+LOG = Path(".services/errors.log")  # below the project's folder
+MAX_LOG_BYTES = 1 << 20  # of a log, and as much of the one before it
+MAX_ENTRY_BYTES = 1 << 16
+MAX_MESSAGE = 300  # characters
+MEMORY_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")  # differs from run to run
+FAILED, BAD_INPUT, PIPE_CLOSED = 1, 2, 141  # exit codes; 141 as of a program that SIGPIPE ended
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Defect:
+    """An unexpected exception as text, so that it can be sent between processes."""
+
+    what: str  # `KeyError: 'x'`
+    kind: str  # `KeyError`
+    place: str  # `genre/foo.py:12`: the innermost line of this program
+    traceback: str
+    advice: str  # that it is a defect; empty if the machine may be to blame
+
+
+def describe(error: BaseException) -> Defect:
+    """What a person and a log need to know of `error`."""
+    kind = type(error).__name__
+    message = _plain(str(error)).rstrip(".")
+    return Defect(
+        what=f"{kind}: {message}" if message else kind,
+        kind=kind,
+        place=_place(error),
+        traceback="".join(traceback.format_exception(error)),
+        advice="" if isinstance(error, OSError | MemoryError) else "This is a defect",
+    )
+
+
+def as_error(defect: Defect | BaseException) -> GenreError:
+    """The error to show in place of `defect`, in one line; the traceback goes to the log.
+
+    A `GenreError` is returned as it is.
+    """
+    if isinstance(defect, GenreError):
+        return defect
+    if isinstance(defect, BaseException):
+        defect = describe(defect)
+    return UnforeseenError(
+        f"unexpected {defect.what} in {defect.place}. {where_to_look(defect, log(defect))}"
+    )
+
+
+def where_to_look(defect: Defect, path: Path | None) -> str:
+    """The end of the line about `defect`: where its traceback is."""
+    details = f"the details are in {path}" if path else "its log could not be written"
+    return f"{defect.advice}; {details}" if defect.advice else details[0].upper() + details[1:]
+
+
+def log(defect: Defect) -> Path | None:
+    """Append `defect` to the log and return its path; None if it cannot be written anywhere."""
+    entry = (
+        f"{datetime.now().astimezone().isoformat(timespec='seconds')} {' '.join(sys.argv)}\n"
+        f"music-genre-pipeline {__version__}, Python {platform.python_version()}, process "
+        f"{os.getpid()}\n{defect.traceback}\n"
+    )
+    content = hidden(entry).encode(errors="backslashreplace")[-MAX_ENTRY_BYTES:]
+    for path in _places():
+        with suppress(OSError):
+            _append(path, content)
+            return path
+    return None
+
+
+def tell(error: Exception) -> int:
+    """Print one line about `error` on stderr and return the exit code."""
+    line = f"error: {as_error(error)}"
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        print(line, file=sys.stderr, flush=True)
+    return BAD_INPUT if isinstance(error, InputError) else FAILED
+
+
+def one_line(main: Callable[P, int]) -> Callable[P, int]:
+    """Make a command's `main` show an exception as one line, and end quietly with its reader.
+
+    The reader is gone if a pipe was closed, as by `genre models | head -1`.
+    """
+
+    @functools.wraps(main)
+    def wrapped(*arguments: P.args, **options: P.kwargs) -> int:
+        try:
+            try:
+                return main(*arguments, **options)
+            finally:
+                sys.stdout.flush()
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and _reader_is_gone():
+                return PIPE_CLOSED
+            return tell(error)
+
+    return wrapped
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads the output; what is left of it is then dropped."""
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # it is no file
+            poll = select.poll()
+            poll.register(stream.fileno(), 0)
+            if any(event & select.POLLERR for _, event in poll.poll(0)):
+                gone = True
+                with Path(os.devnull).open("w") as nowhere:
+                    os.dup2(nowhere.fileno(), stream.fileno())
+    return gone
+
+
+def _plain(message: str) -> str:
+    """`message` in one line, as it may be shown, and the same in every run."""
+    text = hidden(MEMORY_ADDRESS.sub("0x…", " ".join(message.split())))
+    text = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of this program that the exception passed, else the innermost line."""
+    root = Path(__file__).parents[1]
+    frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    for path, line in reversed(frames):
+        if path.is_relative_to(root):
+            below = path.relative_to(root)
+            if not below.parts[0].startswith(".") and "site-packages" not in below.parts:
+                return f"{below.as_posix()}:{line}"
+    return f"{frames[-1][0].name}:{frames[-1][1]}" if frames else "an unknown place"
+
+
+def _places() -> list[Path]:
+    """Where the log may be, the best place first."""
+    project = Path(os.environ.get("DVC_ROOT", ""))  # of an experiment, the checkout itself
+    elsewhere = Path(tempfile.gettempdir(), f"genre-errors-{os.getuid()}.log")
+    return [project / LOG, elsewhere] if (project / "params.yaml").is_file() else [elsewhere]
+
+
+def _append(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > MAX_LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+    # Never through a link: the temporary folder is everybody's.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    handle = os.open(path, flags, 0o600)
+    try:
+        os.write(handle, content)
+    finally:
+        os.close(handle)

@@ -1,0 +1,215 @@
+"""A trained model as a folder that runs no code when it is loaded.
+
+`weights.safetensors` holds every learned array, scaling included; `model.json` says what they
+are: format, name, classes, features, settings, seed. `history.csv` holds the curves of a network.
+The same model gives the same bytes. A folder is replaced in one exchange, so that a run killed at
+any time leaves the old model or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from genre.core.errors import InputError
+from genre.core.files import atomic_folder, sha256_of, write_bytes, write_json, write_text
+
+if TYPE_CHECKING:
+    from genre.models.base import Model
+
+
+DESCRIPTION = "model.json"
+WEIGHTS = "weights.safetensors"
+CURVES = "history.csv"
+FORMAT: Literal[1] = 1
+MOST_BYTES, MOST_BYTES_OF_WEIGHTS = 16 * 2**20, 2**30  # that are read of a file, and kept in memory
+
+AnyModel = TypeVar("AnyModel", bound="Model")
+
+
+def _no_way_up(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError("is no name")
+    return name
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("names one twice")
+    return names
+
+
+# A genre is the name of a folder, and a member of an ensemble that of one below its own.
+PlainName = Annotated[str, Field(min_length=1, pattern=r"^[^/\x00]+$"), AfterValidator(_no_way_up)]
+Classes = Annotated[list[PlainName], Field(min_length=2), AfterValidator(_distinct)]
+
+
+class Description(BaseModel):
+    """What `model.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: Literal[1]
+    name: str
+    input: str
+    classes: Classes
+    features: list[str]
+    settings: dict[str, Any]
+    seed: int
+    best_epoch: int | None
+    weights_sha256: str
+
+
+class Reader:
+    """The arrays of a file, handed out by name, type and shape; each must be asked for once."""
+
+    def __init__(self, path: Path, arrays: dict[str, npt.NDArray[Any]], prefix: str = "") -> None:
+        self.path, self._arrays, self._prefix = path, arrays, prefix
+
+    def take(
+        self, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]
+    ) -> npt.NDArray[Any]:
+        """The array `name`; `None` in `shape` stands for any length.
+
+        Raises `InputError` where it is missing, of another type or shape, or not finite.
+        """
+        name = self._prefix + name
+        if name not in self._arrays:
+            raise InputError(f"{self.path}: the array {name} is missing; train the model again")
+        array = self._arrays.pop(name)
+        fits = array.ndim == len(shape) and all(
+            expected in (None, found) for found, expected in zip(array.shape, shape, strict=True)
+        )
+        if array.dtype != dtype or not fits:
+            expected = ", ".join("any" if size is None else str(size) for size in shape)
+            raise InputError(
+                f"{self.path}: {name} is {array.dtype} {array.shape}, expected "
+                f"{np.dtype(dtype)} ({expected}); train the model again"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{self.path}: {name} holds values that are not finite")
+        return array
+
+    def below(self, prefix: str) -> Reader:
+        """A reader of the arrays whose names start with `prefix` and a dot."""
+        return Reader(self.path, self._arrays, f"{self._prefix}{prefix}.")
+
+    def error(self, message: str) -> InputError:
+        """The error for arrays that contradict each other."""
+        return InputError(f"{self.path}: {message}; train the model again")
+
+    def finish(self) -> None:
+        """Raise `InputError` where arrays are left that nobody asked for."""
+        if self._arrays:
+            raise InputError(f"{self.path}: unknown arrays {', '.join(sorted(self._arrays)[:5])}")
+
+
+def save(model: Model, folder: Path, beside: Mapping[str, Callable[[Path], None]]) -> None:
+    """Write `model`, and what else is to lie beside it, to `folder`, replacing it in one go."""
+    from safetensors.numpy import save as encode
+
+    arrays = {name: np.asarray(array, order="C") for name, array in model.arrays().items()}
+    weights = encode(arrays)
+    description = Description(
+        format=FORMAT,
+        name=model.name,
+        input=model.input,
+        classes=list(model.classes),
+        features=list(model.features),
+        settings=model.settings.model_dump(mode="json"),
+        seed=model.seed,
+        best_epoch=model.history.best_epoch if model.history else None,
+        weights_sha256=sha256_of(weights),
+    )
+    with atomic_folder(folder) as new:
+        write_bytes(new / WEIGHTS, weights)
+        write_json(new / DESCRIPTION, description.model_dump())
+        if model.history:
+            write_text(new / CURVES, model.history.csv())
+        for name, write in beside.items():
+            write(new / name)
+
+
+def load(model_class: type[AnyModel], folder: Path) -> AnyModel:
+    """The model in `folder`, an instance of `model_class`; every array is checked."""
+    description = read_description(folder)
+    where = folder / DESCRIPTION
+    if (description.name, description.input) != (model_class.name, model_class.input):
+        raise InputError(
+            f"{where}: found the model {description.name} on {description.input}, expected "
+            f"{model_class.name} on {model_class.input}"
+        )
+    try:
+        settings = model_class.settings_type.model_validate(description.settings)
+    except ValidationError as error:
+        raise InputError(f"{where}: settings: {_first(error)}; train the model again") from error
+    model = model_class(settings)
+    model.classes, model.features = tuple(description.classes), tuple(description.features)
+    model.seed = description.seed
+    reader = Reader(folder / WEIGHTS, _read_weights(folder, description.weights_sha256))
+    model.restore(reader)
+    reader.finish()
+    return model
+
+
+def read_description(folder: Path) -> Description:
+    """What `model.json` of `folder` says; raises `InputError` where it is no model of ours."""
+    path = folder / DESCRIPTION
+    try:
+        content = json.loads(read_file(path, MOST_BYTES))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: no trained model here ({DESCRIPTION} is missing)") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if isinstance(content, dict) and content.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: format {content.get('format')!r}, expected {FORMAT}; train the model again"
+        )
+    try:
+        return Description.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: not a model's description: {_first(error)}") from error
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The content of `path`.
+
+    Raises `InputError` where it is no file or has more than `most` bytes, `OSError` where it cannot
+    be read.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode) or about.st_size > most:
+        raise InputError(f"{path}: expected a file of at most {most} bytes; nothing of it is read")
+    with path.open("rb") as file:
+        return file.read(most)
+
+
+def _read_weights(folder: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode
+
+    path = folder / WEIGHTS
+    try:
+        content = read_file(path, MOST_BYTES_OF_WEIGHTS)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if sha256_of(content) != sha256:
+        raise InputError(
+            f"{path}: damaged, or not the weights that {DESCRIPTION} belongs to; train again"
+        )
+    try:
+        return dict(decode(content))
+    except (SafetensorError, KeyError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from error
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

@@ -1,0 +1,1 @@
+"""`make run`: the collection, `dvc repro` and the summary, without Prefect."""

@@ -1,0 +1,188 @@
+"""What a model learns from and answers for, read from the files of the steps before.
+
+Columns are those of the run's feature families (`tasks.io.families`), joined segment by segment,
+and of the layers in `musicnn.layers`. Features and pictures are joined with the split; excluded
+songs and segments that are nothing but appended silence are left out: they teach nothing and say
+nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.core.errors import InputError
+from genre.core.messages import command, run_step
+from genre.core.params import Family, MusicnnParams, Params
+from genre.core.params.features import REPORT
+from genre.features import log_mel
+from genre.features.spectrogram import read_picture
+from genre.models.base import Input
+from genre.models.data import Data, FeatureData, PictureData
+from genre.splits import EXCLUDED, TRAIN, VALIDATION
+from tasks.io import paths
+from tasks.io.families import read_families
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEATURES: dict[Input, Path] = {
+    "features_3s": paths.FEATURES_3S,
+    "features_30s": paths.FEATURES_30S,
+    "report_3s": paths.FEATURES_3S,
+}
+PICTURES: dict[Input, Path] = {"spectrogram": paths.SPECTROGRAMS, "log_mel": paths.LOG_MEL}
+STAGES: dict[Input, str] = {"spectrogram": "spectrograms", "log_mel": "log_mel"}
+FOLDERS: dict[Family, Path] = {"extended": paths.EXTENDED, "musicnn": paths.MUSICNN}
+PLACE = ["track_id", "segment"]
+KEYS = ["track_id", "segment", "genre", "group", "subset"]
+NO_FEATURES = {*KEYS, "start_s"}
+
+
+def read_data(root: Path, source: Input, params: Params) -> Data:
+    """The rows of the split, with what a model of `source` looks at.
+
+    Raises `InputError` where files are absent or do not belong together.
+    """
+    rows = read_rows(root, FEATURES.get(source, paths.FEATURES_3S))
+    by_segment = bool(rows.attrs["by_segment"])
+    keys = rows[KEYS]
+    if source in FEATURES:
+        return FeatureData(keys, read_columns(root, source, rows, params), by_segment=by_segment)
+    folder = root / PICTURES[source]
+    here = {path.stem for path in folder.glob("*.png")}
+    lost = sorted(set(keys["track_id"]) - here)
+    if 2 * len(lost) > keys["track_id"].nunique():
+        raise InputError(
+            f"{folder}: {len(lost)} songs of {paths.SPLIT} have no picture, {lost[0]} first; "
+            f"{run_step(STAGES[source])}"
+        )
+    _say_lost(lost, "picture")
+    return PictureData(
+        keys[keys["track_id"].isin(here)], partial(_read, folder, source), by_segment=by_segment
+    )
+
+
+def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """The columns of the run's families for `rows`, side by side; of `report_3s`, the report's.
+
+    `rows` are those of `read_rows`, with the columns of `report`. Raises `InputError` where a
+    family was not computed, or not of all these songs.
+    """
+    import pandas as pd
+
+    parts = []
+    for family in REPORT if source == "report_3s" else read_families(params, root):
+        if family == "report":
+            parts.append(rows[[name for name in rows if name not in NO_FEATURES]])
+            continue
+        folder = root / FOLDERS[family] / FEATURES[source].name
+        found = _family(folder, family, params.musicnn if family == "musicnn" else None)
+        joined = rows[PLACE].merge(found, on=PLACE, how="left", validate="one_to_one")
+        values = joined.drop(columns=PLACE)
+        if (lost := values.isna().all(axis=1)).any():
+            tracks = joined.loc[lost, "track_id"]
+            raise InputError(
+                f"{folder}: {tracks.nunique()} songs of {paths.FEATURES} are missing, "
+                f"{tracks.iloc[0]} first; {run_step(family, 'again')}"
+            )
+        parts.append(values)
+    return pd.concat(parts, axis=1)
+
+
+def _family(folder: Path, family: Family, musicnn: MusicnnParams | None) -> pd.DataFrame:
+    """The columns of a family's dataset, with the place of each row; of `musicnn`, its layers'.
+
+    Those are named `<weights>_<layer>_<unit>`.
+    """
+    import pyarrow.parquet as pq
+
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise InputError(
+            f"{folder}: not there, and {family} is a feature family; {run_step(family)}"
+        )
+    names = [name for name in pq.read_schema(files[0]).names if name not in NO_FEATURES]
+    if musicnn:
+        wanted = tuple(f"{w}_{layer}_" for w in musicnn.weights for layer in musicnn.layers)
+        for one in wanted:
+            if not any(name.startswith(one) for name in names):
+                raise InputError(f"{folder}: has no columns {one}…; {run_step(family, 'again')}")
+        names = [name for name in names if name.startswith(wanted)]
+    table: pd.DataFrame = pq.read_table(folder, columns=[*PLACE, *names]).to_pandas()
+    return table
+
+
+def read_rows(root: Path, folder: Path = paths.FEATURES_3S) -> pd.DataFrame:
+    """The features with their `group` and `subset`, in the order of the features' table.
+
+    Songs of the split that have no features were lost on the way (unreadable since, said so by
+    the step that lost them) and are named; when that is most of them, the files do not belong
+    together. Raises `InputError` for that, and for features of songs that the split does not know.
+    """
+    features = _table(root / folder, "features")
+    split = _table(root / paths.SPLIT, "split")
+    by_segment = not split["segment"].isna().all()
+    unknown = sorted(set(features["track_id"]) - set(split["track_id"]))
+    if unknown:
+        raise InputError(
+            f"{root / paths.SPLIT}: {len(unknown)} songs of {folder} are missing, "
+            f"{unknown[0]} first; {run_step('split', 'again')}"
+        )
+    lost = sorted(set(split["track_id"]) - set(features["track_id"]))
+    if 2 * len(lost) > split["track_id"].nunique():
+        raise InputError(
+            f"{root / folder}: {len(lost)} songs of {paths.SPLIT} are missing, "
+            f"{lost[0]} first; {run_step('features', 'again')}"
+        )
+    _say_lost(lost, "features")
+    if not by_segment:
+        split = split.drop(columns="segment")
+    keys = ["track_id", "segment"] if by_segment else ["track_id"]
+    rows = features.merge(split, on=keys, how="left", validate="many_to_one")
+    if rows["subset"].isna().any():
+        raise InputError(
+            f"{root / paths.SPLIT}: not every segment of the features has a side; "
+            f"{run_step('split', 'again')}"
+        )
+    used = (rows["rms_mean"] != 0) & (rows["subset"] != EXCLUDED)
+    kept: pd.DataFrame = rows[used].reset_index(drop=True)
+    kept.attrs = {"by_segment": by_segment}
+    return kept
+
+
+def check_genres(data: Data) -> None:
+    """Raise `InputError` that names the genres which train or validation lacks."""
+    for subset in (TRAIN, VALIDATION):
+        present = set(data.keys.loc[data.mask(subset), "genre"])
+        if absent := sorted(set(data.classes) - present):
+            raise InputError(
+                f"{paths.SPLIT}: no {subset} song of {', '.join(absent)}; add songs of that "
+                f"genre ({command('genre add SOURCE')}), or draw the split afresh with another "
+                "split.reseed"
+            )
+
+
+def _read(folder: Path, source: Input, track_id: str) -> npt.NDArray[np.uint8]:
+    """The picture of a song [shape=(channels, height, width)]."""
+    path = folder / f"{track_id}.png"
+    if source == "log_mel":
+        return log_mel.read(path)[np.newaxis]
+    return read_picture(path)
+
+
+def _say_lost(lost: list[str], what: str) -> None:
+    for track_id in lost:
+        print(f"no {what}: {track_id} is left out")
+
+
+def _table(path: Path, stage: str) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.exists():
+        raise InputError(f"{path}: not there; {run_step(stage)}")
+    return pd.read_parquet(path)
