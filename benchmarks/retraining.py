@@ -78,7 +78,7 @@ def python(root: Path, *arguments: str) -> str:
 def reproduce(root: Path, source: Path) -> dict[str, float]:
     """Add songs and bring all up to date; returns the seconds of each step, DVC's own included."""
     code = (
-        "import json, sys; from pathlib import Path; from tasks import collect, pipeline\n"
+        "import json, sys; from pathlib import Path; from runner import collect, pipeline\n"
         "collect.add(sys.argv[1], Path(), say=lambda line: None)\n"
         "pipeline.version_collection(Path(), on_line=lambda line: None)\n"
         "done = pipeline.reproduce(Path(), lambda line: None)\n"
@@ -94,7 +94,7 @@ def make_songs(root: Path, folder: Path, songs: int) -> tuple[Path, Path]:
     """Demo songs in two folders: all but one, and that one."""
     most, one = folder / "songs", folder / "one"
     code = (
-        "import sys; from pathlib import Path; from genre import demo\n"
+        "import sys; from pathlib import Path; from genre.collection import demo\n"
         "if __name__ == '__main__': demo.write_songs(Path(sys.argv[1]), workers=1, "
         "songs_per_genre=int(sys.argv[2]))"
     )

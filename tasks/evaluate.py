@@ -24,8 +24,8 @@ from genre.core.files import write_json, write_parquet
 from genre.core.messages import run_step
 from genre.core.params import EvaluateParams, Params
 from genre.evaluation.calibration import ROWS_PER_BIN
-from genre.evaluation.soft_voting import Mixture
 from genre.models import load_model
+from genre.soft_voting import Mixture
 from tasks.io import inputs, paths, plots
 from tasks.io.families import baseline
 from tasks.io.step import step

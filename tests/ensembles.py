@@ -8,11 +8,11 @@ import numpy as np
 from chosen import with_families
 
 from genre.core.params import load_params
-from genre.evaluation.soft_voting import Mixture
 from genre.features.report import NAMES
 from genre.models.base import Model
 from genre.models.ensemble import Ensemble
 from genre.models.mlp import Mlp
+from genre.soft_voting import Mixture
 
 CHECKOUT = Path(__file__).parent.parent
 GENRES = ("blues", "jazz", "rock")

@@ -14,9 +14,9 @@ from songs import tone, write
 from genre import evaluation
 from genre.classifier import Classifier
 from genre.core.params import Params, load_params
-from genre.evaluation.soft_voting import Mixture
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
+from genre.soft_voting import Mixture
 from tasks import (
     duplicates,
     evaluate,

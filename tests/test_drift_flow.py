@@ -19,9 +19,9 @@ from flows.classify import classify
 from flows.retrain import retrain
 from genre.classifier import Classifier, ClipWanted
 from genre.cli import main
-from genre.cli.classify import Found
 from genre.drift.reference import ARRAYS, load
 from genre.features.report import NAMES
+from genre.registry.resolve import Found
 from tasks import register
 
 pytestmark = pytest.mark.slow

@@ -396,7 +396,7 @@ def test_a_flow_that_is_ended_leaves_no_process_behind(root, project, number):
     lingering = "(trap '' TERM; sleep 300 & echo $! > grandchild.pid; wait) & wait"
     change(root, ingest={"cmd": lingering}, spectrograms={})
     code = (
-        "import sys; from tasks import processes; processes.GRACE_SECONDS = 0.3; "
+        "import sys; from runner import processes; processes.GRACE_SECONDS = 0.3; "
         "from flows.retrain import main; sys.exit(main())"
     )
     with (root / "log").open("wb") as log:

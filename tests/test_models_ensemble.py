@@ -17,7 +17,6 @@ from genre import evaluation
 from genre.core.errors import InputError
 from genre.core.params import TrainParams, load_params
 from genre.core.workers import WorkerError
-from genre.evaluation.soft_voting import Mixture
 from genre.evaluation.voting import fit_mixture, fit_weights
 from genre.models.base import Examples, Model
 from genre.models.data import FeatureData, PictureData
@@ -25,6 +24,7 @@ from genre.models.ensemble import Ensemble
 from genre.models.folds import IN_NO_FOLD, fold_numbers, predict_out_of_fold
 from genre.models.lda import Lda
 from genre.models.svm import Svm
+from genre.soft_voting import Mixture
 
 GENRES = ("blues", "jazz", "metal", "rock")
 COLUMNS = ("a", "b", "c", "d", "e")

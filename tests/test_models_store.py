@@ -189,7 +189,7 @@ def test_a_kill_leaves_the_old_model_and_the_next_save_sweeps(
     # given a process that is killed in the middle of a save
     program = (
         "import os, signal, sys; sys.path[:0] = ['.', 'tests']\n"
-        "from test_models_store import untrained; from genre import files\n"
+        "from test_models_store import untrained; from genre.core import files\n"
         "from genre.models import store\n"
         f"{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"untrained(fill=2).save({str(folder)!r})"

@@ -103,7 +103,7 @@ def test_ending_all_from_another_thread_leaves_no_process_behind(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_parent_that_is_killed_leaves_no_process_behind(tmp_path, number, project):
     code = (
-        "import sys; from pathlib import Path; from tasks import processes; "
+        "import sys; from pathlib import Path; from runner import processes; "
         "processes.GRACE_SECONDS = 0.3; "
         "processes.run(['sh', '-c', sys.argv[1]], cwd=Path(), on_line=print)"
     )

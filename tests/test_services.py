@@ -33,7 +33,6 @@ from flows import server
 from flows.server import Service
 from genre.core.errors import GenreError
 from services import control as command
-from services import supervision
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +235,7 @@ def test_status_names_what_was_given_up(monkeypatch):
         "mlflow": Service("FATAL", 0, 0, "http://127.0.0.1:2"),
         "retrain": Service("BACKOFF", 0, 0, ""),
     }
-    monkeypatch.setattr(supervision, "services", lambda: kept)
+    monkeypatch.setattr(server, "services", lambda: kept)
     said = []
 
     with pytest.raises(GenreError) as raised:

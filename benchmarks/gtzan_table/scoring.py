@@ -14,12 +14,12 @@ from genre import evaluation
 from genre.core.params import Params
 from genre.core.workers import core_count
 from genre.evaluation import Candidate
-from genre.evaluation.soft_voting import Mixture
 from genre.evaluation.voting import fit_mixture
 from genre.features.report import NAMES
 from genre.models import family, make_model
 from genre.models.data import FeatureData, Mask
 from genre.models.folds import fold_numbers, predict_out_of_fold
+from genre.soft_voting import Mixture
 from genre.splits import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:

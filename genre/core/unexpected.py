@@ -147,7 +147,7 @@ def _plain(message: str) -> str:
 
 def _place(error: BaseException) -> str:
     """The innermost line of this program that the exception passed, else the innermost line."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
     for path, line in reversed(frames):
         if path.is_relative_to(root):

@@ -136,7 +136,7 @@ def new_processes(preload: Sequence[str] = ()) -> Iterator[BaseContext]:
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
         context.set_forkserver_preload(["genre.core.compute", *preload])
-    own = str(Path(__file__).parents[1])
+    own = str(Path(__file__).parents[2])
     found = PathFinder.find_spec("genre")
     hidden = found is not None and found.origin != genre.__file__
     if hidden:

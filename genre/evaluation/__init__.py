@@ -36,7 +36,7 @@ from genre.evaluation.predictions import (
     validate,
 )
 from genre.evaluation.selection import VOTE, Candidate, candidates, select, vote
-from genre.evaluation.soft_voting import scale
+from genre.soft_voting import scale
 
 __all__ = [
     "KEYS",

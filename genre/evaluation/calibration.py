@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.core.errors import InputError
-from genre.evaluation.soft_voting import SMALLEST, scale
+from genre.soft_voting import SMALLEST, scale
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from genre.core.errors import InputError
 from genre.core.messages import command
-from genre.evaluation.soft_voting import scale
+from genre.soft_voting import scale
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -29,8 +29,8 @@ from genre.evaluation.predictions import (
     probabilities,
     truth,
 )
-from genre.evaluation.soft_voting import Mixture
 from genre.evaluation.voting import fit_mixture
+from genre.soft_voting import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd

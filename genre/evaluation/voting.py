@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.evaluation.calibration import fit_temperature
-from genre.evaluation.soft_voting import Mixture, scale
+from genre.soft_voting import Mixture, scale
 
 Floats = npt.NDArray[np.float64]
 

@@ -4,7 +4,7 @@ A folder that runs no code when it is loaded: `classifier.json` says which model
 weights and temperatures, and how the sound was brought before them; each member's own folder lies
 below, and in `pretrained` the weights of the networks that listen for them, where they have any. A
 segment's probabilities are the members' weighted mean; a song's are the mean of its
-segments', scaled by one temperature (see `genre.evaluation.soft_voting`).
+segments', scaled by one temperature (see `genre.soft_voting`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from genre.core.errors import InputError
 from genre.core.files import atomic_folder, write_json
 from genre.core.messages import command
-from genre.evaluation.soft_voting import ALONE, Mixture, scale
 from genre.models.base import Input, Model, ask
 from genre.models.serialization import Classes, PlainName, read_file
+from genre.soft_voting import ALONE, Mixture, scale
 
 DESCRIPTION = "classifier.json"
 PRETRAINED = "pretrained"
