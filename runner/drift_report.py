@@ -124,8 +124,8 @@ def write(
     notes: Sequence[str],
 ) -> str:
     """Write the report's page, picture and figures; return the page without the picture."""
+    from genre import figures as drawing
     from genre.drift.picture import draw
-    from genre.evaluation import figures as drawing
 
     title = f"New songs against the training songs of {found}"
     confidence = compared.songs["confidence"].dropna().to_numpy()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genre.core.params import Params
+from genre.core.params import AUTO, Params
+from genre.features import families
 from tasks.io import paths
 
 
 def check(params: Params, root: Path) -> None:
-    """Raise `InputError` where the folder of new songs is missing or has a genre of its own.
+    """Raise `InputError` for an unknown feature family, or for unusable new songs.
 
     The collection's genre folders are those that the classifier will know. The folder that the
     project brings is not asked for where it is absent.
     """
+    if params.features.families != AUTO:
+        families.check(params.features.families)
     folder = root / params.evaluate.new_songs
     if not folder.exists() and folder == root / paths.NEW_SONGS:
         return

@@ -5,6 +5,9 @@ the split; the figures are of the selected one, on test songs (on validation son
 test songs).
 Test scores are reported and decide nothing: what is selected stands in `reports/selection.json`.
 
+Songs by other artists, where there are any, are predicted too, as in the student report: see
+`tasks.io.new_songs`.
+
 `reports/metrics.json` holds everything, for programs; `reports/summary.json` the selected model's
 song-level figures alone, for `dvc metrics show` and `dvc metrics diff`.
 """
@@ -26,7 +29,7 @@ from genre.core.params import EvaluateParams, Params
 from genre.evaluation.calibration import ROWS_PER_BIN
 from genre.models import load_model
 from genre.soft_voting import Mixture
-from tasks.io import inputs, paths, plots
+from tasks.io import inputs, new_songs, paths, plots
 from tasks.io.families import baseline
 from tasks.io.step import step
 from tasks.io.tables import read_held_out, read_split
@@ -46,8 +49,8 @@ CALIBRATED = "at its temperatures"
 def run(params: Params, root: Path) -> str:
     """Evaluate the models, write the reports, and say how good the selected one is.
 
-    Raises `InputError` where a model, the features or the split are missing or do not belong
-    together. What was in `reports/` is then as it was.
+    Raises `InputError` if a model, the features or the split are missing or do not belong together,
+    or if the new songs cannot be evaluated.
     """
     import pandas as pd
 
@@ -103,7 +106,8 @@ def run(params: Params, root: Path) -> str:
     }
     write_json(root / METRICS, report)
     write_json(root / SUMMARY, headline(report, subset))
-    return summary(selected, subset, models[selected][subset]["song"])
+    found = summary(selected, subset, models[selected][subset]["song"])
+    return "; ".join(filter(None, [found, new_songs.run(params, root)]))
 
 
 def headline(report: dict[str, Any], subset: str) -> dict[str, Any]:

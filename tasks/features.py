@@ -1,78 +1,102 @@
-"""features: `data/clips` → two Parquet datasets of the 57 columns, of clips and of segments.
+"""features: `data/clips` → `data/features/<family>/30s` and `/3s`, a Parquet dataset each.
 
-`data/features/30s` has a row a clip, `data/features/3s` ten; both are sorted by `track_id` and
-`segment`. With `features.csv` the report's two tables are written too, named and laid out like the
-public GTZAN ones, as `data/features/csv/features_30_sec.csv` and `features_3_sec.csv`.
+`30s` has a row a song and `3s` ten, sorted by `track_id` and `segment`; `genre.features.families`
+says what each family is. `report` is always computed. Which families the models are trained on is
+written to `data/families.json`: those of `features.families`, or, if it is `auto`, `report` for the
+demo songs and the automatic ones for real songs. The pretrained weights that they need, and no
+others, are in `data/pretrained`; valid files are reused. If `auto` weights cannot be fetched, the
+run goes on without their families, until the next `make run` or retraining
+(`tasks.io.families.try_weights_again`).
+
+With `features.csv` the report's two tables are written too, named and laid out like the public
+GTZAN ones, as `data/features/csv/features_30_sec.csv` and `features_3_sec.csv`.
 """
 
 from __future__ import annotations
 
 import sys
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 from genre.audio import CLIP_SAMPLES, SEGMENT_SAMPLES
-from genre.core.cache import cache_key
-from genre.core.files import atomic_folder
-from genre.core.params import Params
-from genre.features.report import NAMES
-from genre.features.report.clips import KERNELS, decode_rows, rows_of_clip
+from genre.core.errors import GenreError
+from genre.core.files import atomic_folder, write_bytes, write_json
+from genre.core.messages import command
+from genre.core.params import AUTO, Params
+from genre.features.families import FAMILIES, LONG, REPORT, SHORT, check
 from tasks.io import paths
-from tasks.io.datasets import write_datasets
+from tasks.io.datasets import write_csv, write_family
+from tasks.io.families import DEMO, REAL, WITHOUT_WEIGHTS, section
 from tasks.io.step import step
-from tasks.io.tables import find_clips, read_songs
-
-LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile")
-
-
-def write_csv(dataset: Path, target: Path, *, length: int, names: dict[str, str]) -> None:
-    """Write a dataset as the report's table: `filename, length, 57 columns, label`.
-
-    `names` gives each `track_id` its song's file name; a segment's row has its number before the
-    suffix, as in the public tables.
-    """
-    import pandas as pd
-
-    table = pd.read_parquet(dataset)
-    several = dataset.name == paths.FEATURES_3S.name
-    songs = [Path(names[track_id]) for track_id in table["track_id"]]
-    numbers = [f".{segment}" if several else "" for segment in table["segment"]]
-    filename = [f"{s.stem}{n}{s.suffix}" for s, n in zip(songs, numbers, strict=True)]
-    table.insert(0, "filename", filename)
-    table.insert(1, "length", length)
-    table["label"] = table["genre"]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    table[["filename", "length", *NAMES, "label"]].to_csv(target, index=False)
+from tasks.io.tables import as_songs, find_clips, is_demo, read_songs
 
 
 def run(params: Params, root: Path) -> str:
-    """Extract the features of every clip; one that cannot be read is named and left out."""
-    songs = read_songs(root)
-    frames = params.features
-    settings = frames.model_dump(include={"n_fft", "hop_length"})
+    """Compute the features of every song; one that cannot be read is named and left out.
+
+    Raises `ParameterError` for an unknown family, `GenreError` if weights cannot be fetched,
+    `InputError` if what was fetched is something else; with `auto` the last two are a warning.
+    """
+    families, fetched = choose_families(params, root)
+    table = read_songs(root)
+    sources = {"clip": find_clips(root), "song": as_songs(table, root / paths.RAW)}
+    genres = dict(zip(table["track_id"], table["genre"], strict=True))
+    counts = []
     with atomic_folder(root / paths.FEATURES) as folder:
-        tally = write_datasets(
-            folder,
-            find_clips(root),
-            partial(rows_of_clip, n_fft=frames.n_fft, hop_length=frames.hop_length),
-            genres=dict(zip(songs["track_id"], songs["genre"], strict=True)),
-            names=NAMES,
-            decode=decode_rows,
-            cache_key=cache_key(settings, ["audio", "report"], LIBRARIES),
-            compute=params.compute,
-            root=root,
-            what="features",
-            preload=KERNELS,
-        )
+        for name in dict.fromkeys((REPORT, *families)):
+            songs = [song for song in sources[FAMILIES[name].reads] if song.name in genres]
+            tally = write_family(folder / name, FAMILIES[name], songs, genres, params, root)
+            counts.append(f"{name} of {tally.kept} songs ({tally})")
         if params.features.csv:
-            names = dict(zip(songs["track_id"], songs["path"], strict=True))
-            for dataset, length, name in (
-                (paths.FEATURES_30S, CLIP_SAMPLES, "features_30_sec.csv"),
-                (paths.FEATURES_3S, SEGMENT_SAMPLES, "features_3_sec.csv"),
+            names = dict(zip(table["track_id"], table["path"], strict=True))
+            for dataset, length, target in (
+                (LONG, CLIP_SAMPLES, "features_30_sec.csv"),
+                (SHORT, SEGMENT_SAMPLES, "features_3_sec.csv"),
             ):
-                target = folder / paths.FEATURES_CSV.name / name
-                write_csv(folder / dataset.name, target, length=length, names=names)
-    return f"{len(NAMES)} features of {tally.kept} clips and their segments ({tally})"
+                report = folder / REPORT / dataset
+                write_csv(report, folder / "csv" / target, length=length, names=names)
+    write_json(root / paths.FAMILIES, {"families": families})
+    new = f"; {fetched} weights fetched" if fetched else ""
+    return f"{'; '.join(counts)}; models use {', '.join(families)}{new}"
+
+
+def choose_families(params: Params, root: Path) -> tuple[list[str], int]:
+    """The families that models are trained on, and how many weights were fetched for them."""
+    chosen = params.features.families
+    if chosen != AUTO:
+        return check(chosen), bring_weights(chosen, params, root)
+    families = [*(DEMO if is_demo(root) else REAL)]
+    try:
+        return families, bring_weights(families, params, root)
+    except GenreError as error:
+        families = [*WITHOUT_WEIGHTS]
+        print(
+            f"warning: {error}. This run goes on without pretrained weights "
+            f"({', '.join(families)}); the next make run or retraining tries again, or "
+            f"{command('dvc repro --force features')}",
+            file=sys.stderr,
+        )
+        return families, bring_weights(families, params, root)
+
+
+def bring_weights(families: Iterable[str], params: Params, root: Path) -> int:
+    """Leave the weights of `families` and nothing else in `data/pretrained`; count the new ones."""
+    target = root / paths.PRETRAINED
+    contents: dict[str, bytes] = {}
+    fetched = 0
+    for family in (FAMILIES[name] for name in families if FAMILIES[name].pretrained):
+        source = family.extractor_class
+        names = family.open(section(params, family)).weights
+        found = {name: source.read_weights(target, name) for name in names}
+        missing = [name for name, content in found.items() if content is None]
+        contents |= {name: content for name, content in found.items() if content is not None}
+        if missing:
+            contents |= source.fetch_weights(missing)
+            fetched += len(missing)
+    with atomic_folder(target) as folder:
+        for name, content in contents.items():
+            write_bytes(folder / f"{name}.safetensors", content)
+    return fetched
 
 
 def main() -> None:

@@ -1,4 +1,9 @@
-"""ingest: the collection `data/raw` → `data/catalogue.parquet`."""
+"""ingest: the collection `data/raw` → `data/catalogue.parquet` and `data/duplicates.parquet`.
+
+The catalogue has a row a song; `duplicates.parquet` a row for each usable song that has a
+near-duplicate, by acoustic fingerprint. The step `split` keeps the songs of a `duplicate_group` in
+one subset. Nothing is removed: which copy to keep, in which genre, is for a person to decide.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,15 @@ from genre.collection import catalogue, manifest, not_audio
 from genre.core.files import write_parquet
 from genre.core.params import Params
 from tasks.io import paths
+from tasks.io.recordings import find_duplicates
 from tasks.io.scanning import scan_songs
 from tasks.io.songs import Tally
 from tasks.io.step import step
-from tasks.io.tables import as_song
+from tasks.io.tables import as_song, usable
 
 
 def run(params: Params, root: Path) -> str:
-    """Scan every song, write the catalogue, and say how many are usable.
+    """Scan every song, write the catalogue and the duplicates, and say how many songs are usable.
 
     What lies there and is no song is named. Raises `InputError` if too few songs are left; the
     reasons are printed before.
@@ -25,9 +31,9 @@ def run(params: Params, root: Path) -> str:
     described = manifest.read(raw)
     names = catalogue.find_songs(raw)
     songs = [as_song(path, raw / path) for path in names]
-    heard = scan_songs(songs, params, root, what="ingest", tally=(tally := Tally()))
+    scanned = scan_songs(songs, params, root, what="ingest", tally=(tally := Tally()))
     table = catalogue.build(
-        (catalogue.judge(song, result, params.ingest) for song, result in heard),
+        (catalogue.judge(song, result, params.ingest) for song, result in scanned),
         described.table(names),
     )
     others = not_audio.find(raw, described.rows)
@@ -37,11 +43,15 @@ def run(params: Params, root: Path) -> str:
     for path, reason in zip(aside["path"], aside["reason"], strict=True):
         print(f"set aside: {path} {reason}")
     catalogue.check(table, params.ingest)
+    duplicates = find_duplicates(usable(table), params, root)
     write_parquet(root / paths.CATALOGUE, table)
+    write_parquet(root / paths.DUPLICATES, duplicates)
     kept = len(table) - len(aside)
+    groups = duplicates["duplicate_group"].nunique()
     return (
         f"{kept} songs in {table['genre'].nunique()} genres, {len(aside)} set aside "
         f"({tally.computed} scanned, {tally.reused} cached)"
+        + (f"; {len(duplicates)} near-duplicates in {groups} groups" if groups else "")
         + "".join(f"; {kind}: {len(found)}" for kind, found in others.items())
     )
 

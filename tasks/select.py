@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from genre import evaluation
 from genre.core.files import write_json, write_parquet
-from genre.core.params import BASELINE, Family, Params
+from genre.core.params import BASELINE, Params
+from genre.features.families import FAMILIES
 from genre.models import load_model
-from genre.models.ensemble import Ensemble
+from genre.models.ensemble import Ensemble, families_of
 from tasks.io import paths
 from tasks.io.families import is_trained, read_families
 from tasks.io.step import step
@@ -47,7 +48,7 @@ def run(params: Params, root: Path) -> str:
     families = read_families(params, root)
     held_out = {
         str(name): read_held_out(root, name)
-        for name in params.train.models
+        for name in params.train.names
         if is_trained(name, params, root)
     }
     beside = {str(name): held_out.pop(name) for name in [BASELINE] if name in held_out}
@@ -65,7 +66,7 @@ def run(params: Params, root: Path) -> str:
         temperature=chosen.temperature,
         protocol=read_protocol(root),
         front=(front := fronts(params, families, {member.input for member in members})),
-        pretrained=root / paths.PRETRAINED if "musicnn" in front else None,
+        pretrained=root / paths.PRETRAINED if needs_weights(front) else None,
         synthetic=is_demo(root),
     )
     classifier.save(root / paths.CLASSIFIER)
@@ -93,12 +94,12 @@ def describe(one: Candidate) -> dict[str, Any]:
 
 
 def fronts(
-    params: Params, families: Sequence[Family], inputs: set[Input]
+    params: Params, families: Sequence[str], inputs: set[Input]
 ) -> dict[str, dict[str, Any]]:
     """The settings of what made the inputs, by their section of `params.yaml`."""
     sections = {section for name in inputs for section in FRONTS[name]}
-    if "features" in sections and "musicnn" in families:
-        sections.add("musicnn")
+    if "features" in sections:
+        sections |= {FAMILIES[name].section for name in families}
     found: dict[str, dict[str, Any]] = {
         section: getattr(params, section).model_dump(mode="json", exclude=NOT_HEARD)
         for section in sorted(sections)
@@ -106,6 +107,11 @@ def fronts(
     if "features" in found:
         found["features"]["families"] = list(families)
     return found
+
+
+def needs_weights(front: dict[str, dict[str, Any]]) -> bool:
+    """Whether a family of the classifier's inputs needs pretrained weights."""
+    return any(FAMILIES[name].pretrained for name in families_of(front))
 
 
 def main() -> None:

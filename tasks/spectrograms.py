@@ -1,4 +1,8 @@
-"""spectrograms: `data/clips` → `data/spectrograms/<track_id>.png`, four channels each."""
+"""spectrograms: `data/clips` → pictures, `data/spectrograms` and `data/log_mel`, a PNG a song.
+
+The report's spectrograms have four channels (RGBA), log-mel spectrograms one. Log-mel spectrograms
+are drawn if a model of `train.picture_models` needs them; otherwise their folder is empty.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +11,47 @@ from functools import partial
 from pathlib import Path
 
 from genre.core.cache import cache_key
-from genre.core.params import Params
-from genre.features.spectrogram import colours, picture_of_clip
+from genre.core.files import atomic_folder
+from genre.core.params import PICTURES, Params
+from genre.features import log_mel, spectrogram
 from tasks.io import paths
 from tasks.io.songs import make_files
 from tasks.io.step import step
 from tasks.io.tables import find_clips
 
-LIBRARIES = ("scipy", "numpy", "pillow", "matplotlib")
+LIBRARIES = ("scipy", "numpy", "pillow")
 
 
 def run(params: Params, root: Path) -> str:
-    """Draw the spectrogram of every clip; one that cannot be read is named and left out."""
+    """Draw every clip; one that cannot be read is named and left out."""
     settings = params.spectrograms
-    colours(settings.colour_map)  # an unknown name is told before any work is done
+    spectrogram.colours(settings.colour_map)  # an unknown name is reported before any work is done
+    clips = find_clips(root)
     tally = make_files(
-        find_clips(root),
-        partial(picture_of_clip, settings=settings),
+        clips,
+        partial(spectrogram.picture_of_clip, settings=settings),
         folder=root / paths.SPECTROGRAMS,
         suffix=".png",
-        cache_key=cache_key(settings.model_dump(), ["audio", "spectrogram"], LIBRARIES),
+        cache_key=cache_key(
+            settings.model_dump(), ["audio", "spectrogram"], [*LIBRARIES, "matplotlib"]
+        ),
         compute=params.compute,
         root=root,
     )
-    return f"{tally.kept} pictures of {settings.width} × {settings.height} ({tally})"
+    summary = f"{tally.kept} spectrograms of {settings.width} × {settings.height} ({tally})"
+    if not any(PICTURES[name] == "log_mel" for name in params.train.picture_models):
+        with atomic_folder(root / paths.LOG_MEL):
+            return summary
+    tally = make_files(
+        clips,
+        partial(log_mel.picture_of_clip, settings=params.log_mel),
+        folder=root / paths.LOG_MEL,
+        suffix=".png",
+        cache_key=cache_key(params.log_mel.model_dump(), ["audio", "log_mel"], LIBRARIES),
+        compute=params.compute,
+        root=root,
+    )
+    return f"{summary}; {tally.kept} log-mel spectrograms ({tally})"
 
 
 def main() -> None:

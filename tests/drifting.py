@@ -66,7 +66,7 @@ def make(root: Path, project: Path) -> Project:
     (root / "mlruns").mkdir()
     shutil.copyfile(migrated_store(), root / "mlruns/mlflow.db")
     write_songs(root, GENRES, SIDES)
-    path = root / "data/features/3s/part-0.parquet"
+    path = root / "data/features/report/3s/part-0.parquet"
     table = pd.read_parquet(path)
     tracks = sorted(table["track_id"].unique())
     heard = rows_of(range(len(tracks)))

@@ -165,14 +165,14 @@ def write_songs(root: Path, genres: Sequence[str], sides: Sequence[str] = SIDES)
         "status": "set_aside",
         "reason": "is 1.20 s long, shorter than ingest.min_seconds (3 s)",
     }
-    (root / "data/features/3s").mkdir(parents=True, exist_ok=True)
+    (root / "data/features/report/3s").mkdir(parents=True, exist_ok=True)
     write_json(root / "data/families.json", {"families": ["report"]})
     pd.DataFrame([*songs, broken]).to_parquet(root / "data/catalogue.parquet", index=False)
     split = pd.DataFrame(subsets).sort_values("track_id")
     split.insert(1, "segment", pd.array([None] * len(split), dtype="Int64"))
     split.to_parquet(root / "data/split.parquet", index=False)
     table = pd.DataFrame(rows).sort_values(["track_id", "segment"])
-    table.to_parquet(root / "data/features/3s/part-0.parquet", index=False)
+    table.to_parquet(root / "data/features/report/3s/part-0.parquet", index=False)
 
 
 def write_model(
@@ -204,7 +204,7 @@ def write_model(
 
 def write_reports(root: Path, protocol: str = "song", models: Sequence[str] = ("mlp",)) -> None:
     """Write predictions, metrics and a figure; the first of `models` is selected."""
-    rows = pd.read_parquet(root / "data/features/3s")
+    rows = pd.read_parquet(root / "data/features/report/3s")
     split = pd.read_parquet(root / "data/split.parquet")
     rows = rows.merge(split[["track_id", "group", "subset"]], on="track_id")
     tables = {}

@@ -50,7 +50,7 @@ def write_m4a(path: Path, y: npt.NDArray[np.float32], *, rate: int = RATE, title
 
 
 def write_no_duplicates(root: Path) -> None:
-    """What the step duplicates writes for the project at `root` where it finds none."""
+    """What the step ingest writes for the project at `root` if it finds no duplicates."""
     from genre import duplicates
     from genre.core.files import write_parquet
     from tasks.io import paths

@@ -13,19 +13,20 @@ from PIL import Image
 
 from genre import duplicates, review
 from genre.audio import scan, trim
-from genre.core.cache import VERSIONS
+from genre.core import cache
 from genre.core.files import sha256_of
 from genre.core.params import load_params
-from genre.features.extended import clips as extended
+from genre.features.families import FAMILIES, compute_song
 from genre.features.log_mel import picture_of_clip as log_mel
 from genre.features.musicnn import patches
-from genre.features.report import clips as report
 from genre.features.spectrogram import picture_of_clip as spectrogram
 from genre.new_songs import read_samples, sample_song
 from tests import songs
 
 FRAMES = {"n_fft": 2048, "hop_length": 512}
 PARAMS = load_params(Path(__file__).parent.parent / "params.yaml")
+
+VERSIONS = cache.VERSIONS | {name: family.version for name, family in FAMILIES.items()}
 
 # Of each part of the code: its version, and three numbers of what it makes of one song.
 RECORDED: dict[str, tuple[int, list[float]]] = {
@@ -52,6 +53,18 @@ def of(values: Any) -> list[float]:
 
 def of_picture(content: bytes) -> list[float]:
     return of(np.asarray(Image.open(io.BytesIO(content))))
+
+
+def columns(family: str, clip: bytes) -> Any:
+    result = compute_song(
+        clip,
+        sha256_of(clip),
+        family=family,
+        settings=PARAMS.features,
+        position="middle",
+        pretrained=Path(),
+    )
+    return np.frombuffer(result, dtype="<f8")
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +95,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]
     return {
         "audio": [found.seconds, found.loudest_dbfs, int(found.audio_sha256[:6], 16)],
         "defects": of(review.read_measures(review.measures_of_clip(clip, name))),
-        "extended": of(report.decode_rows(extended.rows_of_clip(clip, name, **FRAMES))),
+        "extended": of(columns("extended", clip)),
         "fingerprints": of(duplicates.fingerprint_song(content, whole)[1::4]),
         "log_mel": of_picture(log_mel(clip, name, settings=PARAMS.log_mel)),
         "musicnn": of(patches.log_mel(samples)),
-        "report": of(report.decode_rows(report.rows_of_clip(clip, name, **FRAMES))),
+        "report": of(columns("report", clip)),
         "samples": of(starts),
         "spectrogram": of_picture(spectrogram(clip, name, settings=PARAMS.spectrograms)),
         "trim": of(samples),

@@ -19,20 +19,15 @@ from genre.core.params import Params, load_params
 from genre.features.musicnn import TAGS
 from genre.models.ensemble import Ensemble
 from tasks import (
-    duplicates,
     evaluate,
-    extended,
     features,
     ingest,
-    musicnn,
-    new_songs,
     select,
     split,
     train,
     trim,
 )
-from tasks import pretrained as pretrained_step
-from tasks.io import paths
+from tasks.io import new_songs, paths
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +64,7 @@ def root(params: Params, pretrained: Path, tmp_path_factory: pytest.TempPathFact
     (root / paths.PRETRAINED).mkdir(parents=True)
     for weights in pretrained.glob("*.safetensors"):
         (root / paths.PRETRAINED / weights.name).write_bytes(weights.read_bytes())
-    for stage in (ingest, duplicates, trim, features, extended, pretrained_step, musicnn, split):
+    for stage in (ingest, trim, features, split):
         stage.run(params, root)
     train.run(params, root, "lda")
     select.run(params, root)
@@ -83,12 +78,12 @@ def classifier(root: Path) -> Classifier:
 
 
 def test_the_datasets_of_a_family_can_be_read_as_tables(root: Path) -> None:
-    patches = pd.read_parquet(root / "data/musicnn/patches")
-    segments = pd.read_parquet(root / "data/musicnn/3s")
-    songs = pd.read_parquet(root / "data/musicnn/30s")
+    patches = pd.read_parquet(root / "data/features/musicnn/patches")
+    segments = pd.read_parquet(root / "data/features/musicnn/3s")
+    songs = pd.read_parquet(root / "data/features/musicnn/30s")
 
     assert len(songs) == 16
-    assert len(segments) == len(pd.read_parquet(root / "data/extended/3s")) == 160
+    assert len(segments) == len(pd.read_parquet(root / "data/features/extended/3s")) == 160
     assert (patches.groupby("track_id").size() == 10).all()
     assert patches["start_s"].max() == pytest.approx(9 * 187 * 256 / 16_000)
     for table in (patches, segments, songs):
@@ -131,7 +126,7 @@ def test_what_the_song_sounds_like_is_told_where_it_is_asked_for(
         "tag": answer.tags[0].tag,
         "activation": answer.tags[0].activation,
     }
-    patches = pd.read_parquet(root / "data/musicnn/3s")
+    patches = pd.read_parquet(root / "data/features/musicnn/3s")
     assert (
         0 <= min(activations) <= max(activations) <= patches.filter(like="msd_tags_").max(axis=None)
     )

@@ -23,7 +23,7 @@ from genre.core.errors import GenreError, InputError, ParameterError, Unforeseen
 from genre.core.params import ComputeParams, load_params
 from genre.core.workers import AHEAD
 from runner.processes import is_alive
-from tasks import duplicates, features, ingest, spectrograms, trim
+from tasks import features, ingest, spectrograms, trim
 
 LOCAL = ComputeParams(engine="local", workers=2, address="", song_timeout_seconds=60.0)
 
@@ -335,7 +335,7 @@ def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
     for name, compute in (("local", LOCAL), ("dask", on(cluster[0]))):
         root = tmp_path / name
         write_collection(root / "data/raw", songs=3)
-        for step in (ingest, duplicates, trim, spectrograms, features):
+        for step in (ingest, trim, spectrograms, features):
             step.run(params.model_copy(update={"compute": compute}), root)
         files = (path for path in sorted((root / "data").rglob("*")) if path.is_file())
         written.append({str(f.relative_to(root)): f.read_bytes() for f in files})

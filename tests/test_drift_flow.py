@@ -61,7 +61,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_registered_model_keeps_its_training_songs_column_by_column(champion) -> None:
     found = load(reference_folder(champion))
 
-    features = pd.read_parquet(champion.root / "data/features/3s").set_index("track_id")
+    features = pd.read_parquet(champion.root / "data/features/report/3s").set_index("track_id")
     songs = features.loc[champion.songs("train"), list(NAMES)].groupby(level=0).mean()
     assert list(found.columns) == list(NAMES)
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""The step duplicates: who is a copy of whom in a collection."""
+"""Near-duplicates in the step ingest: who is a copy of whom in a collection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from songs import RATE, tone, write, write_collection, write_m4a, write_no_duplicates
 
-from genre import duplicates as fingerprints
-from genre.core.errors import InputError
+from genre import duplicates
 from genre.core.params import Params, load_params
-from tasks import duplicates, ingest, split
+from tasks import ingest, split
 from tasks.io import paths
+from tasks.io.recordings import find_duplicates
+from tasks.io.tables import read_songs
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def params(project: Path) -> Params:
 
 
 @pytest.fixture
-def root(tmp_path: Path, params: Params) -> Path:
+def root(tmp_path: Path) -> Path:
     """A project whose collection holds a song of each genre twice, and one under both genres."""
     raw = write_collection(tmp_path / "data/raw", seconds=9)
     jazz, both = tone(12, seed=500), tone(12, seed=501)
@@ -32,7 +33,6 @@ def root(tmp_path: Path, params: Params) -> Path:
     write_m4a(raw / "jazz/song again.m4a", 0.5 * jazz[RATE:, 0])
     write(raw / "jazz/mine.flac", both)
     write(raw / "rock/yours.mp3", both[: 10 * RATE])
-    ingest.run(params, tmp_path)
     return tmp_path
 
 
@@ -48,11 +48,11 @@ def table_of(root: Path) -> pd.DataFrame:
 def test_copies_are_listed_with_their_groups_and_nothing_else_is(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = duplicates.run(params, root)
+    summary = ingest.run(params, root)
 
     table = table_of(root)
     printed = capsys.readouterr().out
-    assert summary == "4 of 12 songs are near-duplicates, in 2 groups (12 computed, 0 reused)"
+    assert "; 4 near-duplicates in 2 groups" in summary
     assert table["copy"].to_dict() == {
         "jazz/song.wav": "jazz/song again.m4a",
         "jazz/song again.m4a": "jazz/song.wav",
@@ -69,7 +69,7 @@ def test_copies_are_listed_with_their_groups_and_nothing_else_is(
 
 @pytest.mark.slow
 def test_the_split_keeps_copies_of_two_genres_together(root: Path, params: Params) -> None:
-    duplicates.run(params, root)
+    ingest.run(params, root)
     split.run(params, root)
 
     groups = pd.read_parquet(root / paths.SPLIT).set_index("track_id")
@@ -84,14 +84,13 @@ def test_no_copies_make_an_empty_table(
     tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_collection(tmp_path / "data/raw")
-    ingest.run(params, tmp_path)
-    summary = duplicates.run(params, tmp_path)
+    summary = ingest.run(params, tmp_path)
 
     written = pd.read_parquet(tmp_path / paths.DUPLICATES)
     write_no_duplicates(tmp_path)
-    assert summary == "no near-duplicates among 8 songs (8 computed, 0 reused)"
+    assert "near-duplicates" not in summary
     assert "same recording" not in capsys.readouterr().out
-    assert written.columns.tolist() == list(fingerprints.COLUMNS)
+    assert written.columns.tolist() == list(duplicates.COLUMNS)
     assert written.dtypes.equals(pd.read_parquet(tmp_path / paths.DUPLICATES).dtypes)
 
 
@@ -99,14 +98,12 @@ def test_no_copies_make_an_empty_table(
 def test_the_table_is_the_same_bytes_whoever_did_the_work_and_when(
     root: Path, params: Params
 ) -> None:
-    duplicates.run(params, root)
+    ingest.run(params, root)
     first = (root / paths.DUPLICATES).read_bytes()
-    assert "(0 computed, 12 reused)" in duplicates.run(params, root)
-    assert (root / paths.DUPLICATES).read_bytes() == first
 
     shutil.rmtree(root / ".cache")
     two = params.model_copy(update={"compute": params.compute.model_copy(update={"workers": 2})})
-    assert "(12 computed, 0 reused)" in duplicates.run(two, root)
+    ingest.run(two, root)
     assert (root / paths.DUPLICATES).read_bytes() == first
 
 
@@ -114,13 +111,16 @@ def test_the_table_is_the_same_bytes_whoever_did_the_work_and_when(
 def test_a_song_that_has_changed_since_is_named_and_left_out(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    ingest.run(params, root)
+    shutil.rmtree(root / ".cache")
     write(root / "data/raw/rock/yours.mp3", tone(9, seed=900))
     (root / "data/raw/jazz/song.wav").unlink()
+    capsys.readouterr()
 
-    summary = duplicates.run(params, root)
+    found = find_duplicates(read_songs(root), params, root)
 
     printed = capsys.readouterr().out
-    assert summary == "no near-duplicates among 10 songs (10 computed, 0 reused, 2 set aside)"
+    assert found.empty
     assert "set aside: data/raw/rock/yours.mp3 has changed" in printed
     assert "set aside: data/raw/jazz/song.wav cannot be opened" in printed
 
@@ -129,10 +129,5 @@ def test_a_song_that_has_changed_since_is_named_and_left_out(
 def test_songs_that_ingest_set_aside_are_no_copies(root: Path, params: Params) -> None:
     raw = root / "data/raw"
     shutil.copy(raw / "jazz/jazz0.wav", raw / "jazz/the very same.wav")
-    ingest.run(params, root)
-    assert "4 of 12 songs" in duplicates.run(params, root)
-
-
-def test_a_missing_catalogue_is_named(tmp_path: Path, params: Params) -> None:
-    with pytest.raises(InputError, match="run the step ingest first"):
-        duplicates.run(params, tmp_path)
+    assert "1 set aside" in (summary := ingest.run(params, root))
+    assert "; 4 near-duplicates in 2 groups" in summary

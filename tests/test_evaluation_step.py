@@ -63,7 +63,7 @@ def evaluated(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = features["genre"].map({genre: n for n, genre in enumerate(GENRES)}).to_numpy()
     for column in COLUMNS:
         features[column] = random.normal(place, 1.0, len(features)) + 10
-    write_parquet(root / paths.FEATURES_3S / "part-0.parquet", features)
+    write_parquet(root / paths.REPORT_3S / "part-0.parquet", features)
     write_no_duplicates(root)
     split.run(params, root)
     train_all(params, root)
@@ -200,7 +200,7 @@ def test_the_figures_are_those_of_the_selected_classifier(root: Path) -> None:
     table = pd.read_parquet(root / "reports" / "predictions.parquet")
     songs = evaluation.by_song(table[table["model"] == classifier.name])
     songs = songs[songs["subset"] == "test"].set_index("track_id")
-    features = pd.read_parquet(root / paths.FEATURES_3S)
+    features = pd.read_parquet(root / paths.REPORT_3S)
     for track_id, rows in features[features["track_id"].isin(songs.index)].groupby("track_id"):
         answer = classifier.song(classifier.proba({"features_3s": rows}))
         expected = evaluation.probabilities(songs.loc[[track_id]])[0]
@@ -253,11 +253,11 @@ def test_test_songs_change_nothing_in_the_choice(params: Params, root: Path) -> 
         return {path: path.read_bytes() for path in files if path.is_file()}
 
     before = chosen()
-    features = pd.read_parquet(root / paths.FEATURES_3S)
+    features = pd.read_parquet(root / paths.REPORT_3S)
     sides = pd.read_parquet(root / paths.SPLIT).set_index("track_id")["subset"]
     tested = features["track_id"].map(sides) == "test"
     features.loc[tested, list(COLUMNS)] += 1000
-    write_parquet(root / paths.FEATURES_3S / "part-0.parquet", features)
+    write_parquet(root / paths.REPORT_3S / "part-0.parquet", features)
     train_all(params, root)
     assert chosen() == before
 

@@ -1,4 +1,4 @@
-"""The extended step: two Parquet datasets laid out as those of the 57, or an empty folder."""
+"""The family extended in the step features: two datasets laid out as those of the report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from songs import write_collection
 from genre.audio import SAMPLE_RATE, read_clip, segment
 from genre.core.params import Params, load_params
 from genre.features.extended import NAMES, extract
-from tasks import extended, features, ingest, trim
+from tasks import features, ingest, trim
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
     """A project whose clips were extracted."""
     root = tmp_path_factory.mktemp("made")
     write_collection(root / "data/raw", songs=3)
-    for step in (ingest, trim, extended):
+    for step in (ingest, trim, features):
         step.run(params, root)
     return root
 
@@ -40,17 +40,15 @@ def root(made: Path, tmp_path: Path) -> Path:
 
 
 def digest(root: Path) -> list[str]:
-    files = sorted((root / "data/extended").rglob("*"))
+    files = sorted((root / "data/features/extended").rglob("*"))
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()]
 
 
 @pytest.mark.slow
-def test_rows_are_those_of_the_57_with_the_extended_columns(root: Path, params: Params) -> None:
-    features.run(params, root)
-
+def test_rows_are_those_of_the_57_with_the_extended_columns(made: Path) -> None:
     for length in ("30s", "3s"):
-        ours = pd.read_parquet(root / "data/extended" / length)
-        theirs = pd.read_parquet(root / "data/features" / length)
+        ours = pd.read_parquet(made / "data/features/extended" / length)
+        theirs = pd.read_parquet(made / "data/features/report" / length)
         keys = ["track_id", "genre", "segment", "start_s"]
         assert list(ours.columns) == [*keys, *NAMES]
         pd.testing.assert_frame_equal(ours[keys], theirs[keys])
@@ -58,8 +56,8 @@ def test_rows_are_those_of_the_57_with_the_extended_columns(root: Path, params: 
 
 
 def test_the_rows_hold_what_extract_gives_for_the_clip_and_for_its_segments(made: Path) -> None:
-    long = pd.read_parquet(made / "data/extended/30s").set_index("track_id")
-    short = pd.read_parquet(made / "data/extended/3s").set_index(["track_id", "segment"])
+    long = pd.read_parquet(made / "data/features/extended/30s").set_index("track_id")
+    short = pd.read_parquet(made / "data/features/extended/3s").set_index(["track_id", "segment"])
     track_id = long.index[2]
     y = read_clip(made / f"data/clips/{track_id}.flac")
 
@@ -75,13 +73,13 @@ def test_nothing_changed_computes_nothing_and_computing_afresh_gives_the_same_by
 ) -> None:
     before = digest(root)
 
-    again = extended.run(params, root)
-    assert "(0 computed, 6 reused)" in again
+    again = features.run(params, root)
+    assert again.count("(0 computed, 6 reused)") == 2
     assert digest(root) == before
 
     shutil.rmtree(root / ".cache")
-    afresh = extended.run(params, root)
-    assert "(6 computed, 0 reused)" in afresh
+    afresh = features.run(params, root)
+    assert afresh.count("(6 computed, 0 reused)") == 2
     assert digest(root) == before
 
 
@@ -91,15 +89,15 @@ def test_a_clip_that_cannot_be_read_is_set_aside_by_name(
     clip = sorted((root / "data/clips").glob("*.flac"))[0]
     clip.write_bytes(clip.read_bytes()[:1000])
 
-    summary = extended.run(params, root)
+    summary = features.run(params, root)
 
-    assert "(0 computed, 5 reused, 1 set aside)" in summary
+    assert "extended of 5 songs (0 computed, 5 reused, 1 set aside)" in summary
     assert f"set aside: data/clips/{clip.name} " in capsys.readouterr().out
-    assert clip.stem not in set(pd.read_parquet(root / "data/extended/3s")["track_id"])
+    assert clip.stem not in set(pd.read_parquet(root / "data/features/extended/3s")["track_id"])
 
 
-def test_where_the_family_is_not_chosen_the_folder_is_empty(root: Path, params: Params) -> None:
-    summary = extended.run(with_families(params, "report"), root)
+def test_a_family_that_is_no_longer_chosen_is_gone(root: Path, params: Params) -> None:
+    summary = features.run(with_families(params, "report"), root)
 
-    assert summary == "extended is not among the feature families"
-    assert list((root / "data/extended").iterdir()) == []
+    assert summary == "report of 6 songs (0 computed, 6 reused); models use report"
+    assert [path.name for path in (root / "data/features").iterdir()] == ["report"]

@@ -11,8 +11,10 @@ import pytest
 from chosen import with_families
 from registry_project import Project, make_project
 
-from genre.core.errors import InputError
+from genre.core.errors import InputError, ParameterError
 from genre.core.params import Params
+from genre.features.extended import NAMES as EXTENDED
+from genre.features.families import check
 from genre.features.musicnn import TAGS, columns
 from genre.features.report import NAMES
 from tasks.io import inputs
@@ -31,7 +33,7 @@ def choose(project: Project, *families: str, **musicnn: Any) -> Params:
 
 def write_family(project: Project, family: str, names: list[str]) -> pd.DataFrame:
     """Write a family's `3s` dataset, its rows in another order than those of the features."""
-    rows = pd.read_parquet(project.root / "data/features/3s")
+    rows = pd.read_parquet(project.root / "data/features/report/3s")
     values = np.arange(len(rows))[:, np.newaxis] + np.arange(len(names)) / 4096
     table = pd.concat(
         [
@@ -40,29 +42,29 @@ def write_family(project: Project, family: str, names: list[str]) -> pd.DataFram
         ],
         axis=1,
     )
-    folder = project.root / "data" / family / "3s"
+    folder = project.root / "data/features" / family / "3s"
     folder.mkdir(parents=True, exist_ok=True)
     table.iloc[::-1].to_parquet(folder / "part-0.parquet", index=False)
     return table
 
 
 def test_the_families_columns_stand_side_by_side(project: Project) -> None:
-    table = write_family(project, "extended", ["contrast_1_mean", "flux_mean"])
+    table = write_family(project, "extended", list(EXTENDED))
 
     data = inputs.read_data(project.root, "features_3s", choose(project, "report", "extended"))
 
-    assert list(data.X) == [*NAMES, "contrast_1_mean", "flux_mean"]
-    expected = data.keys.merge(table, on=["track_id", "segment"])["flux_mean"]
-    np.testing.assert_array_equal(data.X["flux_mean"], expected)
+    assert list(data.X) == [*NAMES, *EXTENDED]
+    expected = data.keys.merge(table, on=["track_id", "segment"])[EXTENDED[0]]
+    np.testing.assert_array_equal(data.X[EXTENDED[0]], expected)
     assert not data.X.isna().any(axis=None)
 
 
 def test_the_report_can_be_left_out(project: Project) -> None:
-    write_family(project, "extended", ["flux_mean"])
+    write_family(project, "extended", list(EXTENDED))
 
     data = inputs.read_data(project.root, "features_3s", choose(project, "extended"))
 
-    assert list(data.X) == ["flux_mean"]
+    assert list(data.X) == list(EXTENDED)
 
 
 @pytest.mark.parametrize(
@@ -85,26 +87,24 @@ def test_of_musicnn_models_look_at_the_chosen_layers(
 def test_a_family_that_was_not_computed_is_named_with_its_step(
     project: Project, family: str
 ) -> None:
-    (project.root / "data" / family).mkdir()
-
-    with pytest.raises(InputError, match=rf"is a feature family; run the step {family} first"):
+    with pytest.raises(InputError, match=r"is a feature family; run the step features first"):
         inputs.read_data(project.root, "features_3s", choose(project, "report", family))
 
 
 def test_layers_that_were_not_computed_are_named(project: Project) -> None:
     write_family(project, "musicnn", list(columns.names(["mtt"])))
 
-    with pytest.raises(InputError, match=r"has no columns msd_tags_…; run the step musicnn"):
+    with pytest.raises(InputError, match=r"has no column msd_penultimate_0; run the step"):
         inputs.read_data(project.root, "features_3s", choose(project, "musicnn"))
 
 
 def test_songs_that_a_family_lacks_are_named(project: Project) -> None:
-    table = write_family(project, "extended", ["flux_mean"])
+    table = write_family(project, "extended", list(EXTENDED))
     track = table["track_id"].iloc[0]
-    path = project.root / "data/extended/3s/part-0.parquet"
+    path = project.root / "data/features/extended/3s/part-0.parquet"
     table[table["track_id"] != track].to_parquet(path, index=False)
 
-    with pytest.raises(InputError, match=f"1 songs of data/features are missing, {track} first"):
+    with pytest.raises(InputError, match=f"1 songs of .*3s are missing, {track} first"):
         inputs.read_data(project.root, "features_3s", choose(project, "report", "extended"))
 
 
@@ -136,3 +136,8 @@ def test_a_song_is_the_mean_and_the_deviation_of_its_patches() -> None:
     patches = np.array([[1.0, 5.0], [3.0, 5.0]], dtype=np.float32)
 
     np.testing.assert_array_equal(columns.of_song(patches), [2.0, 5.0, 1.0, 0.0])
+
+
+def test_an_unknown_family_is_named_with_the_nearest_one() -> None:
+    with pytest.raises(ParameterError, match=r"found 'musicn', expected auto, .* mean musicnn"):
+        check(["report", "musicn"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from chosen import with_families
 from songs import tone, write, write_collection
 
 from genre.audio import SAMPLE_RATE, read_clip, segment
@@ -23,7 +24,7 @@ from tasks import features, ingest, trim
 
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
-    return load_params(project / "params.yaml")
+    return with_families(load_params(project / "params.yaml"), "report")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,8 @@ def root(made: Path, tmp_path: Path) -> Path:
 
 def datasets(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return (
-        pd.read_parquet(root / "data/features/30s"),
-        pd.read_parquet(root / "data/features/3s"),
+        pd.read_parquet(root / "data/features/report/30s"),
+        pd.read_parquet(root / "data/features/report/3s"),
     )
 
 
@@ -161,6 +162,7 @@ def test_a_killed_run_resumes_with_the_songs_it_had_finished(root: Path, params:
     script = f"""
 import os, signal
 from pathlib import Path
+from chosen import with_families
 from genre.core.params import load_params
 from genre.core.cache import Store
 from tasks import features
@@ -173,7 +175,7 @@ def put_three(self, *entry, done=[]):
         os.kill(os.getpid(), signal.SIGKILL)
 Store.put = put_three
 if __name__ == "__main__":
-    features.run(load_params(), Path({str(root)!r}))
+    features.run(with_families(load_params(), "report"), Path({str(root)!r}))
 """
     file = root / "killed.py"
     file.write_text(script)
@@ -234,7 +236,8 @@ def test_waiting_workers_end_with_a_killed_run(root: Path) -> None:
 
 _RUN_FEATURES = """
 from pathlib import Path
+from chosen import with_families
 from genre.core.params import load_params
 from tasks import features
-features.run(load_params(), Path({root!r}))
+features.run(with_families(load_params(), "report"), Path({root!r}))
 """

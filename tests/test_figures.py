@@ -10,8 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from genre import evaluation
-from genre.evaluation import figures
+from genre import evaluation, figures
 
 
 def counts(genres: int = 4) -> pd.DataFrame:

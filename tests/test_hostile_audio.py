@@ -149,10 +149,9 @@ def test_no_process_needs_much_memory_for_hostile_files(hostile):
 def test_what_is_called_usable_can_be_worked_on(hostile, catalogue):
     usable = catalogue.loc[catalogue["status"] == "ok", "track_id"]
 
-    for step in ("duplicates", "trim"):
-        code, printed = hostile.run(step)
-        assert code == 0, printed
-        assert hostile.megabytes[step] < MEGABYTES
+    code, printed = hostile.run("trim")
+    assert code == 0, printed
+    assert hostile.megabytes["trim"] < MEGABYTES
 
     assert {path.stem for path in (hostile.root / "data/clips").iterdir()} == set(usable)
 

@@ -24,8 +24,7 @@ from genre.core.errors import InputError
 from genre.core.params import Params, load_params
 from genre.features import log_mel
 from genre.models.images import cut
-from tasks import ingest, trim
-from tasks import log_mel as log_mel_step
+from tasks import ingest, spectrograms, trim
 
 HALF_A_STEP = 0.2505  # dB; rounded to half decibels, and a little for another order of sums
 AT_THE_ENDS = 2  # frames of 2048 samples that look beyond a stretch, at hops of 512
@@ -143,11 +142,14 @@ def test_the_step_draws_low_bands_at_the_bottom_and_draws_nothing_twice(
 ) -> None:
     write_collection(tmp_path / "data/raw", songs=3)
     ingest.run(params, tmp_path)
+    train = params.train.model_copy(update={"picture_models": ["resnet"]})
+    params = params.model_copy(update={"train": train})
     with pytest.raises(InputError, match="run the step trim first"):
-        log_mel_step.run(params, tmp_path)
+        spectrograms.run(params, tmp_path)
     trim.run(params, tmp_path)
 
-    assert log_mel_step.run(params, tmp_path) == "6 log-mel spectrograms (6 computed, 0 reused)"
+    summary = spectrograms.run(params, tmp_path)
+    assert summary.endswith("; 6 log-mel spectrograms (6 computed, 0 reused)")
 
     clips = sorted((tmp_path / "data/clips").iterdir())
     files = {path.stem: path for path in (tmp_path / "data/log_mel").iterdir()}
@@ -161,11 +163,25 @@ def test_the_step_draws_low_bands_at_the_bottom_and_draws_nothing_twice(
 
     # and: the same again costs nothing and is the same; other frames are drawn anew
     before = {name: path.read_bytes() for name, path in files.items()}
-    assert log_mel_step.run(params, tmp_path) == "6 log-mel spectrograms (0 computed, 6 reused)"
+    summary = spectrograms.run(params, tmp_path)
+    assert summary.endswith("; 6 log-mel spectrograms (0 computed, 6 reused)")
     assert {name: path.read_bytes() for name, path in files.items()} == before
     wider = params.log_mel.model_copy(update={"hop_length": 1024})
-    summary = log_mel_step.run(params.model_copy(update={"log_mel": wider}), tmp_path)
-    assert summary == "6 log-mel spectrograms (6 computed, 0 reused)"
+    summary = spectrograms.run(params.model_copy(update={"log_mel": wider}), tmp_path)
+    assert summary.endswith("; 6 log-mel spectrograms (6 computed, 0 reused)")
+
+
+def test_without_a_model_of_them_no_log_mel_spectrograms_are_drawn(
+    params: Params, tmp_path: Path
+) -> None:
+    write_collection(tmp_path / "data/raw", songs=3)
+    for step in (ingest, trim):
+        step.run(params, tmp_path)
+
+    assert "log-mel" not in spectrograms.run(params, tmp_path)
+
+    assert list((tmp_path / "data/log_mel").iterdir()) == []
+    assert len(list((tmp_path / "data/spectrograms").iterdir())) == 6
 
 
 def test_a_damaged_picture_is_named_and_never_read_as_another(

@@ -1,4 +1,4 @@
-"""The step that fetches MusiCNN's weights, through pip and without a network."""
+"""The choice of feature families, and MusiCNN's weights, through pip and without a network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from params_file import change_params
 
 from genre.collection import demo
 from genre.core.errors import GenreError, InputError
-from genre.core.files import write_bytes, write_parquet, write_text
+from genre.core.files import write_bytes, write_json, write_parquet, write_text
 from genre.core.params import Params, load_params
 from genre.features.musicnn import weights, wheel
-from tasks import pretrained
+from tasks.features import choose_families
 from tasks.io.families import read_families, try_weights_again
 from tasks.io.tables import is_synthetic
 
@@ -61,7 +61,7 @@ def project(root: Path, families: list[str] | str, names: list[str]) -> Params:
 def step(root: Path) -> subprocess.CompletedProcess[str]:
     """Run the step as DVC does."""
     return subprocess.run(
-        [sys.executable, "-m", "tasks.pretrained"],
+        [sys.executable, "-m", "tasks.features"],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
@@ -75,7 +75,7 @@ def test_without_musicnn_nothing_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "data/pretrained").mkdir(parents=True)
     (tmp_path / "data/pretrained/old").write_text("")
     params = project(tmp_path, ["report"], ["msd"])
-    assert pretrained.run(params, tmp_path) == "feature families: report"
+    assert choose_families(params, tmp_path) == (["report"], 0)
     assert list((tmp_path / "data/pretrained").iterdir()) == []
 
 
@@ -86,14 +86,15 @@ def test_the_published_wheel_gives_the_weights_to_the_byte(
     """From a folder that pip is told to look in; then nothing more is fetched."""
     write_bytes(offline / wheel.WHEEL, the_wheel)
     params = project(tmp_path, ["report", "musicnn"], ["msd", "mtt"])
-    assert "2 of 2 fetched" in pretrained.run(params, tmp_path)
+    assert choose_families(params, tmp_path) == (["report", "musicnn"], 2)
     folder = tmp_path / "data/pretrained"
     assert sorted(path.name for path in folder.iterdir()) == ["msd.safetensors", "mtt.safetensors"]
     assert all(weights.read_right(folder, name) for name in weights.SHA256)
 
     (offline / wheel.WHEEL).unlink()
-    assert "0 of 2 fetched" in pretrained.run(params, tmp_path)
-    assert "0 of 1" in pretrained.run(project(tmp_path, ["musicnn"], ["mtt"]), tmp_path)
+    assert choose_families(params, tmp_path) == (["report", "musicnn"], 0)
+    params = project(tmp_path, ["musicnn"], ["mtt"])
+    assert choose_families(params, tmp_path) == (["musicnn"], 0)
     assert [path.name for path in folder.iterdir()] == ["mtt.safetensors"]
 
 
@@ -102,8 +103,7 @@ def test_auto_gives_demo_songs_the_reports_columns_and_fetches_nothing(tmp_path:
     params = project(tmp_path, "auto", ["msd"])
     write_catalogue(tmp_path, demo.source_of(seed=0))
 
-    assert pretrained.run(params, tmp_path) == "feature families: report"
-    assert read_families(params, tmp_path) == ["report"]
+    assert choose_families(params, tmp_path) == (["report"], 0)
 
 
 def test_auto_gives_real_songs_musicnn_as_soon_as_its_weights_can_be_had(
@@ -112,23 +112,24 @@ def test_auto_gives_real_songs_musicnn_as_soon_as_its_weights_can_be_had(
     params = project(tmp_path, "auto", ["msd"])
     write_catalogue(tmp_path, None)
 
-    without = pretrained.run(params, tmp_path)
+    families, fetched = choose_families(params, tmp_path)
 
-    assert without.startswith("feature families: extended (without musicnn: ")
-    assert read_families(params, tmp_path) == ["extended"]
+    assert (families, fetched) == (["extended"], 0)
     warning = capsys.readouterr().err
     assert warning.startswith("warning: MusiCNN's weights could not be fetched")
     assert "PIP_FIND_LINKS" in warning
     assert "make run" in warning
 
+    write_json(tmp_path / "data/families.json", {"families": families})
     try_weights_again(params, tmp_path)
 
     assert not (tmp_path / "data/families.json").exists()  # DVC runs the step again
 
     write_bytes(offline / wheel.WHEEL, the_wheel)
 
-    assert "extended, musicnn (weights msd, 1 of 1 fetched)" in pretrained.run(params, tmp_path)
-    assert read_families(params, tmp_path) == ["extended", "musicnn"]
+    families, fetched = choose_families(params, tmp_path)
+    assert (families, fetched) == (["extended", "musicnn"], 1)
+    write_json(tmp_path / "data/families.json", {"families": families})
     assert capsys.readouterr().err == ""
 
     (offline / wheel.WHEEL).unlink()
@@ -139,7 +140,7 @@ def test_auto_gives_real_songs_musicnn_as_soon_as_its_weights_can_be_had(
 
 def test_a_list_without_musicnn_is_final(tmp_path: Path) -> None:
     params = project(tmp_path, ["extended"], ["msd"])
-    pretrained.run(params, tmp_path)
+    write_json(tmp_path / "data/families.json", {"families": ["extended"]})
 
     try_weights_again(params, tmp_path)
 
@@ -148,7 +149,7 @@ def test_a_list_without_musicnn_is_final(tmp_path: Path) -> None:
 
 def test_without_a_choice_of_families_the_step_to_run_is_named(tmp_path: Path) -> None:
     params = project(tmp_path, "auto", ["msd"])
-    with pytest.raises(InputError, match="run the step pretrained first"):
+    with pytest.raises(InputError, match="run the step features first"):
         read_families(params, tmp_path)
 
 
@@ -161,7 +162,7 @@ def test_a_damaged_choice_of_families_is_refused_and_made_again(
 
     try_weights_again(params, tmp_path)
 
-    with pytest.raises(InputError, match=r"families\.json: damaged; run the step pretrained again"):
+    with pytest.raises(InputError, match=r"families\.json: damaged; run the step features again"):
         read_families(params, tmp_path)
 
 
@@ -174,7 +175,8 @@ def test_a_demo_song_is_known_by_its_source() -> None:
 def test_a_replaced_file_is_fetched_again(tmp_path: Path, offline: Path, the_wheel: bytes) -> None:
     write_bytes(offline / wheel.WHEEL, the_wheel)
     write_bytes(tmp_path / "data/pretrained/msd.safetensors", b"another")
-    assert "1 of 1" in pretrained.run(project(tmp_path, ["musicnn"], ["msd"]), tmp_path)
+    params = project(tmp_path, ["musicnn"], ["msd"])
+    assert choose_families(params, tmp_path) == (["musicnn"], 1)
     assert weights.read_right(tmp_path / "data/pretrained", "msd")
 
 

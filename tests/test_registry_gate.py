@@ -256,7 +256,7 @@ def test_a_genre_that_was_renamed_is_no_new_genre(once: Project) -> None:
 
 def rename(project: Project, old: str, new: str) -> None:
     """Give the songs of a genre another genre, as in a folder that was renamed."""
-    for name in ("data/catalogue.parquet", "data/features/3s/part-0.parquet"):
+    for name in ("data/catalogue.parquet", "data/features/report/3s/part-0.parquet"):
         table = pd.read_parquet(project.root / name)
         table["genre"] = table["genre"].replace(old, new)
         table.to_parquet(project.root / name, index=False)
@@ -280,7 +280,7 @@ def test_a_champion_that_was_trained_on_every_validation_song_stays(once: Projec
     songs = pd.read_parquet(once.root / "data/catalogue.parquet")
     songs["track_id"] = "new " + songs["track_id"]  # other files, the same recordings
     songs.to_parquet(once.root / "data/catalogue.parquet", index=False)
-    for name in ("data/split.parquet", "data/features/3s/part-0.parquet"):
+    for name in ("data/split.parquet", "data/features/report/3s/part-0.parquet"):
         table = pd.read_parquet(once.root / name)
         table.assign(track_id="new " + table["track_id"]).to_parquet(once.root / name)
     once.retrain(seed=1)

@@ -15,7 +15,9 @@ from benchmarks.report.__main__ import shown
 from benchmarks.report.names import NAMES
 from genre.core.files import write_parquet
 from genre.core.params import Params, load_params
+from genre.features.families import FAMILIES
 from tasks.io import inputs, paths
+from tasks.io.families import section
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +63,7 @@ def root(tmp_path: Path) -> Path:
     for column in COLUMNS:
         of_song = np.repeat(random.normal(0, 3, len(songs)), 10)
         features[column] = place + of_song + random.normal(0, 0.3, len(features)) + 50
-    write_parquet(tmp_path / paths.FEATURES_3S / "part-0.parquet", features)
+    write_parquet(tmp_path / paths.REPORT_3S / "part-0.parquet", features)
     return tmp_path
 
 
@@ -153,19 +155,17 @@ def test_the_page_sets_our_figures_beside_the_reports(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def with_families(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def with_families(root: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project with two more families, of which musicnn tells genres apart."""
     random = np.random.default_rng(1)
-    rows = pd.read_parquet(root / paths.FEATURES_3S)[["track_id", "genre", "segment", "start_s"]]
+    rows = pd.read_parquet(root / paths.REPORT_3S)[["track_id", "genre", "segment", "start_s"]]
     place = rows["genre"].map({genre: n for n, genre in enumerate(GENRES)}).to_numpy()
-    for folder, names, says in (
-        (paths.EXTENDED, ["flux_mean", "contrast_mean"], 0),
-        (paths.MUSICNN, ["msd_tags_rock", "msd_penultimate_0"], 3),
-    ):
-        table = rows.copy()
-        for name in names:
-            table[name] = says * place + random.normal(0, 0.5, len(rows))
-        write_parquet(root / folder / "3s/part-0.parquet", table)
+    for name, says in (("extended", 0), ("musicnn", 3)):
+        family = FAMILIES[name]
+        columns = family.open(section(params, family)).chosen
+        values = {one: says * place + random.normal(0, 0.5, len(rows)) for one in columns}
+        table = pd.concat([rows, pd.DataFrame(values)], axis=1)
+        write_parquet(root / paths.FEATURES / name / "3s/part-0.parquet", table)
     monkeypatch.setattr(families, "COMBINATIONS", (("report",), ("report", "musicnn")))
     monkeypatch.setattr(families, "MODELS", ("lda", "logistic"))
     return root

@@ -108,10 +108,10 @@ def test_experiments_share_the_store_of_the_main_checkout(
 def test_the_cache_key_changes_with_settings_code_and_libraries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = cache_key({"n_fft": 2048}, ["report"], ["numpy"])
+    first = cache_key({"n_fft": 2048}, ["audio"], ["numpy"])
 
-    assert cache_key({"n_fft": 2048}, ["report"], ["numpy"]) == first
-    assert cache_key({"n_fft": 4096}, ["report"], ["numpy"]) != first
-    assert cache_key({"n_fft": 2048}, ["report"], ["numpy", "scipy"]) != first
-    monkeypatch.setitem(VERSIONS, "report", VERSIONS["report"] + 1)
-    assert cache_key({"n_fft": 2048}, ["report"], ["numpy"]) != first
+    assert cache_key({"n_fft": 2048}, ["audio"], ["numpy"]) == first
+    assert cache_key({"n_fft": 4096}, ["audio"], ["numpy"]) != first
+    assert cache_key({"n_fft": 2048}, ["audio"], ["numpy", "scipy"]) != first
+    monkeypatch.setitem(VERSIONS, "audio", VERSIONS["audio"] + 1)
+    assert cache_key({"n_fft": 2048}, ["audio"], ["numpy"]) != first

@@ -12,7 +12,9 @@ from chosen import with_families
 
 from genre import evaluation
 from genre.core.errors import InputError, ParameterError
+from genre.core.files import write_parquet
 from genre.core.params import Params, load_params
+from genre.features.extended import NAMES
 from genre.models import load_model
 from tasks import train
 
@@ -46,7 +48,7 @@ def root(tmp_path: Path) -> Path:
     place = features["genre"].map({genre: n for n, genre in enumerate(GENRES)}).to_numpy()
     for column in COLUMNS:
         features[column] = generator.normal(place, 0.3, len(features)) + 10
-    folder = tmp_path / "data" / "features" / "3s"
+    folder = tmp_path / "data" / "features" / "report" / "3s"
     folder.mkdir(parents=True)
     features.to_parquet(folder / "part-0.parquet", index=False)
     tracks = features["track_id"].unique()
@@ -62,7 +64,7 @@ def change(root: Path, name: str, table: pd.DataFrame) -> None:
 
 
 def features_of(root: Path) -> pd.DataFrame:
-    return pd.read_parquet(root / "data" / "features" / "3s")
+    return pd.read_parquet(root / "data" / "features" / "report" / "3s")
 
 
 def split_of(root: Path) -> pd.DataFrame:
@@ -107,9 +109,10 @@ def test_the_baseline_is_not_trained_where_mlp_is_the_same(params: Params, root:
 
 def test_the_baseline_learns_from_the_reports_columns_alone(params: Params, root: Path) -> None:
     train.run(params, root, "mlp")
-    extended = features_of(root)[["track_id", "genre", "segment", "start_s"]].assign(flux_mean=1.0)
-    (root / "data/extended/3s").mkdir(parents=True)
-    extended.to_parquet(root / "data/extended/3s/part-0.parquet", index=False)
+    keys = features_of(root)[["track_id", "genre", "segment", "start_s"]]
+    others = pd.DataFrame(1.0, index=keys.index, columns=list(NAMES))
+    target = root / "data/features/extended/3s/part-0.parquet"
+    write_parquet(target, pd.concat([keys, others], axis=1))
     settings = params.train.model_copy(update={"report_mlp": params.train.mlp})
     chosen = with_families(params, "report", "extended", train=settings)
 
@@ -139,7 +142,7 @@ def test_rows_of_test_and_excluded_change_nothing(params: Params, root: Path) ->
     features, split = features_of(root), split_of(root)
     tested = split.loc[split["subset"] == "test", "track_id"]
     features.loc[features["track_id"].isin(tested), "tempo"] += 1000
-    change(root, "features/3s", features)
+    change(root, "features/report/3s", features)
     split.loc[split["track_id"] == tested.iloc[0], "subset"] = "excluded"
     change(root, "split.parquet", split)
     train.run(params, root, "mlp")
@@ -151,7 +154,7 @@ def test_validation_rows_do_not_reach_the_scaling(params: Params, root: Path) ->
     features, split = features_of(root), split_of(root)
     held_out = split.loc[split["subset"] == "validation", "track_id"]
     features.loc[features["track_id"].isin(held_out), "tempo"] += 1000
-    change(root, "features/3s", features)
+    change(root, "features/report/3s", features)
     train.run(params, root, "mlp")
     scaling = load_model(root / "models" / "mlp").arrays()["scaler.mean"]
     assert scaling[COLUMNS.index("tempo")] == pytest.approx(11, abs=0.2)
@@ -170,7 +173,7 @@ def test_segments_of_appended_silence_are_left_out(params: Params, root: Path) -
     features = features_of(root)
     padded = (features["track_id"] == "blues0") & (features["segment"] >= 4)
     features.loc[padded, list(COLUMNS)] = 0.0
-    change(root, "features/3s", features)
+    change(root, "features/report/3s", features)
     assert train.run(params, root, "mlp").startswith("mlp: trained on 174 segments")
 
 
@@ -186,7 +189,7 @@ def test_a_song_without_features_is_named_and_left_out(
     params: Params, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     features = features_of(root)
-    change(root, "features/3s", features[features["track_id"] != "jazz3"])
+    change(root, "features/report/3s", features[features["track_id"] != "jazz3"])
     assert train.run(params, root, "mlp").startswith("mlp: trained on 170 segments")
     assert "no features: jazz3 is left out" in capsys.readouterr().out
 
@@ -207,7 +210,7 @@ def test_a_genre_without_a_song_on_a_side_is_refused_and_nothing_is_written(
 def test_features_that_are_not_finite_are_refused(params: Params, root: Path) -> None:
     features = features_of(root)
     features.loc[4, "tempo"] = np.nan
-    change(root, "features/3s", features)
+    change(root, "features/report/3s", features)
     with pytest.raises(InputError, match="not finite in tempo"):
         train.run(params, root, "mlp")
 
@@ -219,13 +222,13 @@ def test_songs_that_the_split_does_not_know_are_refused(params: Params, root: Pa
 
 
 def test_files_of_two_collections_are_refused(params: Params, root: Path) -> None:
-    change(root, "features/3s", features_of(root).iloc[:50])
+    change(root, "features/report/3s", features_of(root).iloc[:50])
     with pytest.raises(InputError, match=r"25 songs of .* are missing"):
         train.run(params, root, "mlp")
 
 
 @pytest.mark.parametrize(
-    ("path", "stage"), [("data/features/3s", "features"), ("data/split.parquet", "split")]
+    ("path", "stage"), [("data/features/report/3s", "features"), ("data/split.parquet", "split")]
 )
 def test_an_absent_input_names_the_step_to_run(
     params: Params, root: Path, path: str, stage: str

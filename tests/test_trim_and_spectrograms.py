@@ -102,7 +102,7 @@ def test_the_pictures_have_four_channels_and_open_in_any_viewer(
     summary = spectrograms.run(params, collected)
 
     pictures = sorted((collected / "data/spectrograms").iterdir())
-    assert summary == "6 pictures of 320 × 256 (6 computed, 0 reused)"
+    assert summary == "6 spectrograms of 320 × 256 (6 computed, 0 reused)"
     for path in pictures:
         with Image.open(path) as picture:
             assert (picture.mode, picture.size) == ("RGBA", (320, 256))

@@ -25,8 +25,8 @@ GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost")
 GENRES = ("country", "pop", "rock")  # alike enough to be mistaken for each other
 PRODUCTS = (
     "data/catalogue.parquet",
-    "data/features/30s/part-0.parquet",
-    "data/features/3s/part-0.parquet",
+    "data/features/report/30s/part-0.parquet",
+    "data/features/report/3s/part-0.parquet",
     "data/split.parquet",
     "models/mlp/weights.safetensors",
     "models/mlp/held_out.parquet",
@@ -57,10 +57,9 @@ def clone(project: Path, target: Path) -> Path:
         if (project / name).is_file() and name not in own:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(project / name, target / name)
-    kernels = "genre/features/__pycache__"
-    if (project / kernels).is_dir():  # spares the test half a minute of compiling
-        unfinished = shutil.ignore_patterns("*.tmp.*", "*.pyc.*")  # of another Python's tests
-        shutil.copytree(project / kernels, target / kernels, ignore=unfinished)
+    unfinished = shutil.ignore_patterns("*.tmp.*", "*.pyc.*")  # of another Python's tests
+    for kernels in (project / "genre/features").glob("*/__pycache__"):  # spares compiling them
+        shutil.copytree(kernels, target / kernels.relative_to(project), ignore=unfinished)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "the project"]):
         subprocess.run([*GIT, *command], cwd=target, check=True)
     return target
@@ -145,7 +144,7 @@ def test_songs_in_folders_become_a_registered_model_and_a_summary(root: Path) ->
     assert song["ci95"][0] <= song["accuracy"] <= song["ci95"][1]
     catalogue = pd.read_parquet(root / "data/catalogue.parquet")
     assert len(list((root / "data/clips").glob("*.flac"))) == len(catalogue) == 18
-    assert len(pd.read_parquet(root / "data/features/3s")) == 180
+    assert len(pd.read_parquet(root / "data/features/report/3s")) == 180
 
 
 def test_no_song_and_no_artist_is_on_two_sides(root: Path) -> None:

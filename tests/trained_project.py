@@ -157,7 +157,7 @@ def all_but_registered(checkout: Path, session: Path) -> Path:
             songs = session / "songs"
             demo.write_songs(songs, songs_per_genre=4, genres=GENRES)
             run(making, "python", "-m", "genre.cli", "add", str(songs))
-            run(making, "dvc", "repro", "evaluate", "new_songs", "review")
+            run(making, "dvc", "repro", "evaluate", "review")
             run(making, "git", "clean", "-fdxq", "mlruns")  # the runs of the trainings
             making.parent.rename(root.parent)
     return root

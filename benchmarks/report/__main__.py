@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.report import families, measure, page
 from genre.core.errors import GenreError
 from genre.core.files import write_text
-from genre.core.params import BASELINE, load_params
+from genre.core.params import BASELINE, PICTURES, load_params
 from genre.models import NAMES, family
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,6 +73,9 @@ def main() -> int:
 def measured(title: str, source: str, models: list[str]) -> dict[str, Any]:
     """What `docs/results.json` keeps of one collection."""
     params = families.choose(load_params(PROJECT / "params.yaml"), ["report"])
+    pictures = [name for name in models if name in PICTURES]
+    train = params.train.model_copy(update={"picture_models": pictures})
+    params = params.model_copy(update={"train": train})
     root = WORK / title
     measure.prepare(root, params, source)
     rows = []

@@ -20,14 +20,14 @@ import pandas as pd
 
 from benchmarks.report.measure import split_into
 from genre import evaluation, splits
-from genre.core.params import Family, Params
+from genre.core.params import Params
 from genre.models import make_model
 from genre.models.base import Model
 from genre.models.folds import predict_out_of_fold
-from tasks import extended, musicnn, pretrained
+from tasks import features
 from tasks.io import inputs, paths
 
-COMBINATIONS: tuple[tuple[Family, ...], ...] = (
+COMBINATIONS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("extended",),
     ("musicnn",),
@@ -37,7 +37,6 @@ COMBINATIONS: tuple[tuple[Family, ...], ...] = (
     ("report", "extended", "musicnn"),
 )
 MODELS = ("mlp", "lda", "logistic", "svm")
-PREPARE = (pretrained, extended, musicnn)
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,13 @@ class FamilyResult:
 
 def prepare(root: Path, params: Params) -> None:
     """Compute every family of the songs at `root`."""
-    every = choose(params, COMBINATIONS[-1])
-    for step in PREPARE:
-        print(f"{step.__name__.rpartition('.')[2]}: {step.run(every, root)}", flush=True)
+    print(f"features: {features.run(choose(params, COMBINATIONS[-1]), root)}", flush=True)
 
 
-def choose(params: Params, families: Sequence[Family]) -> Params:
+def choose(params: Params, families: Sequence[str]) -> Params:
     """The parameters with these families."""
-    features = params.features.model_copy(update={"families": list(families)})
-    return params.model_copy(update={"features": features})
+    chosen = params.features.model_copy(update={"families": list(families)})
+    return params.model_copy(update={"features": chosen})
 
 
 def measure(root: Path, params: Params, genres: Sequence[str]) -> Iterator[FamilyResult]:

@@ -23,11 +23,11 @@ from genre.core.files import write_parquet
 from genre.core.params import Params, TrainParams
 from genre.models import make_model
 from genre.splits import groups
-from tasks import duplicates, features, ingest, log_mel, spectrograms, split, trim
+from tasks import features, ingest, spectrograms, split, trim
 from tasks.io import inputs, paths
 
-PREPARE = (ingest, duplicates, trim, spectrograms, log_mel, features)
-SHORT = (ingest, duplicates, trim, features)  # where nothing looks at pictures
+PREPARE = (ingest, trim, spectrograms, features)
+SHORT = (ingest, trim, features)  # if no model is trained on spectrograms
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pandas as pd
 from benchmarks.report import family_page
 from benchmarks.report.measure import Result
 from benchmarks.report.names import NAMES
+from genre import figures
 from genre.core.files import write_text
 from genre.core.markdown import table as markdown
-from genre.evaluation import figures
 
 # The student report, "Music Genre Classification" (2023): validation accuracy on segments of songs
 # that also stand in training, and 100 songs by other artists, ten random 3 s samples each.

@@ -14,6 +14,7 @@ from genre.classifier.files import File, claims_to_be_audio, find
 from genre.core.compute import Failed, Song, Source, map_songs, open_workers, this_process
 from genre.core.errors import AudioError, GenreError, InputError
 from genre.core.progress import progress
+from genre.features.families import FAMILIES
 
 if TYPE_CHECKING:
     from genre.classifier import Answer, Classifier
@@ -128,9 +129,11 @@ def must_know_tags(folder: Path) -> None:
     """Raise `InputError` unless the classifier in `folder` can say how a song sounds."""
     from genre.models.ensemble import read_description
 
-    if "musicnn" not in read_description(folder).families:
+    families = read_description(folder).families
+    if not any(FAMILIES[name].tags for name in families if name in FAMILIES):
+        with_tags = " or ".join(name for name, family in FAMILIES.items() if family.tags)
         raise InputError(
-            "--tags: this model does not predict tags; train one with musicnn "
+            f"--tags: this model does not predict tags; train one with {with_tags} "
             "in features.families of params.yaml"
         )
 

@@ -20,8 +20,8 @@ TOP = 3  # genres that an answer names
 TAGS = 5  # words for its sound
 FEATURES: Input = "features_3s"
 NO_TAGS = (
-    "this classifier has no words for how a song sounds: it was trained without musicnn "
-    "(features.families)"
+    "this model does not predict tags: it was trained without musicnn (features.families of "
+    "params.yaml)"
 )
 
 

@@ -7,7 +7,6 @@ The settings are those that the classifier was trained with (`Ensemble.front`): 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,18 +14,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES, SEGMENT_SECONDS, Samples
+from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES, Samples
 from genre.classifier.windows import Stretch
 from genre.core.errors import InputError
 from genre.core.params import (
     AUTO,
-    Family,
     FeatureParams,
     LogMelParams,
-    MusicnnParams,
+    Params,
     Section,
     SpectrogramParams,
 )
+from genre.features.families import FAMILIES, Extractor
 from genre.models.base import Input
 from genre.models.images import cut
 
@@ -66,31 +65,24 @@ def looks_at(
     return {one: makers[one]() for one in inputs}
 
 
-def families(inputs: Collection[str], front: Front) -> tuple[Family, ...]:
+def families(inputs: Collection[str], front: Front) -> tuple[str, ...]:
     """Which families of features `inputs` are made of; raises as `looks_at` does."""
     if "features_3s" not in inputs:
         return ()
-    return tuple(_families(_settings(front, "features", FeatureParams, csv=False)))
+    return tuple(_families(_settings(front, "features", FeatureParams)))
 
 
 def others(inputs: Collection[str], front: Front) -> tuple[int, ...]:
     """The sample rates that are needed besides `SAMPLE_RATE`."""
-    if "musicnn" not in families(inputs, front):
-        return ()
-    from genre.features.musicnn import SAMPLE_RATE as MUSICNN_RATE
-
-    return (MUSICNN_RATE,)
+    rates = {FAMILIES[name].extractor_class.sample_rate for name in families(inputs, front)}
+    return tuple(sorted(rates - {SAMPLE_RATE}))
 
 
 def preload(inputs: Collection[str], front: Front) -> list[str]:
     """Modules that a worker will need to make `inputs`."""
-    kernels = {"report": "genre.features.report.clips", "extended": "genre.features.extended.clips"}
     modules = ["soundfile", "soxr"]
     for family in families(inputs, front):
-        if family in kernels:
-            modules += import_module(kernels[family]).KERNELS
-        else:
-            modules += ["librosa.filters", "torch", "genre.features.musicnn.front_end"]
+        modules += FAMILIES[family].preload
     if set(inputs) - {"features_3s"}:
         modules.append("genre.models.images")
     if "spectrogram" in inputs:
@@ -99,95 +91,52 @@ def preload(inputs: Collection[str], front: Front) -> list[str]:
 
 
 def tag_columns(ensemble: Ensemble) -> dict[str, list[str]]:
-    """The tags of the pretrained networks that `ensemble` listens with, and the columns of each."""
-    if "musicnn" not in families(ensemble.inputs, ensemble.front):
-        return {}
-    from genre.features.musicnn import columns
-
+    """The tags that the families of `ensemble` predict, and the columns of each."""
     found: dict[str, list[str]] = {}
-    for weights in _settings(ensemble.front, "musicnn", MusicnnParams).weights:
-        for tag, column in columns.tag_columns(weights).items():
-            found.setdefault(tag.lower(), []).append(column)
+    for name in families(ensemble.inputs, ensemble.front):
+        if FAMILIES[name].tags:
+            found |= _extractor(name, ensemble.front, ensemble.pretrained).tags
     return found
 
 
 def _features(front: Front, name: str, pretrained: Path | None) -> Look:
     """The columns of the chosen families, side by side."""
-    settings = _settings(front, "features", FeatureParams, csv=False)
-    makers: dict[Family, Callable[[], Look]] = {
-        "report": lambda: _report(settings),
-        "extended": lambda: _extended(settings),
-        "musicnn": lambda: _musicnn(front, name, pretrained),
-    }
-    each = [makers[family]() for family in _families(settings)]
+    chosen = families(["features_3s"], front)
+    if pretrained is None and (needed := [one for one in chosen if FAMILIES[one].pretrained]):
+        raise InputError(
+            f"the classifier {name} needs the pretrained weights of {needed[0]} and has none with "
+            "it; choose it again (dvc repro select)"
+        )
+    extractors = [_extractor(family, front, pretrained) for family in chosen]
 
     def look(stretch: Stretch, offsets: Sequence[int]) -> Columns:
         columns: Columns = {}
-        for one in each:
-            columns |= one(stretch, offsets)
+        for one in extractors:
+            y = stretch.y if one.sample_rate == SAMPLE_RATE else stretch.others[one.sample_rate]
+            columns |= zip(one.columns, one.segments(y, offsets).T, strict=True)
         return columns
 
     return look
 
 
-def _families(settings: FeatureParams) -> list[Family]:
+def _extractor(name: str, front: Front, pretrained: Path | None) -> Extractor:
+    family = FAMILIES[name]
+    section: Any = Params.model_fields[family.section].annotation
+    return family.open(_settings(front, family.section, section), pretrained)
+
+
+def _families(settings: FeatureParams) -> list[str]:
     if settings.families == AUTO:
         raise InputError(
             "the classifier's settings of features have families auto, expected a list; choose it "
             "again (dvc repro select)"
         )
-    return settings.families
-
-
-def _report(settings: FeatureParams) -> Look:
-    from genre.features.report import NAMES, extract
-
-    return _extracted(NAMES, extract, settings)
-
-
-def _extended(settings: FeatureParams) -> Look:
-    from genre.features.extended import NAMES, extract
-
-    return _extracted(NAMES, extract, settings)
-
-
-def _extracted(
-    names: Sequence[str], extract: Callable[..., Mapping[str, float]], settings: FeatureParams
-) -> Look:
-    frames = {"n_fft": settings.n_fft, "hop_length": settings.hop_length}
-
-    def look(stretch: Stretch, offsets: Sequence[int]) -> Columns:
-        rows = [extract(stretch.segment(offset), SAMPLE_RATE, **frames) for offset in offsets]
-        return {name: [row[name] for row in rows] for name in names}
-
-    return look
-
-
-def _musicnn(front: Front, name: str, pretrained: Path | None) -> Look:
-    """What the pretrained networks hear; every layer, so that tags can be told too."""
-    from genre.features.musicnn import SAMPLE_RATE as MUSICNN_RATE
-    from genre.features.musicnn import columns
-    from genre.features.musicnn.embedder import embed, patch_middles
-
-    settings = _settings(front, "musicnn", MusicnnParams)
-    if pretrained is None:
+    if unknown := [name for name in settings.families if name not in FAMILIES]:
         raise InputError(
-            f"the classifier {name} listens with pretrained weights and has none with it; choose "
-            "it again (dvc repro select)"
+            f"the classifier was trained on the feature family {unknown[0]}, expected one of "
+            f"{', '.join(FAMILIES)}: update the software, or train it again"
         )
-    names = columns.names(settings.weights)
-
-    def look(stretch: Stretch, offsets: Sequence[int]) -> Columns:
-        patches = embed(stretch.others[MUSICNN_RATE], settings, pretrained)
-        rows = columns.of_segments(
-            patches,
-            patch_middles(len(patches), settings),
-            [offset / SAMPLE_RATE for offset in offsets],
-            SEGMENT_SECONDS,
-        )
-        return dict(zip(names, rows.T, strict=True))
-
-    return look
+    return settings.families
 
 
 def _spectrogram(front: Front) -> Look:
@@ -227,9 +176,9 @@ def segments(picture: npt.NDArray[np.uint8], offsets: Sequence[int]) -> npt.NDAr
     return np.stack(found)
 
 
-def _settings(front: Front, name: str, section: type[AnySection], **unheard: Any) -> AnySection:
+def _settings(front: Front, name: str, section: type[AnySection]) -> AnySection:
     try:
-        return section.model_validate({**front.get(name, {}), **unheard})
+        return section.model_validate(front.get(name, {}))
     except ValidationError as error:
         problem = error.errors()[0]
         raise InputError(

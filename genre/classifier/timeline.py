@@ -39,7 +39,7 @@ def draw(result: Result, path: Path) -> None:
 
     The same song and prediction give the same bytes.
     """
-    from genre.evaluation.figures import save
+    from genre.figures import save
 
     answer = result.answer
     assert answer is not None

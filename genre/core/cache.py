@@ -24,30 +24,30 @@ WAIT_SECONDS = 30  # for another run that is writing
 ENTRIES_TOGETHER = 500  # in one query; SQLite takes 32 766 variables
 
 
-# The code that computes results, by part. Raise a number if results change: whatever depends on
-# that part is then computed again. Moved or reworded code keeps what was computed.
+# The code that computes results, by part (feature families: see `genre.features.families`). Raise a
+# number if results change: whatever depends on that part is then computed again. Moved or reworded
+# code keeps what was computed.
 VERSIONS = {
     "audio": 1,
     "defects": 1,
-    "extended": 1,
     "fingerprints": 1,
     "log_mel": 1,
-    "musicnn": 1,
-    "report": 1,
     "samples": 1,
     "spectrogram": 1,
     "trim": 1,
 }
 
 
-def cache_key(settings: Mapping[str, Any], code: Sequence[str], libraries: Sequence[str]) -> str:
+def cache_key(
+    settings: Mapping[str, Any], code: Sequence[str] | Mapping[str, int], libraries: Sequence[str]
+) -> str:
     """Hash what a result depends on besides the song: settings, our code, library versions.
 
-    `code` names parts of `VERSIONS`.
+    `code` names parts of `VERSIONS`, or gives versions by name.
     """
     parts = {
         "settings": settings,
-        "code": {name: VERSIONS[name] for name in code},
+        "code": code if isinstance(code, Mapping) else {name: VERSIONS[name] for name in code},
         "libraries": {name: importlib.metadata.version(name) for name in libraries},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

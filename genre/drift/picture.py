@@ -9,7 +9,7 @@ import numpy as np
 from genre.core.params import DriftParams
 from genre.drift.reference import Floats, Reference
 from genre.drift.report import Report
-from genre.evaluation.figures import BLUE, GREY, ORANGE
+from genre.figures import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,13 +17,18 @@ import numpy.typing as npt
 from genre.audio import SAMPLE_RATE, verify
 from genre.classifier.inputs import Front, looks_at, others
 from genre.classifier.samples import random_samples
+from genre.core.cache import VERSIONS
 from genre.core.errors import AudioError
+from genre.features.families import FAMILIES
 from genre.models.base import Input
 
 SAMPLES = 10  # of each song, as in the report
 
 # What the samples of a song depend on besides its content.
-CODE = ("audio", "extended", "log_mel", "musicnn", "report", "samples", "spectrogram")
+CODE = {
+    **{name: VERSIONS[name] for name in ("audio", "log_mel", "samples", "spectrogram")},
+    **{family.name: family.version for family in FAMILIES.values()},
+}
 LIBRARIES = (
     "av",
     "librosa",

@@ -11,20 +11,11 @@ from typing import Any
 
 from genre import evaluation
 from genre.core.markdown import table as _table
+from genre.features.families import FAMILIES
 from genre.models.ensemble import SYNTHETIC
 from genre.registry.facts import Pipeline, summarise
 from genre.splits import LEAKY, SUBSETS, TRAIN
 
-FAMILIES = {
-    "report": "57 librosa features of each 3 s segment",
-    "extended": "further librosa features of each 3 s segment",
-    "musicnn": "features of MusiCNN, a network pretrained to tag music",
-}
-PRETRAINING = (
-    "The network was trained by its authors on commercial recordings with listeners' tags, genre "
-    "words among them. Songs that this model is tested on may be among those recordings; how many "
-    "is unknown, so its figures may be too good for songs that the network has never seen."
-)
 METRICS = {
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
@@ -117,17 +108,15 @@ def _summary(pipeline: Pipeline) -> Iterable[str]:
 
 
 def _inputs(pipeline: Pipeline) -> Iterable[str]:
-    """The feature families, and who trained the pretrained network."""
+    """The feature families, and who trained the pretrained networks."""
     if not pipeline.described.families:
         return
-    families = (f"`{family}`: {FAMILIES[family]}" for family in pipeline.described.families)
-    yield f"## Inputs\n\nFeature families: {'; '.join(families)}."
-    if "musicnn" in pipeline.described.families:
-        from genre.features.musicnn.weights import ATTRIBUTION, LICENCE, SOURCE
-
-        weights = ", ".join(pipeline.described.front["musicnn"]["weights"])
-        yield f"MusiCNN's weights ({weights}) are from {SOURCE}, licence {LICENCE}. {ATTRIBUTION}"
-        yield PRETRAINING
+    families = [FAMILIES[name] for name in pipeline.described.families]
+    described = "; ".join(f"`{family.name}`: {family.description}" for family in families)
+    yield f"## Inputs\n\nFeature families: {described}."
+    for family in families:
+        settings = pipeline.described.front[family.section]
+        yield from family.extractor_class.credits(settings)
 
 
 def _data(pipeline: Pipeline) -> Iterable[str]:

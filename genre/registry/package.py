@@ -20,6 +20,7 @@ import genre
 from genre.classifier import TOP
 from genre.core.files import write_json
 from genre.drift import reference
+from genre.features.families import FAMILIES
 from genre.models import ensemble, family, serialization
 from genre.registry.facts import Pipeline, training_songs
 from genre.registry.lookup import MODEL, REFERENCE, TRAINING_SONGS
@@ -67,7 +68,7 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
             folder,
             mlflow_model=model,
             python_model=str(CODE),
-            code_paths=[str(copy_code(temporary / "code", names))],
+            code_paths=[str(copy_code(temporary / "code", names, pipeline.described.families))],
             artifacts={key: str(path) for key, path in artifacts.items()},
             signature=signature(),
             input_example=example(),
@@ -121,9 +122,13 @@ def inputs(pipeline: Pipeline) -> set[str]:
     }
 
 
-def copy_code(target: Path, names: Iterable[str]) -> Path:
-    """Copy the modules that these models need to `target`; return the package's folder there."""
-    modules = (CLASSIFIER, *(family(name).__module__ for name in names))
+def copy_code(target: Path, names: Iterable[str], families: Iterable[str]) -> Path:
+    """Copy the modules that these models and feature families need; return the package's folder."""
+    modules = (
+        CLASSIFIER,
+        *(family(name).__module__ for name in names),
+        *(FAMILIES[name].extractor.partition(":")[0] for name in families),
+    )
     for path in needed_modules(*modules):
         copy = target / path.relative_to(PACKAGE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)

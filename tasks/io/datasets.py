@@ -1,13 +1,14 @@
-"""Parquet datasets with a row a clip and a row a segment: how each feature family is kept.
+"""Parquet datasets of the feature families: rows of songs, of segments, and of patches.
 
-A family's folder holds `30s`, a row a song, and `3s`, ten; both have `track_id, genre, segment,
-start_s` and the family's columns, and are sorted by `track_id` and `segment`.
+A family's folder holds `30s`, a row a song, and `3s`, ten; all datasets have `track_id, genre,
+segment, start_s` and the family's columns, and are sorted by `track_id` and `segment`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.audio import SEGMENT_SECONDS
-from genre.core.compute import Failed, Song, Source
-from genre.core.params import ComputeParams
+from genre.core.compute import Failed, Song
+from genre.core.params import Params
+from genre.features import NAMES
+from genre.features.families import SHORT, Family, compute_song
+from tasks.io import paths
+from tasks.io.families import section
 from tasks.io.songs import Tally, each_song
 
-LONG, SHORT = "30s", "3s"
 CLIPS_TOGETHER = 512  # in a Parquet row group
 PART = "part-0.parquet"
 
@@ -89,47 +93,70 @@ class TableWriter:
         self._clips = []
 
 
-def write_datasets(
+def write_family(
     folder: Path,
+    family: Family,
     songs: Sequence[Song],
-    work: Callable[[Source, str], bytes],
-    *,
     genres: Mapping[str, str],
-    names: Sequence[str],
-    decode: Callable[[bytes], Rows],
-    cache_key: str,
-    compute: ComputeParams,
+    params: Params,
     root: Path,
-    what: str,
-    preload: Sequence[str] = (),
-    dtype: npt.DTypeLike = np.float64,
 ) -> Tally:
-    """Write `folder/30s` and `folder/3s`: what `work` makes of each song that has a genre.
+    """Write the datasets of a feature family below `folder`, a row group of songs at a time.
 
-    `decode` gives of its bytes the rows [shape=(1 + segments, len(names))], the clip's own first,
-    of `dtype`. `cache_key` and `preload` are as in `each_song`. A song that fails is named and
-    left out.
+    `genres` has the genre of each song by its name. A song that fails is named and left out.
     """
+    settings = section(params, family)
+    extractor = family.open(settings)
     tally = Tally()
     results = each_song(
-        [song for song in songs if song.name in genres],
-        work,
-        cache_key=cache_key,
-        compute=compute,
+        songs,
+        partial(
+            compute_song,
+            family=family.name,
+            settings=settings,
+            position=params.trim.position,
+            pretrained=(root / paths.PRETRAINED).resolve(),
+        ),
+        cache_key=family.cache_key(settings, params.trim.position),
+        compute=params.compute,
         root=root,
-        what=what,
+        what=family.name,
         tally=tally,
-        preload=preload,
+        preload=[family.extractor.partition(":")[0], *family.preload],
     )
-    with (
-        TableWriter(folder / LONG, names, dtype) as long,
-        TableWriter(folder / SHORT, names, dtype) as short,
-    ):
+    with contextlib.ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(
+                TableWriter(
+                    folder / name, dataset.columns, extractor.dtype, seconds=dataset.seconds
+                )
+            )
+            for name, dataset in extractor.datasets().items()
+        }
         for song, result in results:
             if isinstance(result, Failed):
                 continue
-            rows = decode(result)
-            long.add(song.name, genres[song.name], rows[:1])
-            short.add(song.name, genres[song.name], rows[1:])
+            for name, rows in extractor.rows(extractor.decode(result)).items():
+                writers[name].add(song.name, genres[song.name], rows)
     tally.print_set_aside(root)
     return tally
+
+
+def write_csv(dataset: Path, target: Path, *, length: int, names: dict[str, str]) -> None:
+    """Write a dataset of `report` as the report's table: `filename, length, 57 columns, label`.
+
+    `names` gives each `track_id` its song's file name; a segment's row has its number before the
+    suffix, as in the public tables.
+    """
+    import pandas as pd
+
+    table = pd.read_parquet(dataset)
+    several = dataset.name == SHORT
+    songs = [Path(names[track_id]) for track_id in table["track_id"]]
+    numbers = [f".{segment}" if several else "" for segment in table["segment"]]
+    filename = [f"{s.stem}{n}{s.suffix}" for s, n in zip(songs, numbers, strict=True)]
+    table.insert(0, "filename", filename)
+    table.insert(1, "length", length)
+    table["label"] = table["genre"]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    table[["filename", "length", *NAMES, "label"]].to_csv(target, index=False)

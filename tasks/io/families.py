@@ -1,7 +1,7 @@
 """The feature families of this run, and the baseline among its models.
 
 `data/families.json` holds the families as `{"families": ["extended", "musicnn"]}`. The step
-`pretrained` writes it (it resolves `auto`); every later step reads it through `read_families`.
+`features` writes it (it resolves `auto`); every later step reads it through `read_families`.
 """
 
 from __future__ import annotations
@@ -12,42 +12,48 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
-from genre.core.errors import InputError
+from genre.core.errors import InputError, ParameterError
 from genre.core.messages import run_step
-from genre.core.params import AUTO, BASELINE, Family, Params
-from genre.core.params.features import REPORT
+from genre.core.params import AUTO, BASELINE, Params, Section
+from genre.features.families import FAMILIES, REPORT, Family, check
 from tasks.io import paths
 
 # What `features.families: auto` means.
-DEMO: tuple[Family, ...] = REPORT
-REAL: tuple[Family, ...] = ("extended", "musicnn")
-WITHOUT_WEIGHTS: tuple[Family, ...] = ("extended",)
+DEMO = (REPORT,)
+REAL = tuple(family.name for family in FAMILIES.values() if family.automatic)
+WITHOUT_WEIGHTS = tuple(name for name in REAL if not FAMILIES[name].pretrained)
 
 
 class Chosen(BaseModel):
     """The content of `data/families.json`."""
 
-    families: Annotated[list[Family], Field(min_length=1)]
+    families: Annotated[list[str], Field(min_length=1)]
 
 
-def read_families(params: Params, root: Path) -> list[Family]:
-    """The families of `params.yaml`, or those that the step `pretrained` chose if it says `auto`.
+def read_families(params: Params, root: Path) -> list[str]:
+    """The families of `params.yaml`, or those that the step `features` chose if it says `auto`.
 
     Raises `InputError` if that step has not run, or its file is damaged.
     """
     if params.features.families != AUTO:
-        return params.features.families
+        return check(params.features.families)
     path = root / paths.FAMILIES
     if not path.is_file():
-        raise InputError(f"{path}: no such file; {run_step('pretrained')}")
+        raise InputError(f"{path}: no such file; {run_step('features')}")
     try:
-        return Chosen.model_validate_json(path.read_bytes()).families
-    except ValidationError as error:
-        raise InputError(f"{path}: damaged; {run_step('pretrained', 'again')}") from error
+        return check(Chosen.model_validate_json(path.read_bytes()).families)
+    except (ValidationError, ParameterError) as error:
+        raise InputError(f"{path}: damaged; {run_step('features', 'again')}") from error
+
+
+def section(params: Params, family: Family) -> Section:
+    """The section of `params.yaml` that the extractor of a family is given."""
+    found: Section = getattr(params, family.section)
+    return found
 
 
 def try_weights_again(params: Params, root: Path) -> None:
-    """Let DVC run the step `pretrained` again if `auto` had to do without MusiCNN's weights.
+    """Let DVC run the step `features` again if `auto` had to do without pretrained weights.
 
     Nothing that DVC compares says that they can be fetched now; a missing output does.
     """
@@ -64,7 +70,7 @@ def is_trained(name: str, params: Params, root: Path) -> bool:
     With `report` alone, `mlp` is the baseline's network on the baseline's columns, which is then
     not trained a second time.
     """
-    return name != BASELINE or tuple(read_families(params, root)) != REPORT
+    return name != BASELINE or tuple(read_families(params, root)) != DEMO
 
 
 def baseline(params: Params, root: Path) -> str | None:

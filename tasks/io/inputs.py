@@ -17,27 +17,21 @@ import numpy.typing as npt
 
 from genre.core.errors import InputError
 from genre.core.messages import command, run_step
-from genre.core.params import Family, MusicnnParams, Params
-from genre.core.params.features import REPORT
+from genre.core.params import Params
 from genre.features import log_mel
+from genre.features.families import FAMILIES, LONG, REPORT, SHORT, Family
 from genre.features.spectrogram import read_picture
 from genre.models.base import Input
 from genre.models.data import Data, FeatureData, PictureData
 from genre.splits import EXCLUDED, TRAIN, VALIDATION
 from tasks.io import paths
-from tasks.io.families import read_families
+from tasks.io.families import DEMO, read_families, section
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FEATURES: dict[Input, Path] = {
-    "features_3s": paths.FEATURES_3S,
-    "features_30s": paths.FEATURES_30S,
-    "report_3s": paths.FEATURES_3S,
-}
+DATASETS: dict[Input, str] = {"features_3s": SHORT, "features_30s": LONG, "report_3s": SHORT}
 PICTURES: dict[Input, Path] = {"spectrogram": paths.SPECTROGRAMS, "log_mel": paths.LOG_MEL}
-STAGES: dict[Input, str] = {"spectrogram": "spectrograms", "log_mel": "log_mel"}
-FOLDERS: dict[Family, Path] = {"extended": paths.EXTENDED, "musicnn": paths.MUSICNN}
 PLACE = ["track_id", "segment"]
 KEYS = ["track_id", "segment", "genre", "group", "subset"]
 NO_FEATURES = {*KEYS, "start_s"}
@@ -48,10 +42,10 @@ def read_data(root: Path, source: Input, params: Params) -> Data:
 
     Raises `InputError` where files are absent or do not belong together.
     """
-    rows = read_rows(root, FEATURES.get(source, paths.FEATURES_3S))
+    rows = read_rows(root, paths.FEATURES / REPORT / DATASETS.get(source, SHORT))
     by_segment = bool(rows.attrs["by_segment"])
     keys = rows[KEYS]
-    if source in FEATURES:
+    if source in DATASETS:
         return FeatureData(keys, read_columns(root, source, rows, params), by_segment=by_segment)
     folder = root / PICTURES[source]
     here = {path.stem for path in folder.glob("*.png")}
@@ -59,7 +53,7 @@ def read_data(root: Path, source: Input, params: Params) -> Data:
     if 2 * len(lost) > keys["track_id"].nunique():
         raise InputError(
             f"{folder}: {len(lost)} songs of {paths.SPLIT} have no picture, {lost[0]} first; "
-            f"{run_step(STAGES[source])}"
+            f"{run_step('spectrograms')}"
         )
     _say_lost(lost, "picture")
     return PictureData(
@@ -70,54 +64,47 @@ def read_data(root: Path, source: Input, params: Params) -> Data:
 def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) -> pd.DataFrame:
     """The columns of the run's families for `rows`, side by side; of `report_3s`, the report's.
 
-    `rows` are those of `read_rows`, with the columns of `report`. Raises `InputError` where a
-    family was not computed, or not of all these songs.
+    `rows` are those of `read_rows`, with the columns of `report`. Raises `InputError` if a family
+    was not computed, or not of all these songs.
     """
     import pandas as pd
 
     parts = []
-    for family in REPORT if source == "report_3s" else read_families(params, root):
-        if family == "report":
-            parts.append(rows[[name for name in rows if name not in NO_FEATURES]])
+    for name in DEMO if source == "report_3s" else read_families(params, root):
+        if name == REPORT:
+            parts.append(rows[[column for column in rows if column not in NO_FEATURES]])
             continue
-        folder = root / FOLDERS[family] / FEATURES[source].name
-        found = _family(folder, family, params.musicnn if family == "musicnn" else None)
+        folder = root / paths.FEATURES / name / DATASETS[source]
+        found = _family(folder, FAMILIES[name], params)
         joined = rows[PLACE].merge(found, on=PLACE, how="left", validate="one_to_one")
         values = joined.drop(columns=PLACE)
         if (lost := values.isna().all(axis=1)).any():
             tracks = joined.loc[lost, "track_id"]
             raise InputError(
-                f"{folder}: {tracks.nunique()} songs of {paths.FEATURES} are missing, "
-                f"{tracks.iloc[0]} first; {run_step(family, 'again')}"
+                f"{folder}: {tracks.nunique()} songs of {paths.REPORT_3S} are missing, "
+                f"{tracks.iloc[0]} first; {run_step('features', 'again')}"
             )
         parts.append(values)
     return pd.concat(parts, axis=1)
 
 
-def _family(folder: Path, family: Family, musicnn: MusicnnParams | None) -> pd.DataFrame:
-    """The columns of a family's dataset, with the place of each row; of `musicnn`, its layers'.
-
-    Those are named `<weights>_<layer>_<unit>`.
-    """
+def _family(folder: Path, family: Family, params: Params) -> pd.DataFrame:
+    """The columns of a family's dataset that models are trained on, with the place of each row."""
     import pyarrow.parquet as pq
 
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise InputError(
-            f"{folder}: not there, and {family} is a feature family; {run_step(family)}"
+            f"{folder}: not there, and {family.name} is a feature family; {run_step('features')}"
         )
-    names = [name for name in pq.read_schema(files[0]).names if name not in NO_FEATURES]
-    if musicnn:
-        wanted = tuple(f"{w}_{layer}_" for w in musicnn.weights for layer in musicnn.layers)
-        for one in wanted:
-            if not any(name.startswith(one) for name in names):
-                raise InputError(f"{folder}: has no columns {one}…; {run_step(family, 'again')}")
-        names = [name for name in names if name.startswith(wanted)]
-    table: pd.DataFrame = pq.read_table(folder, columns=[*PLACE, *names]).to_pandas()
+    chosen = family.open(section(params, family)).chosen
+    if missing := sorted(set(chosen) - set(pq.read_schema(files[0]).names)):
+        raise InputError(f"{folder}: has no column {missing[0]}; {run_step('features', 'again')}")
+    table: pd.DataFrame = pq.read_table(folder, columns=[*PLACE, *chosen]).to_pandas()
     return table
 
 
-def read_rows(root: Path, folder: Path = paths.FEATURES_3S) -> pd.DataFrame:
+def read_rows(root: Path, folder: Path = paths.REPORT_3S) -> pd.DataFrame:
     """The features with their `group` and `subset`, in the order of the features' table.
 
     Songs of the split that have no features were lost on the way (unreadable since, said so by

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre import evaluation
+from genre import evaluation, figures
 from genre.core.files import atomic_folder, write_text
-from genre.evaluation import figures
 from genre.models.serialization import CURVES, read_description
 from tasks.io import paths
 from tasks.io.tables import is_demo

@@ -15,10 +15,7 @@ from tasks.io import paths
 if TYPE_CHECKING:
     import pandas as pd
 
-
-SYNTHETIC = (
-    "synthetic demo song"  # begins the `source` of every demo song (`genre.collection.demo`)
-)
+SYNTHETIC = "synthetic demo song"  # begins the `source` of every demo song
 
 
 def is_synthetic(sources: Iterable[str | None]) -> bool:
@@ -46,8 +43,13 @@ def read_songs(root: Path) -> pd.DataFrame:
     path = root / paths.CATALOGUE
     if not path.is_file():
         raise InputError(f"{path}: no such file; {run_step('ingest')}")
-    table = pd.read_parquet(path)
-    return table[table["status"] == "ok"].sort_values("track_id", ignore_index=True)
+    return usable(pd.read_parquet(path))
+
+
+def usable(catalogue: pd.DataFrame) -> pd.DataFrame:
+    """The usable songs of a catalogue, sorted by `track_id`."""
+    songs = catalogue[catalogue["status"] == "ok"]
+    return songs.sort_values("track_id", ignore_index=True)
 
 
 def song_paths(root: Path) -> dict[str, str]:

@@ -8,7 +8,6 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from genre.core.params.section import Positive, Section
 
-Family = Literal["report", "extended", "musicnn"]
 AUTO: Literal["auto"] = "auto"
 LIST = "list"  # the tag of the other kind of value, in pydantic's error locations
 
@@ -18,16 +17,15 @@ def _kind(value: Any) -> str | None:
 
 
 Families = Annotated[  # told apart by `_kind`, so that an error is about one of the two
-    Annotated[Literal["auto"], Tag(AUTO)] | Annotated[list[Family], Field(min_length=1), Tag(LIST)],
+    Annotated[Literal["auto"], Tag(AUTO)] | Annotated[list[str], Field(min_length=1), Tag(LIST)],
     Discriminator(
         _kind,
         custom_error_type="families",
-        custom_error_message="expected auto, or a list of report, extended and musicnn",
+        custom_error_message="expected auto, or a list of feature families",
     ),
 ]
 
 Layer = Literal["tags", "penultimate", "mean_pool", "max_pool"]
-REPORT: tuple[Family, ...] = ("report",)
 
 
 class SpectrogramParams(Section):
@@ -67,12 +65,12 @@ class FrameParams(Section):
 class FeatureParams(FrameParams):
     """The feature families, and the frames of what is computed from a short-time spectrum.
 
-    `families` may be `auto` in `params.yaml`; the step `pretrained` then decides. A classifier has
+    `families` may be `auto` in `params.yaml`; the step `features` then decides. A classifier has
     a list, or nothing if it was trained before there were several families.
     """
 
-    families: Families = Field(default_factory=lambda: list(REPORT))
-    csv: bool
+    families: Families = Field(default_factory=lambda: ["report"])
+    csv: bool = False
 
     @model_validator(mode="after")
     def _families_are_different(self) -> FeatureParams:

@@ -8,7 +8,12 @@ from pydantic import Field, model_validator
 
 from genre.core.params.section import Count, Positive, Section, Share
 
-ModelName = Literal["mlp", "cnn", "resnet", "lda", "logistic", "svm", "boosting", "report_mlp"]
+TableModel = Literal["mlp", "lda", "logistic", "svm", "boosting", "report_mlp"]
+PictureModel = Literal["cnn", "resnet"]
+PICTURES: dict[PictureModel, Literal["spectrogram", "log_mel"]] = {  # what each is trained on
+    "cnn": "spectrogram",
+    "resnet": "log_mel",
+}
 BASELINE: Literal["report_mlp"] = "report_mlp"
 
 
@@ -87,7 +92,8 @@ class ResnetParams(Section):
 class TrainParams(Section):
     """Which models are trained, and how."""
 
-    models: Annotated[list[ModelName], Field(min_length=1)]
+    models: Annotated[list[TableModel], Field(min_length=1)]
+    picture_models: list[PictureModel]
     seed: Annotated[int, Field(ge=0)]
     folds: Annotated[int, Field(ge=2)]
     mlp: MlpParams
@@ -101,11 +107,17 @@ class TrainParams(Section):
 
     @model_validator(mode="after")
     def _models_are_different(self) -> TrainParams:
-        if len(set(self.models)) < len(self.models):
-            raise ValueError(f"models is {self.models}, expected each name once")
+        for key, names in (("models", self.models), ("picture_models", self.picture_models)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key} is {names}, expected each name once")
         if self.models == [BASELINE]:
             raise ValueError(f"models is {self.models}, expected another model beside the baseline")
         return self
+
+    @property
+    def names(self) -> list[str]:
+        """All models that are trained."""
+        return [*self.models, *self.picture_models]
 
 
 class SelectParams(Section):

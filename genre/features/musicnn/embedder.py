@@ -7,22 +7,17 @@ their columns. They are finite whatever the song: silence too, and samples far b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from genre.audio import CLIP_SECONDS, Samples, part_of_song, resample, verify
+from genre.audio import Samples
 from genre.core.errors import InputError
-from genre.core.params import MusicnnParams
-from genre.features.musicnn.columns import Rows, names
+from genre.features.musicnn.columns import Rows
 from genre.features.musicnn.patches import (
     HOP_FRAMES,
-    HOP_LENGTH,
     PATCH_FRAMES,
-    SAMPLE_RATE,
     log_mel,
     patch_starts,
 )
@@ -33,7 +28,6 @@ if TYPE_CHECKING:
 
     from genre.features.musicnn.network import MusiCNN
 
-CLIP = CLIP_SECONDS * SAMPLE_RATE  # samples
 PATCHES_TOGETHER = 32  # through the network, which bounds memory
 
 
@@ -97,47 +91,3 @@ class Embedder:
                     layers += network.after_front_end(values)
                 rows.append(torch.cat(layers, dim=1).cpu().numpy())
         return np.concatenate(rows)
-
-
-def rows_of_song(
-    source: Path | bytes, content: str, *, position: str, settings: MusicnnParams, pretrained: Path
-) -> bytes:
-    """The patches of the 30 s that trim keeps of the song whose sha256 is `content`.
-
-    The song is resampled once, from its own rate to 16 kHz. `decode_rows` reads what is returned.
-    Raises `AudioError` if the song has changed or cannot be read, `InputError` if the weights in
-    the folder `pretrained` are missing or not the right ones.
-    """
-    verify(source, content)
-    y = resample(*part_of_song(source, position), SAMPLE_RATE)[:CLIP]
-    return embed(np.pad(y, (0, CLIP - len(y))), settings, pretrained).astype("<f4").tobytes()
-
-
-def decode_rows(result: bytes, settings: MusicnnParams) -> Rows:
-    """The rows that `rows_of_song` returned."""
-    return np.frombuffer(result, dtype="<f4").reshape(-1, len(names(settings.weights)))
-
-
-def embed(y: Samples, settings: MusicnnParams, pretrained: Path) -> Rows:
-    """The rows of `y`, float32 mono at 16 kHz, by the networks in the folder `pretrained`."""
-    return _embedder(pretrained, tuple(settings.weights)).embed(
-        y, patch_frames=settings.patch_frames, hop_frames=settings.hop_frames
-    )
-
-
-def hop_seconds(settings: MusicnnParams) -> float:
-    """The time from the start of a patch to that of the next."""
-    return settings.hop_frames * HOP_LENGTH / SAMPLE_RATE
-
-
-def patch_middles(patches: int, settings: MusicnnParams) -> npt.NDArray[np.float64]:
-    """The middle of each patch, in seconds [shape=(patches,)]."""
-    half = settings.patch_frames * HOP_LENGTH / SAMPLE_RATE / 2
-    starts: npt.NDArray[np.float64] = np.arange(patches, dtype=np.float64) * hop_seconds(settings)
-    return starts + half
-
-
-@lru_cache(maxsize=2)
-def _embedder(pretrained: Path, weights: tuple[str, ...]) -> Embedder:
-    """The networks, loaded once a process."""
-    return Embedder.load(pretrained, weights)

@@ -1,4 +1,4 @@
-"""new_songs: songs that training never heard → `reports/new_songs/`, by the report's protocol.
+"""Songs by other artists → `reports/new_songs/`, evaluated by the protocol of the student report.
 
 `evaluate.new_songs` names a folder of genre folders, with an optional `manifest.csv`. The
 classifier answers ten random 3 s samples of each song; what also stands in training, by content, by
@@ -7,12 +7,11 @@ sound or by artist, is excluded and counted. The scores decide nothing.
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre import duplicates, evaluation, new_songs
+from genre import duplicates, evaluation, figures, new_songs
 from genre.audio import SEGMENT_SECONDS
 from genre.classifier.inputs import looks, preload
 from genre.collection import catalogue
@@ -22,14 +21,12 @@ from genre.core.compute import Failed, Song
 from genre.core.errors import InputError
 from genre.core.files import atomic_folder, write_json, write_parquet, write_text
 from genre.core.params import Params
-from genre.evaluation import figures
 from genre.models.ensemble import Ensemble
 from genre.new_songs import SET_ASIDE, Answers
 from tasks.io import outcomes, paths
 from tasks.io.recordings import fingerprint_songs
 from tasks.io.scanning import scan_songs
 from tasks.io.songs import Tally, each_song
-from tasks.io.step import step
 from tasks.io.tables import as_song, as_songs, read_songs, read_split
 
 if TYPE_CHECKING:
@@ -40,7 +37,7 @@ COLUMNS = ["path", "genre", "artist", "kind", "reason"]  # of excluded.csv
 
 
 def run(params: Params, root: Path) -> str:
-    """Answer the new songs, write the report, and say how many are answered rightly.
+    """Predict the new songs, write the report, and say how many are right; empty without songs.
 
     Raises `InputError` where the classifier or a table is missing, where the folder is missing,
     has no songs (unless it is the one that the project brings), has a genre that the classifier
@@ -50,18 +47,19 @@ def run(params: Params, root: Path) -> str:
     looks(ensemble)  # refuses what cannot be asked about songs before any is heard
     training = new_songs.of_training(read_songs(root), read_split(root))
     folder = root / params.evaluate.new_songs
-    names = new_songs.find(folder, ensemble.classes)
-    manifest = new_songs.read_manifest(folder, names)
+    own = folder.resolve() == (root / paths.NEW_SONGS).resolve()
+    names = new_songs.find(folder, ensemble.classes) if folder.exists() or not own else []
     if not names:
-        if folder.resolve() != (root / paths.NEW_SONGS).resolve():
+        if not own:
             raise InputError(
                 f"{folder}: found no songs in genre folders; put some there, or let "
                 "evaluate.new_songs in params.yaml name another folder"
             )
         with atomic_folder(root / paths.NEW_SONGS_REPORT) as report:
             write_json(report / METRICS, {"songs": 0})
-        return f"no new songs in {paths.NEW_SONGS}"
+        return ""
 
+    manifest = new_songs.read_manifest(folder, names)
     heard = listen(params, root, folder, names, manifest)
     usable = heard[heard["status"] == catalogue.OK]
     copies = find_copies(params, root, folder, usable, training)
@@ -195,7 +193,7 @@ def summary(name: str, scores: dict[str, Any], excluded: pd.DataFrame, tally: Ta
     aside = int((excluded["kind"] == SET_ASIDE).sum())
     left = f"{len(excluded) - aside} known from training, {aside} set aside; {tally}"
     if not scores["songs"]:
-        return f"no song is new: {left}"
+        return f"no new song is unseen: {left}"
     song, segment = scores["song"], scores["segment"]
     low, high = song["ci95"]
     return (
@@ -209,12 +207,3 @@ def is_demo(*tables: pd.DataFrame) -> bool:
     """Whether any of the songs is one that the project made."""
     sources = (table["source"].str.startswith(SYNTHETIC).fillna(False) for table in tables)
     return any(bool(source.any()) for source in sources)
-
-
-def main() -> None:
-    """Run the step as `python -m tasks.new_songs`."""
-    sys.exit(step(run))
-
-
-if __name__ == "__main__":
-    main()

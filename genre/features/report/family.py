@@ -1,0 +1,34 @@
+"""The family `report`: the 57 columns of the student report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from genre.audio import SAMPLE_RATE, SEGMENT_SAMPLES, Samples
+from genre.features.families import Extractor, Rows
+from genre.features.report import NAMES, extract
+
+
+class Report(Extractor):
+    """The columns `NAMES`, which `extract` gives of a signal of any length."""
+
+    names: ClassVar[tuple[str, ...]] = NAMES
+    extract: ClassVar[Callable[..., dict[str, float]]] = staticmethod(extract)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return self.names
+
+    def segments(self, y: Samples, starts: Sequence[int]) -> Rows:
+        """A row a segment, each computed from its samples alone."""
+        return np.vstack([self.whole(y[start : start + SEGMENT_SAMPLES]) for start in starts])
+
+    def whole(self, y: Samples) -> Rows:
+        """The row of a signal."""
+        frames: dict[str, Any] = self.settings.model_dump(include={"n_fft", "hop_length"})
+        row = self.extract(y, SAMPLE_RATE, **frames)
+        return np.array([row[name] for name in self.names], dtype=np.float64)
