@@ -58,9 +58,10 @@ test: $(VENV)/.installed-dev  ## Set up what tests need, then lint, types and th
 test-quick: $(VENV)/.installed-dev
 	@$(PYTEST) -m "not slow" --numprocesses logical $(PARALLEL)
 
+# The second line names its files: to collect all tests takes twenty seconds.
 test-slow: $(VENV)/.installed-dev  ## The slow tests: kills, full disks, hostile files, services, documents, page
 	@$(PYTEST) -m "slow and not whole_machine" --seed $(SEED) --numprocesses $(WAITING) $(PARALLEL)
-	@$(PYTEST) -m whole_machine --seed $(SEED)
+	@$(PYTEST) -m whole_machine --seed $(SEED) $$(grep -l whole_machine tests/test_*.py)
 
 test-all: test test-slow  ## Both
 

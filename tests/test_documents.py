@@ -31,6 +31,8 @@ NOT_RUN = {
 # What a command prints where it did what its comment says.
 PRINTED = {
     "make app": "Open http://127.0.0.1:",
+    "SOURCE=~/music": "Added 15 songs to data/raw",
+    "SOURCE=songs.zip": "There already: 15 songs.",
     "--json": '"probability"',
     "model.predict": "probability",
     "curl": '{"predictions": [{"genre": "',
@@ -42,15 +44,22 @@ PRINTED = {
     "get_model_dependencies": "requirements.txt",
 }
 
+COPY = """
+import mlflow
+client = mlflow.MlflowClient("sqlite:///mlruns/mlflow.db")
+client.copy_model_version("models:/music-genre/1", "music-genre")
+"""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, session_folder: Path) -> TrainedProject:
     """A trained project of a person who has `~/music`, `~/incoming` and a few single songs."""
     ports = {"prefect_port": free_port(), "mlflow_port": free_port()}
     made = TrainedProject(CHECKOUT, tmp_path_factory.mktemp("documents"), session_folder, **ports)
+    made.shell(f".venv/bin/python -c '{COPY}'")  # a version more, as the documents name a third
     write_collection(made.home / "music", seed=100)
-    write_collection(made.home / "archive", seed=200)
-    shutil.make_archive(str(made.root / "songs"), "zip", made.home / "archive")
+    # The same songs: what an archive of other ones leads to is tested in test_hostile_secrets.
+    shutil.make_archive(str(made.root / "songs"), "zip", made.home / "music")
     for seed, name in enumerate(("song.mp3", "song.ogg", "song.wav")):
         write(made.root / name, tone(8, seed=300 + seed))
     write(made.home / "incoming/new.wav", tone(8, seed=400))
