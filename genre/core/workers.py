@@ -111,7 +111,7 @@ def result(future: Future[Any]) -> Any:
 
 
 def this_process() -> Workers:
-    """This process itself: for little work, for which others would start too slowly."""
+    """Return workers that are this process itself: for work too short to start others."""
 
     def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
