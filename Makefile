@@ -23,7 +23,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run app retrain up down status boot test test-quick test-slow test-all test-pythons soak lint bench lock moved
+.PHONY: help setup run app retrain up down status boot test test-quick test-slow test-all test-pythons soak lint docs bench lock moved
 
 help:  ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy, the arrows between the packages, an
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 
+docs: $(VENV)/.installed-docs  ## Build the documentation, with API pages from docstrings, into site/
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html in a browser."
+
 bench: $(VENV)/.installed-dev  ## Time feature extraction against librosa: make bench AUDIO=<folder>
 	@$(BIN)/python -m benchmarks.features --audio "$(AUDIO)"
 
@@ -108,6 +112,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml $(MOVED) | $(BIN)/python
 
 $(VENV)/.installed-app: $(VENV)/.installed
 	@$(INSTALL) --editable '.[app]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(INSTALL) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.installed-services: $(VENV)/.installed

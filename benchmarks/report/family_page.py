@@ -17,30 +17,30 @@ PROTOCOLS = {
 
 
 def section(found: Sequence[dict[str, Any]]) -> Iterable[str]:
-    """What the combinations of families are worth, under each protocol."""
+    """The accuracy of each combination of families, under each protocol."""
     yield "### Feature families"
     yield (
         "Accuracy of **whole songs** with its 95 % interval, for `features.families` in "
         "`params.yaml`. The default, `auto`, is `extended` + `musicnn` for real songs (`extended` "
-        "while the weights cannot be fetched) and `report` for the demo songs. *Held out*: songs "
-        "of train and validation, each predicted by a model that was not trained on it, its "
+        "while the weights cannot be fetched) and `report` for the demo songs. *Out of fold*: "
+        "songs of train and validation, each predicted by a model that was not trained on it, its "
         "copies or its artist. The network behind `musicnn` was trained by "
         "its authors on commercial recordings with listeners' tags, genre words among them; how "
-        "many songs of this collection are among those is unknown, so its figures may flatter. The "
-        "columns of `extended` were chosen by what they gained out of fold on the clips of "
-        "GTZAN-dev: there its held-out figures flatter too; test songs chose nothing."
+        "many songs of this collection are among those is unknown, so its figures may be optimistic. "
+        "The columns of `extended` were chosen by their out-of-fold gain on the clips of "
+        "GTZAN-dev, so its out-of-fold figures there are optimistic; no choice used test songs."
     )
     yield (
-        "What a song costs is told by `.venv/bin/python -m benchmarks.features`, "
-        "`benchmarks.extended` and `benchmarks.embeddings`; below are the seconds to fit the "
-        "models, without their folds, and the size of their files."
+        "Seconds are those to fit the models, without their folds; MB is the size of their files. "
+        "`.venv/bin/python -m benchmarks.features`, `benchmarks.extended` and "
+        "`benchmarks.embeddings` measure the time to compute the inputs of a song."
     )
     rounds = groupby(found, key=lambda one: (one["protocol"], one["genres"]))
     for (protocol, genres), group in rounds:
         results = list(group)
-        yield f"{PROTOCOLS[protocol]}, {len(genres)} genres, held out, by model:"
+        yield f"{PROTOCOLS[protocol]}, {len(genres)} genres, out of fold, by model:"
         yield by_model(results)
-        yield "The one that the pipeline chooses of each row, by macro-F1 on held-out songs:"
+        yield "The model that the pipeline selects in each row, by out-of-fold macro-F1:"
         yield chosen(results)
 
 
@@ -73,7 +73,7 @@ def chosen(results: list[dict[str, Any]]) -> str:
                 f"{best['bytes'] / 1e6:.1f}",
             ]
         )
-    header = ["families", "model", "held-out macro-F1", "held out", "validation", "test"]
+    header = ["families", "model", "out-of-fold macro-F1", "out of fold", "validation", "test"]
     return table([*header, "columns", "s to train", "MB"], lines)
 
 

@@ -21,22 +21,24 @@ REPORT = {"mlp": 0.84, "resnet": 0.70, "cnn": 0.42}
 NEW_SONGS = {"accuracy": 80.23, "precision": 79.96, "recall": 80.02, "F1": 79.99}
 
 PROTOCOLS = {
-    "segment": "**segment**: leaky, for comparison only: 3 s pieces of one song on every side, as "
-    "in the report",
-    "song": "**song**: all pieces of a song on one side; an artist's too, where a genre has three",
-    "artist": "**artist**: an artist's songs on one side in every genre; where all genres have "
-    "three artists this is the same split as song, else genres with fewer are left out of both",
+    "segment": "**segment**: leaky, for comparison only: 3 s pieces of one song in every subset, "
+    "as in the report",
+    "song": "**song**: all pieces of a song in one subset; so are all songs of an artist, in "
+    "genres with at least three artists",
+    "artist": "**artist**: all songs of an artist in one subset, in every genre. If all genres "
+    "have three artists this is the same split as song; otherwise genres with fewer are left out "
+    "of both",
 }
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:
     """Write the page and its figures into `folder`."""
     parts = [
-        "# Results that can be believed",
-        "*Written by `.venv/bin/python -m benchmarks.report`; figures of this page are measured, "
-        "none is typed in but the report's.*",
-        "The same model scores very differently when pieces of one song, or songs of one artist, "
-        "stand on both sides of the split. Every table says under which protocol it was made:",
+        "# Results",
+        "*Written by `.venv/bin/python -m benchmarks.report`. All figures are measured, except the "
+        "student report's.*",
+        "The accuracy of a model depends on the split: it is much higher if pieces of one song, or "
+        "songs of one artist, are in several subsets. Every table names its protocol:",
         "\n".join(f"- {words}" for words in PROTOCOLS.values()),
     ]
     for title, found in results.items():
@@ -67,7 +69,7 @@ def collection(folder: Path, title: str, found: dict[str, Any]) -> Iterable[str]
     yield versus_report(table)
     yield "Accuracy of **whole songs**, with its 95 % interval, on validation and on test:"
     yield by_protocol(table)
-    yield "What leakage is worth, in points of segment accuracy on validation:"
+    yield "The effect of leakage, in points of segment accuracy on validation:"
     yield gaps(table)
     name = f"leakage_{title}.png"
     figures.save(figure(table, title, synthetic=found["synthetic"]), folder / "figures" / name)
