@@ -48,14 +48,14 @@ def compare(y: Samples, network: MusiCNN, front_end: SharedFrontEnd) -> dict[str
     front_ms, spectrogram = _timed(lambda: torch.from_numpy(log_mel(y)))
     starts = patch_starts(len(spectrogram), PATCH_FRAMES, HOP_FRAMES)
     shape = len(starts), HOP_FRAMES, PATCH_FRAMES
-    stretches = [spectrogram[start : start + PATCH_FRAMES] for start in starts]
+    read_windows = [spectrogram[start : start + PATCH_FRAMES] for start in starts]
 
     def shared() -> Any:
         return network.after_front_end(front_end(spectrogram, *shape))
 
     first, ours = _timed(shared)
     wall_ms = 1e3 * (time.perf_counter() - began)
-    plain_ms, plain = _timed(lambda: network(torch.stack(stretches)))
+    plain_ms, plain = _timed(lambda: network(torch.stack(read_windows)))
     second, _ = _timed(shared)
     network_ms = (first + second) / 2
     return {

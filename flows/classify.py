@@ -66,7 +66,7 @@ def answer(
         return failure(as_error(error))
     log = get_run_logger()
     for result in results:
-        if reason := result.error or (result.answer and result.answer.warning):
+        if reason := result.error or (result.prediction and result.prediction.warning):
             log.warning(f"{result.path}: {reason}")
     log.info(summary)
     return Completed(message=summary, data=sum(result.error is not None for result in results))

@@ -1,8 +1,8 @@
-"""The figures of a report, as matplotlib figures; `save` writes each to the same bytes every time.
+"""The figures of the reports, as matplotlib figures; `save` writes reproducible PNG files.
 
-Every title is given by the caller and names the protocol (`heading`): a figure without it invites
-false comparisons. Colours are from sequential maps and the Okabe-Ito palette, which people with
-any colour vision can tell apart.
+Titles name the split protocol (`heading`), because figures of different protocols cannot be
+compared. Colours are from sequential maps and the Okabe-Ito palette, which is safe for colour
+blindness.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6E6E6E"  # of the Okabe-Ito palette
 DPI = 120
-SHARES_UP_TO = 16  # genres: with more, a cell has no room for a second line
+SHARES_UP_TO = 16  # genres; with more, cells show counts only
 CELL_INCHES = 0.62
 
-Layout = Literal["constrained", "compressed"]  # the second one for axes of a fixed aspect
+Layout = Literal["constrained", "compressed"]  # compressed: for axes with a fixed aspect
 
 
 def heading(what: str, protocol: str, *, demo: bool) -> str:
-    """The title of a figure: what it shows, then under which protocol and on which songs."""
-    words = [f"protocol {protocol}"]
+    """The title of a figure: what it shows, the split protocol, and whether songs are synthetic."""
+    notes = [f"protocol {protocol}"]
     if protocol in LEAKY:
-        words.append("leaky, for comparison only")
+        notes.append("leaky, for comparison only")
     if demo:
-        words.append("synthetic demo songs")
-    return f"{what}\n{', '.join(words)}"
+        notes.append("synthetic demo songs")
+    return f"{what}\n{', '.join(notes)}"
 
 
 def confusion_figure(counts: pd.DataFrame, title: str) -> Figure:
-    """A confusion matrix (actual genres in rows): counts and shares of the row, darker is more."""
+    """A confusion matrix (actual genres in rows) with counts and shares of each row."""
     matrix = counts.to_numpy()
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
@@ -80,7 +80,7 @@ def confusion_figure(counts: pd.DataFrame, title: str) -> Figure:
 
 
 def curves_figure(history: pd.DataFrame, title: str, *, best_epoch: int | None = None) -> Figure:
-    """Loss and accuracy by epoch: `history` has the columns `epoch, subset, loss, accuracy`."""
+    """Training curves: `history` has the columns `epoch, subset, loss, accuracy`."""
     figure = _new(10, 4.4)
     left, right = figure.subplots(1, 2)
     styles = {"train": (GREY, "--"), "validation": (BLUE, "-")}
@@ -105,25 +105,31 @@ def curves_figure(history: pd.DataFrame, title: str, *, best_epoch: int | None =
 
 
 def genres_figure(table: pd.DataFrame, title: str) -> Figure:
-    """F1 of each genre as bars, best first, its precision and recall as marks.
+    """F1 of each genre as bars, best first, with precision and recall as markers.
 
     `table` has the columns `genre, n, precision, recall, f1`.
     """
     rows = table.sort_values(["f1", "genre"], ascending=[True, False], ignore_index=True)
     figure = _new(8, 1.9 + 0.42 * len(rows))
     axes = figure.subplots()
-    places = np.arange(len(rows))
-    axes.barh(places, rows["f1"], color="#9CC7E4", height=0.62, label="F1")
+    positions = np.arange(len(rows))
+    axes.barh(positions, rows["f1"], color="#9CC7E4", height=0.62, label="F1")
     axes.plot(
-        rows["precision"], places, "o", color=BLUE, markersize=6, clip_on=False, label="precision"
+        rows["precision"],
+        positions,
+        "o",
+        color=BLUE,
+        markersize=6,
+        clip_on=False,
+        label="precision",
     )
     axes.plot(
-        rows["recall"], places, "D", color=ORANGE, markersize=5.5, clip_on=False, label="recall"
+        rows["recall"], positions, "D", color=ORANGE, markersize=5.5, clip_on=False, label="recall"
     )
     names = [f"{row.genre} ({row.n})" for row in rows.itertuples()]
-    axes.set_yticks(places, names)
-    for place, f1 in enumerate(rows["f1"]):
-        axes.text(1.03, place, f"{f1:.2f}", va="center", ha="left", fontsize=9.5)
+    axes.set_yticks(positions, names)
+    for position, f1 in enumerate(rows["f1"]):
+        axes.text(1.03, position, f"{f1:.2f}", va="center", ha="left", fontsize=9.5)
     axes.text(1.03, len(rows) - 0.35, "F1", va="bottom", ha="left", fontsize=9.5)
     axes.set_xlim(0, 1.0)
     _per_cent(axes, "x")
@@ -137,11 +143,11 @@ def genres_figure(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def protocols_figure(table: pd.DataFrame, said: Mapping[str, float], title: str) -> Figure:
+def protocols_figure(table: pd.DataFrame, published: Mapping[str, float], title: str) -> Figure:
     """Accuracy of each model under each protocol, side by side, with intervals.
 
-    `table` has the columns `model, protocol, accuracy, low, high`; `said` holds what the report
-    says of a model, drawn as a mark over the protocol `segment`, which was its own.
+    `table` has the columns `model, protocol, accuracy, low, high`; `published` are the accuracies
+    in the student report, drawn as markers on its protocol, `segment`.
     """
     models = list(dict.fromkeys(table["model"]))
     protocols = list(dict.fromkeys(table["protocol"]))
@@ -149,9 +155,9 @@ def protocols_figure(table: pd.DataFrame, said: Mapping[str, float], title: str)
     figure = _new(1.6 + 1.5 * len(models), 4.6)
     axes = figure.subplots()
     width = 0.8 / len(protocols)
-    for place, protocol in enumerate(protocols):
+    for position, protocol in enumerate(protocols):
         rows = table[table["protocol"] == protocol].set_index("model").reindex(models)
-        at = np.arange(len(models)) + (place - (len(protocols) - 1) / 2) * width
+        at = np.arange(len(models)) + (position - (len(protocols) - 1) / 2) * width
         reach = np.clip([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]], 0, None)
         axes.bar(
             at,
@@ -165,7 +171,9 @@ def protocols_figure(table: pd.DataFrame, said: Mapping[str, float], title: str)
         )
     leaky = (protocols.index("segment") if "segment" in protocols else 0) - (len(protocols) - 1) / 2
     marked = [
-        (place + leaky * width, said[model]) for place, model in enumerate(models) if model in said
+        (position + leaky * width, published[model])
+        for position, model in enumerate(models)
+        if model in published
     ]
     if marked:
         axes.plot(*zip(*marked, strict=True), "D", color=ORANGE, markersize=7, label="the report")
@@ -183,8 +191,8 @@ def protocols_figure(table: pd.DataFrame, said: Mapping[str, float], title: str)
 def reliability_figure(panels: Mapping[str, Reliability], title: str) -> Figure:
     """Reliability diagrams side by side: accuracy against confidence, with the consistency band.
 
-    `panels` names each, for example before and after temperature scaling. A model whose
-    probabilities are true has nineteen of twenty points inside the band.
+    `panels` maps a name, for example "before temperature scaling", to a reliability. A calibrated
+    model has nineteen of twenty points inside the band.
     """
     figure = _new(4.9 * len(panels) + 0.4, 6.0, layout="compressed")
     every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -200,20 +208,20 @@ def reliability_figure(panels: Mapping[str, Reliability], title: str) -> Figure:
 
 
 def _draw_reliability(axes: Axes, bins: pd.DataFrame) -> None:
-    """Draw one reliability diagram: the diagonal, the bands, the points."""
+    """Draw one reliability diagram: diagonal, bands, points."""
     confidence = bins["confidence"]
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="true probabilities")
     band = axes.vlines(confidence, bins["low"], bins["high"], color="#9CC7E4", linewidth=9)
     band.set_label("95 % consistency band")
     axes.plot(confidence, bins["accuracy"], color=BLUE, linewidth=0.8)
     inside = bins["accuracy"].between(bins["low"], bins["high"])
-    for points, colour, marker, words in (
+    for points, colour, marker, label in (
         (bins[inside], BLUE, "o", "inside"),
         (bins[~inside], ORANGE, "D", "outside"),
     ):
-        place = points["confidence"], points["accuracy"]
-        clip = points.empty  # an empty line that is not clipped has no place in a layout
-        axes.plot(*place, marker, color=colour, markersize=6, clip_on=clip, label=words)
+        position = points["confidence"], points["accuracy"]
+        clip = points.empty  # an empty line with clip_on=False breaks the layout
+        axes.plot(*position, marker, color=colour, markersize=6, clip_on=clip, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence")
     axes.grid(color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -225,12 +233,12 @@ def _draw_reliability(axes: Axes, bins: pd.DataFrame) -> None:
 def save(figure: Figure, path: str | Path) -> None:
     """Write `figure` as PNG to `path`, atomically; the same figure gives the same bytes."""
     with atomic_path(path) as temporary:
-        # The version of matplotlib is left out, so that a picture changes only when it does.
+        # Without matplotlib's version in the file, which would change its bytes.
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
 def _new(width: float, height: float, layout: Layout = "constrained") -> Figure:
-    """An empty figure, in inches, that no window system and no global state knows of."""
+    """An empty figure, size in inches, without pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -25,7 +25,7 @@ from runner import drift_report
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genre.classifier import Answer
+    from genre.classifier import Prediction
     from genre.classifier.batch import Result
     from genre.registry.resolve import Found
 
@@ -62,7 +62,7 @@ def waiting(folder: Path, output: Path, version: str | None) -> tuple[list[Waiti
     Raises `InputError` where there is no such folder, or `output` is no table of ours or one of
     another folder, whose paths would be taken for this one's.
     """
-    from genre.classifier.files import claims_to_be_audio, find
+    from genre.classifier.files import find, seems_audio
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected one with songs to answer")
@@ -77,7 +77,7 @@ def waiting(folder: Path, output: Path, version: str | None) -> tuple[list[Waiti
     answered = set(zip(known["path"], known["sha256"], strict=True))
     found, skipped = [], 0
     for file in find([folder]):
-        if not (claims_to_be_audio(file.path) or is_audio(file.path)):
+        if not (seems_audio(file.path) or is_audio(file.path)):
             skipped += 1
             continue
         try:
@@ -95,11 +95,13 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
 
     from genre.classifier import batch
     from genre.drift.reference import load
-    from genre.drift.report import clip_wanted
+    from genre.drift.report import clip_request
 
     reference = load(found.reference) if found.reference else None
-    settings = {"top": TOP, "clip": clip_wanted(reference) if reference else None}
-    results, _ = batch.answer([song.path for song in songs], found.folder, settings, found.compute)
+    settings = {"top": TOP, "clip": clip_request(reference) if reference else None}
+    results, _ = batch.classify_songs(
+        [song.path for song in songs], found.folder, settings, found.compute
+    )
     now = datetime.now(UTC)
     rows = [
         row(song, result, folder, found, now) for song, result in zip(songs, results, strict=True)
@@ -118,12 +120,12 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
 
 def classified(
     songs: Sequence[Waiting], results: Sequence[Result], folder: Path
-) -> list[tuple[str, str, Answer]]:
+) -> list[tuple[str, str, Prediction]]:
     """The path, hash and prediction of each song that was classified."""
     return [
-        (relative(song.path, folder), song.sha256, result.answer)
+        (relative(song.path, folder), song.sha256, result.prediction)
         for song, result in zip(songs, results, strict=True)
-        if result.answer and song.sha256
+        if result.prediction and song.sha256
     ]
 
 
@@ -137,10 +139,10 @@ def row(song: Waiting, result: Result, folder: Path, found: Found, now: datetime
         "answered_at": now,
         "error": result.error,
     }
-    if result.answer:
-        values["seconds"] = result.answer.seconds
-        values["warning"] = result.answer.warning
-        for number, choice in enumerate(result.answer.top, start=1):
+    if result.prediction:
+        values["seconds"] = result.prediction.seconds
+        values["warning"] = result.prediction.warning
+        for number, choice in enumerate(result.prediction.top, start=1):
             place = f"_{number}" if number > 1 else ""
             values[f"genre{place}"] = choice.genre
             values[f"probability{place}"] = choice.probability

@@ -28,7 +28,7 @@ from genre.drift.report import Report, compare, table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genre.classifier import Answer
+    from genre.classifier import Prediction
     from genre.registry.resolve import Found
 
 PAGE, PICTURE, FIGURES = "drift.md", "drift.png", "drift.json"
@@ -49,7 +49,10 @@ def songs_file(output: Path, found: Found) -> Path:
 
 
 def add_songs(
-    classified: Sequence[tuple[str, str, Answer]], output: Path, found: Found, reference: Reference
+    classified: Sequence[tuple[str, str, Prediction]],
+    output: Path,
+    found: Found,
+    reference: Reference,
 ) -> None:
     """Add songs, given as path, hash and prediction, to `songs_file`; a path has one row.
 

@@ -1,15 +1,14 @@
 """evaluate: trained models → scores, predictions, plot data and figures below `reports/`.
 
-Every trained model, the baseline among them, and the vote if there is one predict every segment of
-the split; the figures are of the selected one, on test songs (on validation songs if there are no
-test songs).
-Test scores are reported and decide nothing: what is selected stands in `reports/selection.json`.
+Every trained model, the baseline among them, and the vote, if there is one, predict every segment
+of the split. Figures are of the selected model on test songs, or on validation songs if there are
+no test songs. Test scores decide nothing: the selection is in `reports/selection.json`.
 
-Songs by other artists, where there are any, are predicted too, as in the student report: see
+New songs by other artists are predicted too, if there are any, as in the student report: see
 `tasks.io.new_songs`.
 
-`reports/metrics.json` holds everything, for programs; `reports/summary.json` the selected model's
-song-level figures alone, for `dvc metrics show` and `dvc metrics diff`.
+`reports/metrics.json` has all scores; `reports/summary.json` only the selected model's song-level
+scores, for `dvc metrics show` and `dvc metrics diff`.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from genre.core.messages import run_step
 from genre.core.params import EvaluateParams, Params
 from genre.evaluation.calibration import ROWS_PER_BIN
 from genre.models import load_model
-from genre.soft_voting import Mixture
+from genre.soft_voting import SoftVoting
 from tasks.io import inputs, new_songs, paths, plots
 from tasks.io.families import baseline
 from tasks.io.step import step
-from tasks.io.tables import read_held_out, read_split
+from tasks.io.tables import read_out_of_fold, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,9 +46,9 @@ CALIBRATED = "at its temperatures"
 
 
 def run(params: Params, root: Path) -> str:
-    """Evaluate the models, write the reports, and say how good the selected one is.
+    """Evaluate the models, write the reports, and return a summary of the selected one.
 
-    Raises `InputError` if a model, the features or the split are missing or do not belong together,
+    Raises `InputError` if a model, the features or the split are missing or do not fit together,
     or if the new songs cannot be evaluated.
     """
     import pandas as pd
@@ -58,8 +57,8 @@ def run(params: Params, root: Path) -> str:
     settings = params.evaluate
     selection = read_selection(root)
     selected, candidates = selection["selected"], selection["models"]
-    alone = predict(root, candidates, params)
-    predictions = {name: common(name, one, alone) for name, one in candidates.items()}
+    single = predict(root, candidates, params)
+    predictions = {name: combine(name, one, single) for name, one in candidates.items()}
     models = {
         name: evaluation.evaluate(table, samples=settings.bootstrap_samples, seed=settings.seed)
         for name, table in predictions.items()
@@ -67,23 +66,23 @@ def run(params: Params, root: Path) -> str:
     protocol = split.attrs["settings"]["protocol"]
     write_parquet(root / PREDICTIONS, pd.concat(predictions.values(), ignore_index=True))
     subset = splits.TEST if splits.TEST in models[selected] else splits.VALIDATION
-    held_out = {name: read_held_out(root, name) for name in alone}
+    out_of_fold = {name: read_out_of_fold(root, name) for name in single}
     calibration = {
         name: calibrate(
             {
-                "as trained": common(selected, as_trained(candidates[selected]), tables),
-                CALIBRATED: common(selected, candidates[selected], tables),
+                "as trained": combine(selected, as_trained(candidates[selected]), tables),
+                CALIBRATED: combine(selected, candidates[selected], tables),
             },
             settings,
         )
         for name, tables in {
-            "held_out": held_out,
-            subset: {name: of_subset(table, subset) for name, table in alone.items()},
+            "held_out": out_of_fold,
+            subset: {name: of_subset(table, subset) for name, table in single.items()},
         }.items()
     }
     segments = of_subset(predictions[selected], subset)
     songs = evaluation.by_song(segments)
-    curves = plots.read_curves(root, list(alone))
+    curves = plots.read_curves(root, list(single))
     plots.write_tables(root, songs, curves)
     plots.draw(
         root,
@@ -100,7 +99,7 @@ def run(params: Params, root: Path) -> str:
         "selected": selected,
         "baseline": baseline(params, root),
         "calibration": {
-            name: {words: figures_of(found) for words, found in panels.items()}
+            name: {name: figures_of(found) for name, found in panels.items()}
             for name, panels in calibration.items()
         },
     }
@@ -133,7 +132,7 @@ def headline(report: dict[str, Any], subset: str) -> dict[str, Any]:
 
 
 def summary(model: str, subset: str, scores: dict[str, Any]) -> str:
-    """One line for a person: how many songs the model gets right, and how sure that is."""
+    """The summary: the accuracy of the model with its interval."""
     low, high = scores["ci95"]
     return (
         f"{model}: {100 * scores['accuracy']:.1f} % of {scores['n']} {subset} songs right "
@@ -142,7 +141,7 @@ def summary(model: str, subset: str, scores: dict[str, Any]) -> str:
 
 
 def read_selection(root: Path) -> dict[str, Any]:
-    """What the step select decided; `InputError` where it has not run."""
+    """Read `reports/selection.json`; raises `InputError` if it is missing."""
     path = root / paths.SELECTION
     if not path.is_file():
         raise InputError(f"{path}: no such file; {run_step('select')}")
@@ -159,22 +158,25 @@ def predict(root: Path, models: dict[str, Any], params: Params) -> dict[str, pd.
         if model.input not in data:
             data[model.input] = inputs.read_data(root, model.input, params)
         rows = np.ones(len(data[model.input].keys), dtype=np.bool_)
-        found[name] = data[model.input].answer(model, rows)
+        found[name] = data[model.input].predict(model, rows)
     return found
 
 
-def common(name: str, one: dict[str, Any], alone: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """What the candidate `name`, as `selection.json` describes it, makes of its members' words."""
+def combine(name: str, one: dict[str, Any], single: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The predictions of the candidate `name` from those of its members.
+
+    `one` is its entry in `selection.json`, `single` the predictions of each model.
+    """
     members = one["members"]
-    mixture = Mixture(
+    voting = SoftVoting(
         tuple(part["temperature"] for part in members), tuple(part["weight"] for part in members)
     )
-    tables = [alone[part["name"]] for part in members]
-    return evaluation.vote(tables, mixture, name=name, temperature=one["temperature"])
+    tables = [single[part["name"]] for part in members]
+    return evaluation.vote(tables, voting, name=name, temperature=one["temperature"])
 
 
 def as_trained(one: dict[str, Any]) -> dict[str, Any]:
-    """The candidate without any temperature."""
+    """The candidate with all temperatures 1."""
     return {
         "members": [{**part, "temperature": 1.0} for part in one["members"]],
         "temperature": 1.0,
@@ -189,26 +191,26 @@ def of_subset(table: pd.DataFrame, subset: str) -> pd.DataFrame:
 def calibrate(
     tables: dict[str, pd.DataFrame], settings: EvaluateParams
 ) -> dict[str, evaluation.Reliability]:
-    """How reliable songs' probabilities are in each of `tables` (segments of one candidate).
+    """The reliability of songs' probabilities in each of `tables` (segments of one candidate).
 
-    Empty for fewer songs than reliability can be told of.
+    Empty if there are too few songs for it.
     """
-    songs = {words: evaluation.by_song(table) for words, table in tables.items()}
+    songs = {name: evaluation.by_song(table) for name, table in tables.items()}
     if min(len(table) for table in songs.values()) < ROWS_PER_BIN:
         return {}
     return {
-        words: evaluation.reliability(
+        name: evaluation.reliability(
             evaluation.probabilities(table),
             evaluation.truth(table),
             samples=settings.bootstrap_samples,
             seed=settings.seed,
         )
-        for words, table in songs.items()
+        for name, table in songs.items()
     }
 
 
 def figures_of(found: evaluation.Reliability) -> dict[str, Any]:
-    """What `metrics.json` says of a reliability; see `genre.evaluation.Reliability`."""
+    """The entry of a reliability in `metrics.json`; see `genre.evaluation.Reliability`."""
     return {
         "ece": round(found.ece, 6),
         "ece_debiased": round(found.ece_debiased, 6),

@@ -1,8 +1,8 @@
-"""review: what a curator should listen to → `reports/review.csv` and `reports/review.md`.
+"""review: songs for a curator to review → `reports/review.csv` and `reports/review.md`.
 
-Suspected labels come from the selected classifier's out-of-fold predictions of the songs of train
-and validation; test songs are left out. Clips that are mostly noise are measured. Near-duplicates
-and what was set aside are listed with them. Nothing is changed or removed.
+Suspected labels are found in the selected classifier's out-of-fold predictions for songs of train
+and validation; test songs are left out. Defective clips, near-duplicates and files that were set
+aside are listed too. Nothing is changed or removed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 TABLE = paths.REPORTS / "review.csv"
 PAGE = paths.REPORTS / "review.md"
-WORDS = {  # of each kind of finding: one, and several
+NAMES = {  # of each kind of finding: singular, plural
     review.LABEL: ("suspicious label", "suspicious labels"),
     review.TWO_GENRES: ("recording in several genres", "recordings in several genres"),
-    review.FAULT: ("noisy clip", "noisy clips"),
+    review.DEFECT: ("noisy clip", "noisy clips"),
     review.DUPLICATE: ("near-duplicate", "near-duplicates"),
     review.SET_ASIDE: ("file set aside", "files set aside"),
 }
@@ -39,49 +39,51 @@ LIBRARIES = ("numpy", "scipy", "soundfile")
 
 
 def run(params: Params, root: Path) -> str:
-    """Write the findings as a table and as a page, and say how many there are of each kind.
+    """Write the findings as a table and as a page; return the number of each kind.
 
-    Raises `InputError` where a table is missing, or tells of songs that are not in the catalogue.
-    What was in `reports/` is then as it was.
+    Raises `InputError` if a table is missing or has songs that are not in the catalogue; then
+    `reports/` is not changed.
     """
     import pandas as pd
 
     songs = read_songs(root)
     catalogue = pd.read_parquet(root / paths.CATALOGUE)
-    held_out = read_table(root, paths.HELD_OUT, "select", songs)
+    out_of_fold = read_table(root, paths.HELD_OUT, "select", songs)
     duplicates = read_table(root, paths.DUPLICATES, "duplicates", songs)
     split = read_table(root, paths.SPLIT, "split", songs)
     position = params.trim.position
-    suspects = review.suspected_labels(held_out)
-    faults, tally = find_faults(params, root, songs)
+    suspects = review.suspected_labels(out_of_fold)
+    defects, tally = find_defects(params, root, songs)
     findings = review.collect(
         review.label_findings(suspects, songs, position=position),
-        review.fault_findings(faults, songs, position=position),
+        review.defect_findings(defects, songs, position=position),
         review.duplicate_findings(duplicates, catalogue, position=position),
         review.set_aside_findings(catalogue),
     )
     page = review.page(
-        findings, heard=what_was_heard(held_out, split, tally), most=params.review.rows_shown
+        findings,
+        scope=describe_scope(out_of_fold, split, tally),
+        rows_shown=params.review.rows_shown,
     )
     write_text(root / TABLE, findings.to_csv(index=False))
     write_text(root / PAGE, page)
     counts = findings["kind"].value_counts()
     found = [
         f"{counts[kind]} {one if counts[kind] == 1 else many}"
-        for kind, (one, many) in WORDS.items()
+        for kind, (one, many) in NAMES.items()
         if kind in counts
     ]
     what = f"to review: {', '.join(found)}" if found else "nothing to review"
     return f"{what}; see {PAGE} ({tally})"
 
 
-def find_faults(
+def find_defects(
     params: Params, root: Path, songs: pd.DataFrame
-) -> tuple[dict[str, review.Fault], Tally]:
-    """The clips that are mostly noise, by `track_id`; one that cannot be read is named."""
+) -> tuple[dict[str, review.Defect], Tally]:
+    """The defects of clips, by `track_id`; clips that cannot be read are printed."""
     seconds = dict(zip(songs["track_id"], songs["seconds"], strict=True))
     tally = Tally()
-    faults = {}
+    defects = {}
     results = each_song(
         [clip for clip in find_clips(root) if clip.name in seconds],
         review.measures_of_clip,
@@ -95,24 +97,28 @@ def find_faults(
         if isinstance(result, Failed):
             continue
         measures = review.read_measures(result)
-        fault = review.judge(measures, seconds[clip.name], params.review)
-        if fault:
-            faults[clip.name] = fault
+        defect = review.judge(measures, seconds[clip.name], params.review)
+        if defect:
+            defects[clip.name] = defect
     tally.print_set_aside(root)
-    return faults, tally
+    return defects, tally
 
 
-def what_was_heard(held_out: pd.DataFrame, split: pd.DataFrame, tally: Tally) -> str:
-    """How much was looked at, and how far the labels' judge can be trusted, for a person."""
-    whole = evaluation.by_song(held_out.assign(subset="held out", group=held_out["track_id"]))
-    right = (evaluation.predicted(whole) == whole["genre"].to_numpy()).mean() if len(whole) else 0
-    model = ", ".join(held_out["model"].astype(str).unique())
-    unseen = split["track_id"].nunique() - len(whole)
+def describe_scope(out_of_fold: pd.DataFrame, split: pd.DataFrame, tally: Tally) -> str:
+    """The scope of the review as a text: how many songs and clips, and the model's accuracy."""
+    whole = evaluation.by_song(
+        out_of_fold.assign(subset="out of fold", group=out_of_fold["track_id"])
+    )
+    agreeing = (
+        (evaluation.predicted(whole) == whole["genre"].to_numpy()).mean() if len(whole) else 0
+    )
+    model = ", ".join(out_of_fold["model"].astype(str).unique())
+    others = split["track_id"].nunique() - len(whole)
     return (
-        f"The labels of {len(whole)} songs were checked against {model}, which gets "
-        f"{100 * right:.0f} % of them as they are filed; {unseen} songs of the split were left "
-        f"out, as they are for testing or could not be held out. The sound of {tally.kept} clips "
-        "was measured."
+        f"The labels of {len(whole)} songs were compared with out-of-fold predictions of {model}, "
+        f"which agree for {100 * agreeing:.0f} %; {others} songs of the split were left out, "
+        f"because they are test songs or are in no fold. {tally.kept} clips were checked for "
+        "defects."
     )
 
 

@@ -1,9 +1,9 @@
-"""select: trained models → `classifier/`, the one that answers, and `reports/selection.json`.
+"""select: trained models → `classifier/`, the selected one, and `reports/selection.json`.
 
-Chosen by song-level macro-F1 on held-out predictions (`models/<name>/held_out.parquet`): songs of
-train and validation, each answered by a model that had not heard it. The classifier's temperature
-is fitted to the same songs. Test songs are not looked at. The baseline is described beside the
-candidates, for evaluate, and is none of them: it is never selected and has no vote.
+The candidate with the best song-level macro-F1 on out-of-fold predictions is selected
+(`models/<name>/held_out.parquet`: songs of train and validation). The classifier's temperature is
+fitted to the same songs. Test songs are not used. The baseline is described too, for the step
+evaluate, but is never selected and has no vote.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from genre.models.ensemble import Ensemble, families_of
 from tasks.io import paths
 from tasks.io.families import is_trained, read_families
 from tasks.io.step import step
-from tasks.io.tables import is_demo, read_held_out, read_protocol
+from tasks.io.tables import is_demo, read_out_of_fold, read_protocol
 
 if TYPE_CHECKING:
     from genre.evaluation import Candidate
     from genre.models.base import Input
 
-FRONTS: dict[Input, tuple[str, ...]] = {  # the sections of params.yaml behind each input
+SECTIONS: dict[Input, tuple[str, ...]] = {  # the sections of params.yaml for each input
     "features_3s": ("features",),
     "features_30s": ("features",),
     "spectrogram": ("spectrograms",),
     "log_mel": ("log_mel",),
 }
 
-NOT_HEARD = {"csv"}  # what of these sections changes no value
+NO_EFFECT = {"csv"}  # settings in these sections that do not change values
 
 
 def run(params: Params, root: Path) -> str:
-    """Choose, write the classifier, and say which it is.
+    """Select and write the classifier; return a summary.
 
-    Raises `InputError` where a model is missing or models do not belong together; what was there
-    is then as it was.
+    Raises `InputError` if a model is missing or models do not fit together; then nothing is
+    changed.
     """
     settings = params.evaluate
     families = read_families(params, root)
-    held_out = {
-        str(name): read_held_out(root, name)
+    out_of_fold = {
+        str(name): read_out_of_fold(root, name)
         for name in params.train.names
         if is_trained(name, params, root)
     }
-    beside = {str(name): held_out.pop(name) for name in [BASELINE] if name in held_out}
+    beside = {str(name): out_of_fold.pop(name) for name in [BASELINE] if name in out_of_fold}
     samples, seed = settings.bootstrap_samples, settings.seed
-    found = evaluation.candidates(held_out, vote=params.select.vote, samples=samples, seed=seed)
+    found = evaluation.candidates(out_of_fold, vote=params.select.vote, samples=samples, seed=seed)
     described = [*found]
     if beside:
         described += evaluation.candidates(beside, vote=False, samples=samples, seed=seed)
@@ -62,15 +62,19 @@ def run(params: Params, root: Path) -> str:
     classifier = Ensemble(
         chosen.name,
         members,
-        chosen.mixture,
+        chosen.voting,
         temperature=chosen.temperature,
         protocol=read_protocol(root),
-        front=(front := fronts(params, families, {member.input for member in members})),
-        pretrained=root / paths.PRETRAINED if needs_weights(front) else None,
+        preprocessing=(
+            preprocessing := preprocessing_of(
+                params, families, {member.input for member in members}
+            )
+        ),
+        pretrained=root / paths.PRETRAINED if needs_weights(preprocessing) else None,
         synthetic=is_demo(root),
     )
     classifier.save(root / paths.CLASSIFIER)
-    write_parquet(root / paths.HELD_OUT, chosen.held_out)
+    write_parquet(root / paths.HELD_OUT, chosen.out_of_fold)
     write_json(
         root / paths.SELECTION,
         {"selected": chosen.name, "models": {one.name: describe(one) for one in described}},
@@ -83,9 +87,9 @@ def run(params: Params, root: Path) -> str:
 
 
 def describe(one: Candidate) -> dict[str, Any]:
-    """What `reports/selection.json` says of a candidate."""
-    mixture = one.mixture
-    parts = zip(one.members, mixture.weights, mixture.temperatures, strict=True)
+    """The entry of a candidate in `reports/selection.json`."""
+    voting = one.voting
+    parts = zip(one.members, voting.weights, voting.temperatures, strict=True)
     return {
         "members": [{"name": n, "weight": w, "temperature": t} for n, w, t in parts],
         "temperature": one.temperature,
@@ -93,15 +97,15 @@ def describe(one: Candidate) -> dict[str, Any]:
     }
 
 
-def fronts(
+def preprocessing_of(
     params: Params, families: Sequence[str], inputs: set[Input]
 ) -> dict[str, dict[str, Any]]:
-    """The settings of what made the inputs, by their section of `params.yaml`."""
-    sections = {section for name in inputs for section in FRONTS[name]}
+    """The settings that the inputs depend on, by section of `params.yaml`."""
+    sections = {section for name in inputs for section in SECTIONS[name]}
     if "features" in sections:
         sections |= {FAMILIES[name].section for name in families}
     found: dict[str, dict[str, Any]] = {
-        section: getattr(params, section).model_dump(mode="json", exclude=NOT_HEARD)
+        section: getattr(params, section).model_dump(mode="json", exclude=NO_EFFECT)
         for section in sorted(sections)
     }
     if "features" in found:
@@ -109,9 +113,9 @@ def fronts(
     return found
 
 
-def needs_weights(front: dict[str, dict[str, Any]]) -> bool:
+def needs_weights(preprocessing: dict[str, dict[str, Any]]) -> bool:
     """Whether a family of the classifier's inputs needs pretrained weights."""
-    return any(FAMILIES[name].pretrained for name in families_of(front))
+    return any(FAMILIES[name].pretrained for name in families_of(preprocessing))
 
 
 def main() -> None:

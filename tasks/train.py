@@ -1,12 +1,11 @@
-"""train: features, pictures and split → `models/<name>/`, one model a run: `tasks.train mlp`.
+"""train: features, pictures and split → `models/<name>/`, for one model: `tasks.train mlp`.
 
-Rows of `train` are learned from, rows of `validation` stop a training early where it does. Beside
-the model lies `held_out.parquet`: what models of its kind, each trained without one fold of the
-songs of train and validation, say about that fold (see `genre.models.folds`). Rows of test are
-handed to no model here.
+The model is trained on rows of `train`, with early stopping on rows of `validation` if it has any.
+The out-of-fold predictions for the songs of train and validation (see `genre.models.folds`) are
+saved beside it, as `held_out.parquet`. Rows of test are not used.
 
-The training is a run in MLflow, with its curves. No file of the model depends on that run, so DVC
-does not know of it.
+The training is a run in MLflow, with its curves. No file of the model depends on that run, so it is
+not in `dvc.yaml`.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from tasks.io import inputs, paths
 from tasks.io.families import is_trained
 from tasks.io.step import step
 
-SHORT_SECONDS = 5.0  # of a training; processes for the folds would take longer to start
+SHORT_SECONDS = 5.0  # for shorter trainings, processes for the folds would not pay
 
 
 def recorded(params: Params, root: Path, name: str) -> str:
@@ -54,40 +53,41 @@ def run(
     name: str,
     log_epoch: Callable[[Sequence[Epoch]], None] | None = None,
 ) -> str:
-    """Train the model `name` and say how it does on songs that it has not learned from.
+    """Train the model `name`; return a summary with its out-of-fold accuracy.
 
-    `log_epoch` gets the points of the curves of a network, epoch by epoch.
+    `log_epoch` is called with the points on the training curves of each epoch of a network. The
+    baseline is not trained, and its folder is empty, if `mlp` is the same network on the same
+    columns.
 
-    Raises `ParameterError` for an unknown name, `InputError` where features and split are absent,
-    do not belong together, hold values that are not finite, or leave a genre without a song to
-    learn from or to validate on. `models/<name>` is then as it was. The baseline is not trained,
-    and its folder is left empty, if `mlp` is the same network on the same columns.
+    Raises `ParameterError` for an unknown name; `InputError` if features or split are missing or do
+    not fit together, values are not finite, or a genre has no song in train or validation. Then
+    `models/<name>` is not changed.
     """
     model = make_model(name, params.train)
     if not is_trained(name, params, root):
         with atomic_folder(root / paths.MODELS / name):
             pass
-        return f"{name}: not trained again: the only feature family is report, so it would be mlp"
+        return f"{name}: skipped: the only feature family is report, so it would be the same as mlp"
     data = inputs.read_data(root, model.input, params)
     inputs.check_genres(data)
     settings = params.train
     with progress_bar(name) as progress:
 
-        def report(done: int, total: int, words: str, rows: Sequence[Epoch] = ()) -> None:
-            progress(done, total, words)
+        def report(done: int, total: int, message: str, rows: Sequence[Epoch] = ()) -> None:
+            progress(done, total, message)
             if log_epoch:
                 log_epoch(rows)
 
         start = time.process_time()
         history = model.fit(
-            data.learn(data.mask(TRAIN)),
-            data.learn(data.mask(VALIDATION)),
+            data.training_examples(data.mask(TRAIN)),
+            data.training_examples(data.mask(VALIDATION)),
             seed=settings.seed,
             progress=report,
         )
         is_short = time.process_time() - start < SHORT_SECONDS
     with progress_bar(name) as progress:
-        held_out = predict_out_of_fold(
+        out_of_fold = predict_out_of_fold(
             partial(make_model, name, settings),
             data,
             data.mask(TRAIN, VALIDATION),
@@ -98,9 +98,9 @@ def run(
         )
     model.save(
         root / paths.MODELS / name,
-        beside={paths.HELD_OUT.name: partial(write_parquet, table=held_out)},
+        beside={paths.HELD_OUT.name: partial(write_parquet, table=out_of_fold)},
     )
-    songs = evaluation.by_song(held_out)
+    songs = evaluation.by_song(out_of_fold)
     hits = evaluation.predicted(songs) == songs["genre"]
     last = history.rows[-1].epoch if history else 0
     epochs = f" (best epoch {history.best_epoch} of {last})" if history else ""

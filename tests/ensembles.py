@@ -1,4 +1,4 @@
-"""Classifiers made by hand, in a moment: no certain answer, every input matters."""
+"""Small classifiers, made without a pipeline: every input has an effect."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from genre.features.report import NAMES
 from genre.models.base import Model
 from genre.models.ensemble import Ensemble
 from genre.models.mlp import Mlp
-from genre.soft_voting import Mixture
+from genre.soft_voting import SoftVoting
 
 CHECKOUT = Path(__file__).parent.parent
 GENRES = ("blues", "jazz", "rock")
-FRONTS = {"features_3s": "features", "spectrogram": "spectrograms", "log_mel": "log_mel"}
+SECTIONS = {"features_3s": "features", "spectrogram": "spectrograms", "log_mel": "log_mel"}
 
 
 def mlp(genres: tuple[str, ...] = GENRES) -> Mlp:
@@ -51,15 +51,15 @@ def network(name: str, genres: tuple[str, ...] = GENRES) -> Model:
 def ensemble(*members: Model, temperature: float = 1.5, protocol: str = "song") -> Ensemble:
     """`members` with equal weights, with the settings of `params.yaml`."""
     params = with_families(load_params(CHECKOUT / "params.yaml"), "report")
-    sections = {FRONTS[member.input] for member in members}
-    front = {name: getattr(params, name).model_dump(mode="json") for name in sections}
-    front.get("features", {}).pop("csv", None)
+    sections = {SECTIONS[member.input] for member in members}
+    preprocessing = {name: getattr(params, name).model_dump(mode="json") for name in sections}
+    preprocessing.get("features", {}).pop("csv", None)
     share = 1 / len(members)
     return Ensemble(
         "vote" if len(members) > 1 else members[0].name,
         members,
-        Mixture((1.2,) * len(members), (share,) * len(members)),
+        SoftVoting((1.2,) * len(members), (share,) * len(members)),
         temperature=temperature,
         protocol=protocol,
-        front=front,
+        preprocessing=preprocessing,
     )

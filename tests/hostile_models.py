@@ -185,7 +185,7 @@ FORMS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: change_weights(f, lambda a: a.update({"layer1.bias": a["layer1.bias"][:1]})),
         "expected float32",
     ),
-    "a genre twice": (lambda f: edit(f / MODEL, classes=["a", "a", "b"]), "names one twice"),
+    "a genre twice": (lambda f: edit(f / MODEL, classes=["a", "a", "b"]), "has duplicates"),
     "a genre that is a path": (lambda f: edit(f / MODEL, classes=["../a", "b", "c"]), "classes"),
     "a member outside": (
         lambda f: edit(

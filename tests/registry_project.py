@@ -86,7 +86,7 @@ class Project:
     @property
     def aliases(self) -> dict[str, str]:
         """Alias to version, as MLflow holds them."""
-        return aliases.held(self.store, self.params.register_.name)
+        return aliases.read_aliases(self.store, self.params.register_.name)
 
     def songs(self, subset: str) -> list[str]:
         """The `track_id` of the songs of a subset, sorted."""
@@ -198,8 +198,10 @@ def write_model(
     model.history = History(tuple(epochs), best_epoch=2)
     model.save(root / "models" / name)
     if name == SELECTED:
-        front = {"features": {"n_fft": 2048, "hop_length": 512}}
-        Ensemble(name, [model], protocol="song", front=front).save(root / "classifier")
+        preprocessing = {"features": {"n_fft": 2048, "hop_length": 512}}
+        Ensemble(name, [model], protocol="song", preprocessing=preprocessing).save(
+            root / "classifier"
+        )
 
 
 def write_reports(root: Path, protocol: str = "song", models: Sequence[str] = ("mlp",)) -> None:

@@ -26,7 +26,7 @@ from app_server import (
 from playwright.sync_api import Browser, Page, expect
 from registry_project import make_project
 
-from genre.classifier import Answer, Classifier
+from genre.classifier import Classifier, Prediction
 from genre.collection import demo
 from tasks import register
 
@@ -82,27 +82,27 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answer(project: Path, song: Path) -> Answer:
+def prediction(project: Path, song: Path) -> Prediction:
     """What the champion predicts for it without the page."""
     return Classifier.from_folder(project / "classifier").classify(song, top=5, timeline=True)
 
 
 @pytest.mark.slow
 def test_a_song_gets_its_genres_a_timeline_and_the_model(
-    page: Page, song: Path, answer: Answer
+    page: Page, song: Path, prediction: Prediction
 ) -> None:
     give(page, song)
 
-    expect(page.locator(GENRE)).to_have_text(answer.genre)
+    expect(page.locator(GENRE)).to_have_text(prediction.genre)
     rows = [row.split("\n") for row in page.locator("#genres .confidence-set").all_inner_texts()]
-    assert rows == [[one.genre, f"{100 * one.probability:.0f}%"] for one in answer.top]
-    assert song.name in page.locator("#answer").inner_text()
+    assert rows == [[one.genre, f"{100 * one.probability:.0f}%"] for one in prediction.top]
+    assert song.name in page.locator("#prediction").inner_text()
     picture = page.locator("#timeline img")
     assert picture.evaluate("image => image.naturalWidth") > 1000
-    assert answer.timeline is not None
+    assert prediction.timeline is not None
     page.get_by_text("As a table").click()
     first = page.locator("#table td:last-of-type").first
-    moment = answer.timeline[0]
+    moment = prediction.timeline[0]
     genre = max(moment.probabilities, key=moment.probabilities.__getitem__)
     expect(first).to_contain_text(f"{genre} {100 * moment.probabilities[genre]:.0f} %")
     model = page.locator("#about").inner_text()
@@ -112,7 +112,7 @@ def test_a_song_gets_its_genres_a_timeline_and_the_model(
     assert re.search(
         r"\d+\.\d\s% of the test songs \(95\s% interval \d+\.\d\u2060–\u2060\d+\.\d\s%\)", model
     )
-    assert "music-genre version 1" in page.locator("#answer").inner_text()
+    assert "music-genre version 1" in page.locator("#prediction").inner_text()
 
 
 @pytest.fixture(scope="module")
@@ -137,17 +137,17 @@ def test_why_a_song_has_no_prediction_is_shown(
 ) -> None:
     give(page, bad / name)
 
-    told = page.get_by_role("alert").filter(has_text="No prediction")
-    expect(told).to_contain_text(f"“{name}”")
-    expect(told).to_contain_text(reason)
-    assert told.locator("img").count() == 0
+    message = page.get_by_role("alert").filter(has_text="No prediction")
+    expect(message).to_contain_text(f"“{name}”")
+    expect(message).to_contain_text(reason)
+    assert message.locator("img").count() == 0
 
 
 @pytest.mark.slow
 def test_a_file_beyond_the_limit_is_refused_and_the_limits_are_named(
     server: Server, page: Page, tmp_path: Path
 ) -> None:
-    expect(page.locator("#ask")).to_contain_text(f"up to {MEGABYTES} MB and {MINUTES} minutes")
+    expect(page.locator("#song")).to_contain_text(f"up to {MEGABYTES} MB and {MINUTES} minutes")
     large = tmp_path / "large.wav"
     large.write_bytes(bytes(MEGABYTES * 2**20 + 1))
 
@@ -169,7 +169,7 @@ def test_a_file_beyond_the_limit_is_refused_and_the_limits_are_named(
 
 @pytest.mark.slow
 def test_a_song_may_be_dropped_and_a_large_one_is_refused(
-    page: Page, song: Path, answer: Answer, tmp_path: Path
+    page: Page, song: Path, prediction: Prediction, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.wav"
     large.write_bytes(bytes(MEGABYTES * 2**20 + 1))
@@ -179,7 +179,7 @@ def test_a_song_may_be_dropped_and_a_large_one_is_refused(
     page.locator("#file").get_by_label("Clear").click()
     drop(page, song)
 
-    expect(page.locator(GENRE)).to_have_text(answer.genre)
+    expect(page.locator(GENRE)).to_have_text(prediction.genre)
 
 
 @pytest.mark.slow
@@ -188,18 +188,18 @@ def test_a_recording_gets_its_genres(page: Page) -> None:
     page.wait_for_timeout(1500)
     page.get_by_role("button", name="Stop", exact=True).click()
 
-    expect(page.locator("#answer")).to_contain_text("Your recording")
+    expect(page.locator("#prediction")).to_contain_text("Your recording")
     expect(page.locator(GENRE)).to_be_visible()
 
 
 @pytest.mark.slow
 def test_a_recording_ends_before_it_is_too_large(page: Page) -> None:
-    expect(page.locator("#ask")).to_contain_text("A recording ends by itself after 10 seconds.")
+    expect(page.locator("#song")).to_contain_text("A recording ends by itself after 10 seconds.")
 
     page.get_by_role("button", name="Record", exact=True).click()
 
     expect(page.locator(GENRE)).to_be_visible(timeout=60_000)
-    expect(page.locator("#answer")).to_contain_text("Your recording")
+    expect(page.locator("#prediction")).to_contain_text("Your recording")
 
 
 @pytest.mark.slow
@@ -211,8 +211,8 @@ def test_an_example_is_chosen_by_keyboard_called_synthetic_and_played(page: Page
     page.keyboard.press("Enter")
 
     expect(page.locator(GENRE)).to_be_visible()
-    expect(page.locator("#answer")).to_contain_text("The song is synthetic.")
-    expect(page.locator("#ask")).to_contain_text("Synthetic: demo songs")
+    expect(page.locator("#prediction")).to_contain_text("The song is synthetic.")
+    expect(page.locator("#song")).to_contain_text("Synthetic: demo songs")
     page.locator(".card audio").evaluate("audio => audio.play()")
     page.wait_for_function("document.querySelector('.card audio').currentTime > 0")
 
@@ -252,7 +252,7 @@ def test_text_is_readable_in_light_and_dark(page: Page) -> None:
     for where, on in {
         "h1": "page",
         "#introduction p": "page",
-        "#ask .caption": "page",
+        "#song .caption": "page",
         GENRE: "card",
         "#genres .confidence": "card",
         ".card .caption": "card",
@@ -282,7 +282,7 @@ def test_no_song_is_kept_and_nothing_at_all_once_the_server_ended(
     give(page, song)
     expect(page.locator(GENRE)).to_be_visible()
     give(page, bad / "garbage.mp3")
-    expect(page.locator("#answer .refusal")).to_be_visible()
+    expect(page.locator("#prediction .refusal")).to_be_visible()
     expect(page.get_by_test_id("upload-text")).to_be_visible()  # cleared: all was handed over
 
     assert server.left() == []

@@ -10,8 +10,8 @@ from ensembles import ensemble, mlp
 
 from genre import cli
 from genre.app import cards, page, serving
-from genre.app.model import Answering, accuracy, opened
-from genre.classifier import Answer, Choice, Classifier, Moment, Tag
+from genre.app.model import LoadedModel, accuracy, opened
+from genre.classifier import Classifier, GenreProbability, Prediction, Tag, TimelineSegment
 from genre.cli import app as commands
 from genre.core.errors import InputError
 
@@ -24,61 +24,61 @@ def genre(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     return ended.value.code, capsys.readouterr().err
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(
+def test_without_the_extra_one_line_names_the_command_to_install_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "find_spec", lambda _: None)
 
-    code, told = genre(capsys, "app")
+    code, message = genre(capsys, "app")
 
     assert code == 2
-    assert told.count("\n") == 1
-    assert "--editable '.[app]'" in told
+    assert message.count("\n") == 1
+    assert "--editable '.[app]'" in message
 
 
-def test_a_port_that_is_taken_is_an_error_only_where_it_was_asked_for(
+def test_a_port_that_is_taken_is_an_error_only_if_it_was_requested(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
 
-        with serving.listening(taken, any_other=True) as found:
+        with serving.open_socket(taken, any_other=True) as found:
             assert found.getsockname()[0] == "127.0.0.1"
             assert found.getsockname()[1] != taken
-        code, told = genre(capsys, "app", "--port", str(taken))
+        code, message = genre(capsys, "app", "--port", str(taken))
 
     assert code == 2
-    assert f"--port {taken} of 127.0.0.1 cannot be had" in told
-    assert told.count("\n") == 1
+    assert f"--port {taken} of 127.0.0.1 cannot be used" in message
+    assert message.count("\n") == 1
 
 
-def test_a_model_that_is_not_there_is_told_and_no_page_opened(
+def test_a_missing_model_is_reported_and_no_page_is_opened(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, told = genre(capsys, "app", "--port", "0", "--model", str(tmp_path / "none"))
+    code, message = genre(capsys, "app", "--port", "0", "--model", str(tmp_path / "none"))
 
     assert code == 2
-    assert "no such folder" in told
+    assert "no such folder" in message
 
 
 def test_a_model_from_a_folder_has_no_version_and_no_accuracy(tmp_path: Path) -> None:
     ensemble(mlp()).save(tmp_path / "classifier")
 
-    with opened(tmp_path, str(tmp_path / "classifier")) as answering:
-        said = cards.about(answering)
+    with opened(tmp_path, str(tmp_path / "classifier")) as loaded:
+        output = cards.about(loaded)
 
-    assert answering.version is None
-    assert answering.title == str(tmp_path / "classifier")
-    assert "not registered" in said
-    assert "not on record for this model" in said
+    assert loaded.version is None
+    assert loaded.title == str(tmp_path / "classifier")
+    assert "not registered" in output
+    assert "not recorded for this model" in output
 
 
 def test_a_model_of_the_demo_songs_is_called_one() -> None:
     made = ensemble(mlp())
-    before = cards.about(Answering(Classifier(made), "music-genre", "3", None))
+    before = cards.about(LoadedModel(Classifier(made), "music-genre", "3", None))
     made.synthetic = True
 
-    after = cards.about(Answering(Classifier(made), "music-genre", "3", None))
+    after = cards.about(LoadedModel(Classifier(made), "music-genre", "3", None))
 
     assert "synthetic" not in before
     assert "synthetic demo songs, made by arithmetic" in after
@@ -94,9 +94,13 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
 def test_the_accuracy_is_shown_with_its_interval_and_subset() -> None:
     row = {"accuracy": 0.63, "accuracy_low": 0.58, "accuracy_high": 0.679, "subset": "test"}
 
-    said = cards.about(Answering(Classifier(ensemble(mlp())), "music-genre", "3", accuracy(row)))
+    output = cards.about(
+        LoadedModel(Classifier(ensemble(mlp())), "music-genre", "3", accuracy(row))
+    )
 
-    assert "63.0\u00a0% of the test songs (95\u00a0% interval 58.0\u2060–\u206067.9\u00a0%)" in said
+    assert (
+        "63.0\u00a0% of the test songs (95\u00a0% interval 58.0\u2060–\u206067.9\u00a0%)" in output
+    )
 
 
 def test_a_version_without_figures_has_no_accuracy() -> None:
@@ -107,7 +111,7 @@ def test_a_version_without_figures_has_no_accuracy() -> None:
 
 def test_names_and_genres_cannot_smuggle_markup_in() -> None:
     evil = "<script>alert(1)</script>"
-    given = Answer(evil, 0.7, (Choice(evil, 0.7),), 3.0, None, (Tag(evil, 0.5),))
+    given = Prediction(evil, 0.7, (GenreProbability(evil, 0.7),), 3.0, None, (Tag(evil, 0.5),))
 
     card = cards.predicted(evil, given, evil, note=evil) + cards.refusal(evil, evil)
 
@@ -117,8 +121,11 @@ def test_names_and_genres_cannot_smuggle_markup_in() -> None:
 
 
 def test_the_table_names_the_genres_of_each_part_and_silence() -> None:
-    moments = (Moment(0.0, {"jazz": 0.7, "rock": 0.3}), Moment(6.0, {"jazz": 0.2, "rock": 0.8}))
-    given = Answer("jazz", 0.7, (Choice("jazz", 0.7),), 9.0, moments)
+    moments = (
+        TimelineSegment(0.0, {"jazz": 0.7, "rock": 0.3}),
+        TimelineSegment(6.0, {"jazz": 0.2, "rock": 0.8}),
+    )
+    given = Prediction("jazz", 0.7, (GenreProbability("jazz", 0.7),), 9.0, moments)
 
     assert cards.table(given) == [
         ["0:00–0:03", "jazz 70 %, rock 30 %"],

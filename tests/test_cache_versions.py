@@ -76,7 +76,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]
     found = scan(content, max_seconds=600.0)
     clip = trim.clip_of_song(content, whole, position="middle")
     name = sha256_of(clip)
-    front = {
+    preprocessing = {
         "features": {**FRAMES, "families": ["report"]},
         "log_mel": PARAMS.log_mel.model_dump(),
     }
@@ -85,7 +85,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]
             content,
             whole,
             inputs=["features_3s"],
-            front=front,
+            preprocessing=preprocessing,
             seed=0,
             max_seconds=600.0,
             pretrained=None,

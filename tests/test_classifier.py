@@ -1,4 +1,4 @@
-"""A song is listened to whole, by the training's own code, and answered as evaluate answers."""
+"""A whole song is classified with the code of training, as in the step evaluate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from genre.models.images import cut
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    """One model, on features: it answers without torch."""
+    """One model on features, which predicts without torch."""
     return Classifier(ensemble(mlp()))
 
 
@@ -45,7 +45,7 @@ def write(path: Path, y: npt.NDArray[np.float32], rate: int = SAMPLE_RATE) -> Pa
 
 
 def evaluated(model: Ensemble, clip: Path) -> npt.NDArray[np.float64]:
-    """The segments' probabilities, made of the pipeline's files as evaluate does."""
+    """The segments' probabilities from the files of the pipeline, as in evaluate."""
     import pandas as pd
 
     y = read_clip(clip)
@@ -59,21 +59,19 @@ def evaluated(model: Ensemble, clip: Path) -> npt.NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("members", [["mlp"], ["mlp", "cnn", "resnet"]])
-def test_a_clip_is_answered_exactly_as_evaluate_answers_it(
-    members: list[str], tmp_path: Path
-) -> None:
+def test_a_clip_is_predicted_exactly_as_by_evaluate(members: list[str], tmp_path: Path) -> None:
     clip = write(tmp_path / "clip.wav", song(30))
     model = ensemble(*(mlp() if name == "mlp" else network(name) for name in members))
     expected = evaluated(model, clip)
 
-    answer = Classifier(model).classify(clip, timeline=True)
+    prediction = Classifier(model).classify(clip, timeline=True)
 
-    assert answer.timeline is not None
-    found = np.array([[m.probabilities[genre] for genre in GENRES] for m in answer.timeline])
+    assert prediction.timeline is not None
+    found = np.array([[m.probabilities[genre] for genre in GENRES] for m in prediction.timeline])
     np.testing.assert_array_equal(found, expected)
     whole = dict(zip(GENRES, model.song(expected), strict=True))
-    assert answer.genre == max(whole, key=whole.__getitem__)
-    assert {choice.genre: choice.probability for choice in answer.top} == whole
+    assert prediction.genre == max(whole, key=whole.__getitem__)
+    assert {choice.genre: choice.probability for choice in prediction.top} == whole
 
 
 def test_a_song_is_calibrated_by_its_temperature_and_its_moments_are_not(tmp_path: Path) -> None:
@@ -87,7 +85,7 @@ def test_a_song_is_calibrated_by_its_temperature_and_its_moments_are_not(tmp_pat
     assert sure.timeline == unsure.timeline
 
 
-def test_a_short_song_is_answered_as_its_clip_without_the_silence(
+def test_a_short_song_is_predicted_as_its_clip_without_the_silence(
     classifier: Classifier, tmp_path: Path
 ) -> None:
     y = song(12)
@@ -100,24 +98,24 @@ def test_a_short_song_is_answered_as_its_clip_without_the_silence(
     assert (short.seconds, clip.seconds) == (12, 30)
 
 
-def test_bytes_are_heard_like_the_file(classifier: Classifier, tmp_path: Path) -> None:
+def test_bytes_are_classified_like_the_file(classifier: Classifier, tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", song(4))
 
     assert classifier.classify(path.read_bytes()) == classifier.classify(str(path))
 
 
-def test_the_answer_is_sorted_and_cut_and_can_be_written_as_json(
+def test_the_prediction_is_sorted_truncated_and_serialisable_as_json(
     classifier: Classifier, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "song.wav", song(6))
 
-    answer = classifier.classify(path, top=2, timeline=True).as_dict()
+    prediction = classifier.classify(path, top=2, timeline=True).as_dict()
 
-    first, second = answer["top"]
+    first, second = prediction["top"]
     assert first["probability"] >= second["probability"]
-    assert first == {"genre": answer["genre"], "probability": answer["probability"]}
-    assert [moment["start_s"] for moment in answer["timeline"]] == [0, 3]
-    assert json.loads(json.dumps(answer)) == answer
+    assert first == {"genre": prediction["genre"], "probability": prediction["probability"]}
+    assert [moment["start_s"] for moment in prediction["timeline"]] == [0, 3]
+    assert json.loads(json.dumps(prediction)) == prediction
     assert set(classifier.classify(path).as_dict()) == {"genre", "probability", "top", "seconds"}
 
 
@@ -129,12 +127,12 @@ def test_a_silent_song_is_refused_and_silent_parts_are_left_out(
     with pytest.raises(AudioError, match="is silent from beginning to end"):
         classifier.classify(path)
 
-    answer = classifier.classify(
+    prediction = classifier.classify(
         write(tmp_path / "late.wav", np.concatenate([silence, song(5)])), timeline=True
     )
 
-    assert answer.seconds == 12
-    assert [moment.start_s for moment in answer.timeline or ()] == [6, 9]
+    assert prediction.seconds == 12
+    assert [moment.start_s for moment in prediction.timeline or ()] == [6, 9]
 
 
 def test_the_segments_of_a_last_part_have_their_place_in_the_last_picture() -> None:
@@ -150,21 +148,21 @@ def test_the_segments_of_a_last_part_have_their_place_in_the_last_picture() -> N
     assert between.shape == (2, 1, 1, 129)
 
 
-def test_a_song_in_stretches_is_heard_by_pictures_too(tmp_path: Path) -> None:
+def test_a_long_song_is_classified_from_pictures_too(tmp_path: Path) -> None:
     model = Classifier(ensemble(mlp(), network("cnn"), network("resnet")))
 
-    answer = model.classify(write(tmp_path / "song.wav", song(34)), timeline=True)
+    prediction = model.classify(write(tmp_path / "song.wav", song(34)), timeline=True)
 
-    assert [moment.start_s for moment in answer.timeline or ()] == [*range(0, 33, 3), 31]
+    assert [moment.start_s for moment in prediction.timeline or ()] == [*range(0, 33, 3), 31]
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no song"])
-def test_what_is_no_audio_is_refused(classifier: Classifier, content: bytes) -> None:
+def test_what_is_not_audio_is_refused(classifier: Classifier, content: bytes) -> None:
     with pytest.raises(AudioError):
         classifier.classify(content)
 
 
-def test_asking_for_no_genre_is_refused(classifier: Classifier) -> None:
+def test_top_below_one_is_refused(classifier: Classifier) -> None:
     with pytest.raises(ParameterError, match="top is 0, expected at least 1"):
         classifier.classify(b"", top=0)
 
@@ -174,7 +172,7 @@ def test_a_folder_without_a_classifier_is_refused(tmp_path: Path) -> None:
         Classifier.from_folder(tmp_path)
 
 
-def test_a_saved_classifier_answers_as_before(classifier: Classifier, tmp_path: Path) -> None:
+def test_a_saved_classifier_predicts_as_before(classifier: Classifier, tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", song(6))
     classifier.ensemble.save(tmp_path / "classifier")
 
@@ -186,34 +184,36 @@ def test_a_saved_classifier_answers_as_before(classifier: Classifier, tmp_path: 
 def test_the_frames_are_those_that_the_classifier_was_trained_with(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", song(6))
     other = ensemble(mlp())
-    other.front["features"] = {"n_fft": 1024, "hop_length": 256}
+    other.preprocessing["features"] = {"n_fft": 1024, "hop_length": 256}
 
     assert Classifier(other).classify(path) != Classifier(ensemble(mlp())).classify(path)
 
 
-def test_a_classifier_that_does_not_say_its_settings_is_refused() -> None:
+def test_a_classifier_with_incomplete_preprocessing_is_refused() -> None:
     model = ensemble(mlp())
-    del model.front["features"]["hop_length"]
+    del model.preprocessing["features"]["hop_length"]
 
-    with pytest.raises(InputError, match=r"settings of features .*hop_length: Field required"):
+    with pytest.raises(
+        InputError, match=r"incomplete section features .*hop_length: Field required"
+    ):
         Classifier(model)
 
 
-def test_a_model_of_whole_clips_cannot_be_asked() -> None:
+def test_a_model_of_whole_clips_is_refused() -> None:
     model = mlp()
     model.input = "features_30s"  # type: ignore[misc]
 
-    with pytest.raises(InputError, match="answers from features_30s, expected features_3s"):
+    with pytest.raises(InputError, match=r"needs the input features_30s, .* expected features_3s"):
         Classifier(Ensemble("mlp", [model]))
 
 
 @pytest.mark.real_audio
-def test_a_real_song_is_heard_to_its_end(classifier: Classifier, shared_data: Path) -> None:
+def test_a_real_song_is_decoded_to_its_end(classifier: Classifier, shared_data: Path) -> None:
     path = min((shared_data / "cc_songs").rglob("*.mp3"), key=lambda file: file.stat().st_size)
 
-    answer = classifier.classify(path, timeline=True)
+    prediction = classifier.classify(path, timeline=True)
 
-    assert answer.timeline is not None
-    assert answer.seconds == pytest.approx(soundfile.info(path).duration, abs=0.1)
-    assert answer.timeline[-1].start_s == pytest.approx(answer.seconds - 3, abs=1e-4)
-    assert sum(answer.timeline[0].probabilities.values()) == pytest.approx(1)
+    assert prediction.timeline is not None
+    assert prediction.seconds == pytest.approx(soundfile.info(path).duration, abs=0.1)
+    assert prediction.timeline[-1].start_s == pytest.approx(prediction.seconds - 3, abs=1e-4)
+    assert sum(prediction.timeline[0].probabilities.values()) == pytest.approx(1)

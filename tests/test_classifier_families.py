@@ -1,4 +1,4 @@
-"""A classifier of several feature families hears a song as the pipeline did, and tells its tags."""
+"""A classifier with several feature families predicts as the pipeline did, with tags."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_datasets_of_a_family_can_be_read_as_tables(root: Path) -> None:
     np.testing.assert_allclose(songs.set_index("track_id")["msd_tags_jazz_mean"], mean, rtol=1e-5)
 
 
-def test_the_answers_are_those_that_evaluate_wrote_for_every_song(
+def test_the_predictions_are_those_of_evaluate_for_every_song(
     root: Path, classifier: Classifier
 ) -> None:
     catalogue = pd.read_parquet(root / paths.CATALOGUE).set_index("track_id")
@@ -103,28 +103,26 @@ def test_the_answers_are_those_that_evaluate_wrote_for_every_song(
 
     assert set(songs["subset"]) == {"train", "validation", "test"}
     for row in songs.to_dict("records"):
-        answer = classifier.classify(root / paths.RAW / catalogue.loc[row["track_id"], "path"])
-        found = {choice.genre: choice.probability for choice in answer.top}
+        prediction = classifier.classify(root / paths.RAW / catalogue.loc[row["track_id"], "path"])
+        found = {choice.genre: choice.probability for choice in prediction.top}
         for genre in classifier.classes:
             assert found[genre] == pytest.approx(row[f"p_{genre}"], abs=1e-5)
 
 
-def test_what_the_song_sounds_like_is_told_where_it_is_asked_for(
-    root: Path, classifier: Classifier
-) -> None:
+def test_tags_are_predicted_if_requested(root: Path, classifier: Classifier) -> None:
     song = next((root / paths.RAW / "jazz").glob("0.*"))
 
-    answer = classifier.classify(song, tags=4)
+    prediction = classifier.classify(song, tags=4)
 
     assert classifier.classify(song).tags is None
-    assert answer.tags is not None
-    activations = [tag.activation for tag in answer.tags]
+    assert prediction.tags is not None
+    activations = [tag.activation for tag in prediction.tags]
     assert activations == sorted(activations, reverse=True)
-    assert len(answer.tags) == 4
-    assert {tag.tag for tag in answer.tags} <= {tag.lower() for tag in TAGS["msd"]}
-    assert answer.as_dict()["tags"][0] == {
-        "tag": answer.tags[0].tag,
-        "activation": answer.tags[0].activation,
+    assert len(prediction.tags) == 4
+    assert {tag.tag for tag in prediction.tags} <= {tag.lower() for tag in TAGS["msd"]}
+    assert prediction.as_dict()["tags"][0] == {
+        "tag": prediction.tags[0].tag,
+        "activation": prediction.tags[0].activation,
     }
     patches = pd.read_parquet(root / "data/features/musicnn/3s")
     assert (
@@ -132,14 +130,14 @@ def test_what_the_song_sounds_like_is_told_where_it_is_asked_for(
     )
 
 
-def test_new_songs_are_asked_about_with_all_families(params: Params, root: Path) -> None:
+def test_new_songs_are_predicted_with_all_families(params: Params, root: Path) -> None:
     new_songs.run(params, root)
 
-    answers = pd.read_parquet(root / "reports/new_songs/predictions.parquet")
-    assert answers["track_id"].nunique() == 2
+    predictions = pd.read_parquet(root / "reports/new_songs/predictions.parquet")
+    assert predictions["track_id"].nunique() == 2
 
 
-def test_a_classifier_carries_the_weights_that_listen_for_it(
+def test_a_classifier_contains_its_pretrained_weights(
     root: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     classifier.ensemble.save(tmp_path / "elsewhere")
@@ -164,13 +162,15 @@ def test_replaced_weights_are_refused(root: Path, classifier: Classifier, tmp_pa
 
 def test_a_classifier_without_its_weights_is_refused(classifier: Classifier) -> None:
     ensemble = classifier.ensemble
-    bare = Ensemble(ensemble.name, ensemble.members, ensemble.mixture, front=ensemble.front)
+    bare = Ensemble(
+        ensemble.name, ensemble.members, ensemble.voting, preprocessing=ensemble.preprocessing
+    )
 
-    with pytest.raises(InputError, match="listens with pretrained weights and has none"):
+    with pytest.raises(InputError, match="needs the pretrained weights of musicnn and has none"):
         Classifier(bare)
 
 
-def test_tags_are_refused_by_a_classifier_that_knows_none(
+def test_tags_are_refused_by_a_classifier_without_tags(
     params: Params, root: Path, tmp_path: Path
 ) -> None:
     features_only = params.features.model_copy(update={"families": ["report"]})
@@ -179,16 +179,20 @@ def test_tags_are_refused_by_a_classifier_that_knows_none(
         (tmp_path / name).symlink_to(root / name)
     model = train.make_model("lda", plain.train)
     data = train.inputs.read_data(root, model.input, plain)
-    model.fit(data.learn(data.mask("train")), data.learn(data.mask("validation")), seed=0)
-    front = {"features": {"families": ["report"], "n_fft": 2048, "hop_length": 512}}
-    classifier = Classifier(Ensemble("lda", [model], front=front))
+    model.fit(
+        data.training_examples(data.mask("train")),
+        data.training_examples(data.mask("validation")),
+        seed=0,
+    )
+    preprocessing = {"features": {"families": ["report"], "n_fft": 2048, "hop_length": 512}}
+    classifier = Classifier(Ensemble("lda", [model], preprocessing=preprocessing))
 
-    with pytest.raises(ParameterError, match="no words for how a song sounds"):
+    with pytest.raises(ParameterError, match="does not predict tags"):
         classifier.classify(root / paths.RAW / "rock/1.wav", tags=3)
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_the_command_tells_tags_in_every_form(
+def test_the_command_prints_tags_in_every_format(
     root: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     song = root / paths.RAW / "rock/1.wav"
@@ -199,12 +203,12 @@ def test_the_command_tells_tags_in_every_form(
     with pytest.raises(SystemExit) as ended:
         main(["classify", "--model", str(model), "--tags", *chosen, str(song)])
 
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert not ended.value.code
     if form == "json":
-        assert [tag["tag"] for tag in json.loads(said)[0]["tags"]] == expected
+        assert [tag["tag"] for tag in json.loads(output)[0]["tags"]] == expected
     elif form == "csv":
-        assert "; ".join(expected) in said
-        assert said.startswith("path,genre,probability,genre_2,probability_2,tags,seconds")
+        assert "; ".join(expected) in output
+        assert output.startswith("path,genre,probability,genre_2,probability_2,tags,seconds")
     else:
-        assert f"sounds like: {expected[0]}" in said
+        assert f"sounds like: {expected[0]}" in output

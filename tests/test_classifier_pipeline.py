@@ -1,4 +1,4 @@
-"""Asked about the pipeline's own clips, the classifier answers what evaluate wrote down."""
+"""The classifier's predictions for the pipeline's clips are those of the step evaluate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genre.classifier import Classifier
 from genre.core.params import Params, load_params
 from genre.models import load_model
 from genre.models.ensemble import Ensemble
-from genre.soft_voting import Mixture
+from genre.soft_voting import SoftVoting
 from tasks import (
     evaluate,
     features,
@@ -31,7 +31,7 @@ from tasks.io import paths
 
 pytestmark = pytest.mark.slow
 
-ROUNDING = 2e-6  # networks add up in float32, in an order that hangs on the rows asked at once
+ROUNDING = 2e-6  # float32 sums of networks depend on the batch
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +82,17 @@ def classifiers(params: Params, root: Path) -> dict[str, Classifier]:
     found = {}
     for name, one in json.loads((root / paths.SELECTION).read_text())["models"].items():
         members = [load_model(root / paths.MODELS / member["name"]) for member in one["members"]]
-        heat, weight = ([m[key] for m in one["members"]] for key in ("temperature", "weight"))
+        temperature, weight = (
+            [m[key] for m in one["members"]] for key in ("temperature", "weight")
+        )
         candidate = Ensemble(
             name,
             members,
-            Mixture(tuple(heat), tuple(weight)),
+            SoftVoting(tuple(temperature), tuple(weight)),
             temperature=one["temperature"],
-            front=select.fronts(params, ["report"], {member.input for member in members}),
+            preprocessing=select.preprocessing_of(
+                params, ["report"], {member.input for member in members}
+            ),
         )
         found[name] = Classifier(candidate)
     chosen = Classifier.from_folder(root / paths.CLASSIFIER)
@@ -96,7 +100,7 @@ def classifiers(params: Params, root: Path) -> dict[str, Classifier]:
     return {**found, chosen.ensemble.name: chosen}
 
 
-def test_every_test_song_is_answered_as_by_evaluate(params: Params, root: Path) -> None:
+def test_every_test_song_is_predicted_as_by_evaluate(params: Params, root: Path) -> None:
     table = pd.read_parquet(root / paths.REPORTS / "predictions.parquet")
     table = table[table["subset"] == "test"].sort_values(["track_id", "segment"])
     assert table["track_id"].nunique() >= 2
@@ -108,12 +112,12 @@ def test_every_test_song_is_answered_as_by_evaluate(params: Params, root: Path) 
         columns = [f"p_{genre}" for genre in classifier.classes]
         for track_id, rows in mine.groupby("track_id"):
             clip = root / paths.CLIPS / f"{track_id}.flac"
-            answer = classifier.classify(clip, top=2, timeline=True)
+            prediction = classifier.classify(clip, top=2, timeline=True)
 
-            moments = answer.timeline or ()
+            moments = prediction.timeline or ()
             assert [moment.start_s for moment in moments] == [3 * n for n in rows["segment"]]
             found = [[m.probabilities[genre] for genre in classifier.classes] for m in moments]
             np.testing.assert_allclose(found, rows[columns], rtol=0, atol=ROUNDING)
-            for choice in answer.top:
+            for choice in prediction.top:
                 expected = songs.loc[track_id, f"p_{choice.genre}"]
                 assert choice.probability == pytest.approx(expected, abs=ROUNDING)

@@ -1,4 +1,4 @@
-"""`genre classify`: every song is answered or told why not, for people and for programs."""
+"""`genre classify`: a prediction or an error for every song, for people and for programs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def music(tmp_path: Path) -> Path:
     return folder
 
 
-class Said:
+class Output:
     """What a run of the command printed, and its exit code."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
@@ -56,38 +56,38 @@ class Said:
 def classify(model: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Run the command in this process."""
 
-    def run(*arguments: str | Path, ask: Path | str | None = model) -> Said:
-        which = ["--model", str(ask)] if ask else []
+    def run(*arguments: str | Path, folder_or_uri: Path | str | None = model) -> Output:
+        which = ["--model", str(folder_or_uri)] if folder_or_uri else []
         with pytest.raises(SystemExit) as ended:
             main(["classify", *which, *map(str, arguments)])
         captured = capsys.readouterr()
-        return Said(int(ended.value.code or 0), captured.out, captured.err)
+        return Output(int(ended.value.code or 0), captured.out, captured.err)
 
     return run
 
 
 def test_a_song_is_shown_with_its_genres_and_bars(classify: Any, music: Path) -> None:
-    said = classify(music / "b.wav", "--top", "2")
+    output = classify(music / "b.wav", "--top", "2")
 
-    assert said.code == 0
-    lines = said.out.splitlines()
-    assert "b.wav" in said.out
-    assert "0:04" in said.out
+    assert output.code == 0
+    lines = output.out.splitlines()
+    assert "b.wav" in output.out
+    assert "0:04" in output.out
     assert sum("%" in line for line in lines) == 2
-    assert "━" in said.out
-    assert said.err.splitlines() == [said.err.strip()]
-    assert said.err.startswith("1 song classified by ")
+    assert "━" in output.out
+    assert output.err.splitlines() == [output.err.strip()]
+    assert output.err.startswith("1 song classified by ")
 
 
 def test_json_holds_an_object_a_song(classify: Any, music: Path) -> None:
-    said = classify(music, "--json")
+    output = classify(music, "--json")
 
-    assert said.code == 0
-    assert [row["path"] for row in said.rows] == [
+    assert output.code == 0
+    assert [row["path"] for row in output.rows] == [
         str(music / "b.wav"),
         str(music / "deep/er/a.flac"),
     ]
-    first = said.rows[0]
+    first = output.rows[0]
     known = {"path", "genre", "probability", "top", "seconds", "model_version", "model_synthetic"}
     assert set(first) == known
     assert first["model_synthetic"] is False
@@ -104,8 +104,8 @@ def test_a_model_of_the_demo_songs_is_called_one(
     made.synthetic = True
     made.save(tmp_path / "demo")
 
-    shown = classify(music / "b.wav", ask=tmp_path / "demo")
-    rows = classify(music / "b.wav", "--json", ask=tmp_path / "demo")
+    shown = classify(music / "b.wav", folder_or_uri=tmp_path / "demo")
+    rows = classify(music / "b.wav", "--json", folder_or_uri=tmp_path / "demo")
 
     assert f"note: {tmp_path / 'demo'} was trained on synthetic demo songs" in shown.err
     assert rows.rows[0]["model_synthetic"] is True
@@ -118,11 +118,11 @@ def test_covers_and_playlists_in_a_folder_are_skipped_and_counted(
     (music / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0 not audio")
     (music / "list.m3u").write_text("b.wav\n")
 
-    said = classify(music, "--json")
+    output = classify(music, "--json")
 
-    assert said.code == 0
-    assert "2 songs classified by" in said.err
-    assert "3 files skipped: not audio" in said.err
+    assert output.code == 0
+    assert "2 songs classified by" in output.err
+    assert "3 files skipped: not audio" in output.err
 
 
 @pytest.mark.parametrize(
@@ -134,19 +134,19 @@ def test_covers_and_playlists_in_a_folder_are_skipped_and_counted(
         ("no_name", b"ID3\x04" + bytes(99), "is not audio in any known format"),
     ],
 )
-def test_a_file_of_a_folder_that_claims_to_be_audio_and_is_broken_is_an_error(
+def test_a_damaged_audio_file_in_a_folder_is_an_error(
     classify: Any, music: Path, name: str, content: bytes, reason: str
 ) -> None:
     (music / name).write_bytes(content)
 
-    said = classify(music, "--json")
+    output = classify(music, "--json")
     shown = classify(music, "--csv")
 
-    assert (said.code, shown.code) == (2, 2)
-    assert {"path": str(music / name), "error": reason} in said.rows
+    assert (output.code, shown.code) == (2, 2)
+    assert {"path": str(music / name), "error": reason} in output.rows
     assert f"{music / name},,,,,,,,,{reason}," in shown.out.splitlines()
-    assert "2 songs classified by" in said.err
-    assert "1 could not be classified; 1 file skipped: not audio" in said.err
+    assert "2 songs classified by" in output.err
+    assert "1 could not be classified; 1 file skipped: not audio" in output.err
 
 
 def test_an_mp3_that_was_cut_off_is_classified_with_a_warning(
@@ -156,22 +156,22 @@ def test_an_mp3_that_was_cut_off_is_classified_with_a_warning(
     cut = tmp_path / "cut.mp3"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
 
-    said = classify(tmp_path, "--json")
+    output = classify(tmp_path, "--json")
     shown = classify(cut)
 
-    assert (said.code, shown.code) == (0, 0)
-    warning = "ends after 10 s, where its header says 20 s: it was probably cut off"
-    assert [row.get("warning") for row in said.rows] == [warning, None]
+    assert (output.code, shown.code) == (0, 0)
+    warning = "ends after 10 s, but its header says 20 s: it was probably cut off"
+    assert [row.get("warning") for row in output.rows] == [warning, None]
     assert f"warning: {cut}: {warning}" in shown.err
     assert "1 song classified by" in shown.err
     assert "; 1 of them probably cut off" in shown.err
 
 
 def test_csv_holds_a_row_a_song(classify: Any, music: Path) -> None:
-    said = classify(music, music / "nowhere.wav", "--csv", "--top", "2")
+    output = classify(music, music / "nowhere.wav", "--csv", "--top", "2")
 
-    assert said.code == 2
-    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert output.code == 2
+    rows = list(csv.DictReader(io.StringIO(output.out)))
     assert list(rows[0]) == [
         "path",
         "genre",
@@ -191,7 +191,7 @@ def test_csv_holds_a_row_a_song(classify: Any, music: Path) -> None:
     assert float(rows[0]["probability"]) >= float(rows[0]["probability_2"])
 
 
-def test_a_named_file_that_cannot_be_heard_is_told_and_the_others_are_answered(
+def test_a_named_file_that_cannot_be_decoded_is_reported_and_the_others_are_classified(
     classify: Any, music: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.mp3").touch()
@@ -201,11 +201,11 @@ def test_a_named_file_that_cannot_be_heard_is_told_and_the_others_are_answered(
     (music / "fake.mp3").write_text("no music at all\n" * 99)
     files = [music / "fake.mp3", tmp_path / "empty.mp3", music / "b.wav", broken, silent]
 
-    said = classify(*files, "--json")
+    output = classify(*files, "--json")
     shown = classify(*files)
 
-    assert (said.code, shown.code) == (2, 2)
-    reasons = [row.get("error") for row in said.rows]
+    assert (output.code, shown.code) == (2, 2)
+    reasons = [row.get("error") for row in output.rows]
     assert reasons[0].startswith("is not audio")
     assert reasons[1] == "is empty (0 bytes)"
     assert reasons[2] is None
@@ -221,17 +221,17 @@ def test_a_folder_without_songs_is_an_error(classify: Any, tmp_path: Path, music
     (empty / "deep").mkdir(parents=True)
     (empty / "deep/words.txt").write_text("words")
 
-    said = classify(empty, music, "--json")
+    output = classify(empty, music, "--json")
 
-    assert said.code == 2
-    assert said.rows[-1] == {"path": str(empty), "error": "no songs in this folder"}
-    assert len(said.rows) == 3
+    assert output.code == 2
+    assert output.rows[-1] == {"path": str(empty), "error": "no songs in this folder"}
+    assert len(output.rows) == 3
 
 
-def test_a_song_named_twice_is_answered_once(classify: Any, music: Path) -> None:
-    said = classify(music / "b.wav", music, music / "b.wav", "--json")
+def test_a_song_named_twice_is_classified_once(classify: Any, music: Path) -> None:
+    output = classify(music / "b.wav", music, music / "b.wav", "--json")
 
-    assert [Path(row["path"]).name for row in said.rows] == ["b.wav", "a.flac"]
+    assert [Path(row["path"]).name for row in output.rows] == ["b.wav", "a.flac"]
 
 
 def test_names_that_hold_anything_are_shown_safely(
@@ -240,21 +240,21 @@ def test_names_that_hold_anything_are_shown_safely(
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "[red]x\x1b[31m\n.wav", tone(4))
 
-    said = classify("[red]x\x1b[31m\n.wav")
+    output = classify("[red]x\x1b[31m\n.wav")
 
-    assert said.code == 0
-    assert r"[red]x\x1b[31m\n.wav" in said.out
+    assert output.code == 0
+    assert r"[red]x\x1b[31m\n.wav" in output.out
 
 
 def test_a_song_beyond_the_limit_is_refused(classify: Any, music: Path) -> None:
-    said = classify(music / "b.wav", "--max-hours", "0.001", "--json")
+    output = classify(music / "b.wav", "--max-hours", "0.001", "--json")
 
-    assert said.code == 2
-    assert "is 4 s long, longer than the 3.6 s" in said.rows[0]["error"]
+    assert output.code == 2
+    assert "is 4 s long, longer than the 3.6 s" in output.rows[0]["error"]
 
 
 @pytest.mark.slow
-def test_many_songs_are_shared_out_and_answered_alike(
+def test_many_songs_are_distributed_to_workers_with_the_same_predictions(
     model: Path, tmp_path: Path, classify: Any
 ) -> None:
     folder = tmp_path / "many"
@@ -299,23 +299,23 @@ def test_a_timeline_that_cannot_be_drawn_is_refused(
 ) -> None:
     monkeypatch.chdir(music)
 
-    said = classify(*arguments)
+    output = classify(*arguments)
 
-    assert said.code == 2
-    assert message in said.err
+    assert output.code == 2
+    assert message in output.err
     assert not list(music.glob("x.*"))
 
 
 @pytest.mark.parametrize("seconds", [3600.0, 1.0])
 def test_the_shares_of_a_song_of_any_length_are_few_and_cover_it(seconds: float) -> None:
-    from genre.classifier import Answer, Choice, Moment
+    from genre.classifier import GenreProbability, Prediction, TimelineSegment
     from genre.classifier.timeline import STEPS, steps
 
     starts = [3.0 * n for n in range(max(1, int(seconds // 3)))]
-    moments = tuple(Moment(start, {"a": 0.25, "b": 0.75}) for start in starts)
-    answer = Answer("b", 0.75, (Choice("b", 0.75),), seconds, moments)
+    moments = tuple(TimelineSegment(start, {"a": 0.25, "b": 0.75}) for start in starts)
+    prediction = Prediction("b", 0.75, (GenreProbability("b", 0.75),), seconds, moments)
 
-    when, shares = steps(answer)
+    when, shares = steps(prediction)
 
     assert list(shares) == ["b", "a"]
     assert len(when) <= STEPS + 1
@@ -324,18 +324,18 @@ def test_the_shares_of_a_song_of_any_length_are_few_and_cover_it(seconds: float)
 
 
 def test_silence_has_no_share_in_the_timeline() -> None:
-    from genre.classifier import Answer, Choice, Moment
+    from genre.classifier import GenreProbability, Prediction, TimelineSegment
     from genre.classifier.timeline import steps
 
-    moments = (Moment(0.0, {"a": 1.0}), Moment(9.0, {"a": 1.0}))
+    moments = (TimelineSegment(0.0, {"a": 1.0}), TimelineSegment(9.0, {"a": 1.0}))
 
-    when, shares = steps(Answer("a", 1.0, (Choice("a", 1.0),), 12.0, moments))
+    when, shares = steps(Prediction("a", 1.0, (GenreProbability("a", 1.0),), 12.0, moments))
 
     assert when.tolist() == [0, 3, 9, 12]
     assert shares["a"].tolist() == [1, 0, 1, 1]
 
 
-def test_genres_with_hardly_a_share_are_told_as_others() -> None:
+def test_genres_with_a_small_share_are_drawn_as_others() -> None:
     import numpy as np
 
     from genre.classifier.timeline import REST, grouped, palette
@@ -353,15 +353,15 @@ def test_genres_with_hardly_a_share_are_told_as_others() -> None:
 def test_a_folder_without_a_classifier_is_refused(
     classify: Any, music: Path, tmp_path: Path
 ) -> None:
-    said = classify(music / "b.wav", ask=tmp_path)
-    gone = classify(music / "b.wav", ask=tmp_path / "gone")
+    output = classify(music / "b.wav", folder_or_uri=tmp_path)
+    gone = classify(music / "b.wav", folder_or_uri=tmp_path / "gone")
 
-    assert (said.code, gone.code) == (2, 2)
-    assert "no classifier here" in said.err
+    assert (output.code, gone.code) == (2, 2)
+    assert "no classifier here" in output.err
     assert "no such folder" in gone.err
 
 
-def test_a_damaged_classifier_is_told_once(
+def test_a_damaged_classifier_is_reported_once(
     classify: Any, model: Path, music: Path, tmp_path: Path
 ) -> None:
     import shutil
@@ -370,24 +370,24 @@ def test_a_damaged_classifier_is_told_once(
     weights = damaged / "mlp/weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
 
-    said = classify(music, music / "b.wav", ask=damaged)
+    output = classify(music, music / "b.wav", folder_or_uri=damaged)
 
-    assert said.code == 2
-    assert said.err.count("error:") == 1
-    assert "damaged, or not the weights" in said.err
-    assert said.out == ""
+    assert output.code == 2
+    assert output.err.count("error:") == 1
+    assert "damaged, or not the weights" in output.err
+    assert output.out == ""
 
 
-def test_a_classifier_of_pictures_answers_too(classify: Any, music: Path, tmp_path: Path) -> None:
+def test_a_classifier_of_pictures_predicts_too(classify: Any, music: Path, tmp_path: Path) -> None:
     ensemble(mlp(), network("resnet")).save(tmp_path / "vote")
 
-    said = classify(music / "b.wav", "--json", ask=tmp_path / "vote")
+    output = classify(music / "b.wav", "--json", folder_or_uri=tmp_path / "vote")
 
-    assert said.code == 0
-    assert said.rows[0]["genre"] in GENRES
+    assert output.code == 0
+    assert output.rows[0]["genre"] in GENRES
 
 
-def test_a_classifier_on_features_is_asked_without_heavy_libraries(
+def test_a_classifier_on_features_predicts_without_heavy_libraries(
     model: Path, music: Path
 ) -> None:
     code = (
@@ -410,12 +410,12 @@ def test_a_classifier_on_features_is_asked_without_heavy_libraries(
     assert done.returncode == 0, done.stderr
 
 
-def test_tags_are_refused_where_the_model_hears_none(classify: Any, music: Path) -> None:
-    said = classify(music / "b.wav", "--tags")
+def test_tags_are_refused_if_the_model_predicts_none(classify: Any, music: Path) -> None:
+    output = classify(music / "b.wav", "--tags")
 
-    assert (said.code, said.out) == (2, "")
-    assert "--tags: this model does not predict tags" in said.err
-    assert "features.families" in said.err
+    assert (output.code, output.out) == (2, "")
+    assert "--tags: this model does not predict tags" in output.err
+    assert "features.families" in output.err
 
 
 def odd(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -430,21 +430,21 @@ def odd(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(Classifier, "classify", classify)
 
 
-def test_a_song_that_meets_a_defect_is_named_and_the_others_are_answered(
+def test_a_song_that_meets_a_defect_is_named_and_the_others_are_classified(
     classify: Any, music: Path, in_new_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd(monkeypatch, "b.wav")
 
-    said = classify(music)
+    output = classify(music)
 
-    assert said.code == 2
-    assert "a.flac" in said.out
-    error = next(line for line in said.err.splitlines() if line.startswith("error: "))
+    assert output.code == 2
+    assert "a.flac" in output.out
+    error = next(line for line in output.err.splitlines() if line.startswith("error: "))
     assert error.startswith(
         f"error: {music / 'b.wav'}: met an unexpected ZeroDivisionError: division by zero (in "
         "tests/test_classify.py:"
     )
-    assert "Traceback" not in said.err
+    assert "Traceback" not in output.err
     assert "Traceback" in (in_new_project / ".services/errors.log").read_text()
 
 
@@ -455,9 +455,9 @@ def test_a_defect_that_most_songs_meet_is_shown_once(
     write(music / "c.wav", tone(4, seed=3))
     odd(monkeypatch, "a.flac", "b.wav", "c.wav")
 
-    said = classify(music)
+    output = classify(music)
 
-    assert said.code == 1
-    assert said.out == ""
-    assert said.err.count("ZeroDivisionError") == 1
-    assert said.err.startswith("error: 3 of 4 songs (")
+    assert output.code == 1
+    assert output.out == ""
+    assert output.err.count("ZeroDivisionError") == 1
+    assert output.err.startswith("error: 3 of 4 songs (")

@@ -13,7 +13,7 @@ from scipy import stats
 from genre.core.errors import InputError
 from genre.core.params import DriftParams, load_params
 from genre.drift import measures, page
-from genre.drift.reference import ARRAYS, DESCRIPTION, MOST_SONGS, Reference, load, make, save
+from genre.drift.reference import ARRAYS, DESCRIPTION, MAX_SONGS, Reference, load, make, save
 from genre.drift.report import COLUMNS, CONFIDENCE, GENRES, compare
 
 NAMES = tuple(f"column_{number:02}" for number in range(40))
@@ -100,7 +100,7 @@ def test_the_correction_is_benjamini_and_yekutielis() -> None:
     assert len(measures.corrected([])) == 0
 
 
-def test_chance_alone_gives_few_songs_a_high_index() -> None:
+def test_the_index_of_few_songs_is_high_by_chance() -> None:
     of = {songs: measures.index_by_chance((70,) * 10, songs) for songs in (20, 100, 1000)}
 
     assert of[20] > of[100] > of[1000]
@@ -147,22 +147,24 @@ def test_more_low_confidence_predictions_raise_an_alert(reference, settings) -> 
     assert (report.low_confidence.low, report.low_confidence.high) == (wilson.low, wilson.high)
 
 
-def test_genres_that_the_version_does_not_know_are_named(reference, settings) -> None:
+def test_unknown_genres_are_named(reference, settings) -> None:
     songs = pd.concat([new_songs(55, folder="Jazz/"), new_songs(5, seed=2, folder="techno/")])
 
     report = compare(reference, songs, settings)
 
     assert (report.known, report.unknown) == ({"Jazz": 55}, {"techno": 5})
     assert list(report.alerts) == [GENRES]
-    assert "5 of 60 songs are of genres that the version does not know: techno" in report.verdict
+    assert (
+        "5 of 60 songs are of genres that the version was not trained on: techno" in report.verdict
+    )
 
 
-def test_folders_none_of_which_is_a_genre_are_not_taken_for_genres(reference, settings) -> None:
+def test_folders_are_not_counted_as_genres_if_none_is_a_known_genre(reference, settings) -> None:
     report = compare(reference, new_songs(60, folder="my album/"), settings)
 
     assert report.unknown == {"my album": 60}
     assert not report.alerts
-    assert "not taken for genres" in page.markdown(report, settings, "music-genre version 1")
+    assert "not counted as genres" in page.markdown(report, settings, "music-genre version 1")
 
 
 def test_few_songs_raise_no_alert_whatever_they_are(reference, settings) -> None:
@@ -171,7 +173,7 @@ def test_few_songs_raise_no_alert_whatever_they_are(reference, settings) -> None
     )
 
     assert not report.alerts
-    assert "5 songs compared, too few to speak of drift (drift.min_songs is 50)" in report.verdict
+    assert "5 songs compared, too few to detect drift (drift.min_songs is 50)" in report.verdict
     assert "Not compared: 3 songs" in page.markdown(report, settings, "music-genre version 1")
 
 
@@ -188,7 +190,9 @@ def test_a_version_without_feature_columns_is_compared_by_confidence(settings) -
 
     assert report.columns == ()
     assert list(report.alerts) == [CONFIDENCE]
-    assert "spectrograms alone" in page.markdown(report, settings, "music-genre version 1")
+    assert "no other inputs than spectrograms" in page.markdown(
+        report, settings, "music-genre version 1"
+    )
 
 
 def test_a_genre_folder_of_any_name_does_not_break_the_page(reference, settings) -> None:
@@ -221,8 +225,8 @@ def test_of_very_many_songs_enough_are_kept_to_show_the_distribution() -> None:
 
     kept = make(pd.DataFrame({"a": many}), {"jazz": 50_001}, many[:0], "start").columns["a"]
 
-    assert len(kept) == MOST_SONGS
-    assert stats.ks_2samp(kept, many).statistic < 1 / MOST_SONGS
+    assert len(kept) == MAX_SONGS
+    assert stats.ks_2samp(kept, many).statistic < 1 / MAX_SONGS
 
 
 def described(folder: Path, **changes) -> None:
@@ -237,7 +241,7 @@ def described(folder: Path, **changes) -> None:
         (lambda f: (f / ARRAYS).write_bytes(b"\x80\x04."), "damaged, or not"),
         (lambda f: (f / ARRAYS).unlink(), "cannot be read"),
         (lambda f: (f / DESCRIPTION).unlink(), "cannot be read"),
-        (lambda f: (f / DESCRIPTION).write_text("{"), "not the reference"),
+        (lambda f: (f / DESCRIPTION).write_text("{"), "not a drift reference"),
         (lambda f: described(f, run="rm"), "run: Extra inputs"),
         (lambda f: described(f, rows=3), "expected {'columns': (3, 40)"),
     ],

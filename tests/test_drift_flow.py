@@ -17,7 +17,7 @@ from songs import RATE, write
 
 from flows.classify import classify
 from flows.retrain import retrain
-from genre.classifier import Classifier, ClipWanted
+from genre.classifier import Classifier, ClipRequest
 from genre.cli import main
 from genre.drift.reference import ARRAYS, load
 from genre.features.report import NAMES
@@ -78,10 +78,10 @@ def test_a_long_song_is_compared_by_the_part_that_training_uses(champion, tmp_pa
     long = write(tmp_path / "long.wav", np.concatenate(loud_within)[:, np.newaxis], rate=RATE)
     alone = write(tmp_path / "alone.wav", np.concatenate(parts[:10])[:, np.newaxis], rate=RATE)
     classifier = Classifier.from_folder(champion.root / "classifier")
-    wanted = ClipWanted("middle", NAMES)
+    wanted = ClipRequest("middle", NAMES)
 
     clips = [classifier.classify(path, clip=wanted).clip for path in (long, alone)]
-    start = classifier.classify(long, clip=ClipWanted("start", ("rms_mean",))).clip
+    start = classifier.classify(long, clip=ClipRequest("start", ("rms_mean",))).clip
 
     assert clips[0].columns == pytest.approx(clips[1].columns, rel=1e-6)
     assert clips[0].confidence == pytest.approx(clips[1].confidence)
@@ -237,7 +237,7 @@ def test_a_champion_without_a_reference_classifies_without_a_report(alike, monke
     then = run(alike)
 
     assert f"{SONGS} songs classified" in state.message
-    assert "music-genre version 1 keeps nothing of its training songs" in state.message
+    assert "music-genre version 1 has no drift reference" in state.message
     assert "0 songs compared, too few" in then.message
     assert f"Not compared: {SONGS} songs" in Path("answers/drift.md").read_text()
 

@@ -1,4 +1,4 @@
-"""What leakage is worth: a model that only knows songs by heart, under each protocol."""
+"""The effect of leakage: a model that memorises songs, under each protocol."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from genre import evaluation, splits
 GENRES = ("blues", "jazz", "metal", "rock")
 
 
-def answers(protocol: str) -> tuple[pd.DataFrame, splits.Split]:
-    """Predictions of the nearest neighbour, where features tell songs apart and not genres."""
+def make_predictions(protocol: str) -> tuple[pd.DataFrame, splits.Split]:
+    """Predictions of the nearest neighbour; features identify songs and not genres."""
     random = np.random.default_rng(0)
     songs = catalogue(*[song for genre in GENRES for song in artists(genre, *[3] * 10)])
     found = splits.split(songs, protocol=protocol, shares=SHARES, seed=0)
@@ -32,10 +32,10 @@ def answers(protocol: str) -> tuple[pd.DataFrame, splits.Split]:
     return evaluation.make(rows, model.predict_proba(X), list(model.classes_), protocol), found
 
 
-def test_a_model_that_knows_songs_by_heart_shines_only_where_pieces_of_songs_leak() -> None:
+def test_an_overfitted_model_is_good_only_if_segments_of_songs_leak() -> None:
     accuracy = {}
     for protocol in ("segment", "song", "artist"):
-        predictions, found = answers(protocol)
+        predictions, found = make_predictions(protocol)
         scores = evaluation.evaluate(predictions, samples=200, seed=0)["test"]["segment"]
         accuracy[protocol] = scores["accuracy"]
         assert bool(found.artist_leak) == (protocol in splits.LEAKY)
@@ -45,7 +45,7 @@ def test_a_model_that_knows_songs_by_heart_shines_only_where_pieces_of_songs_lea
 
 
 def test_under_the_leaky_protocol_intervals_still_draw_whole_songs() -> None:
-    predictions, _ = answers("segment")
+    predictions, _ = make_predictions("segment")
     assert (predictions["group"] == predictions["track_id"]).all()
     songs = evaluation.by_song(predictions)
     assert not songs.duplicated(["track_id", "subset"]).any()

@@ -82,7 +82,7 @@ def metrics(root: Path) -> dict[str, Any]:
     return found
 
 
-def test_it_writes_metrics_as_the_contract_says(params: Params, root: Path) -> None:
+def test_it_writes_metrics_in_the_documented_format(params: Params, root: Path) -> None:
     summary = evaluate.run(params, root)
     found = metrics(root)
     known = {"protocol", "artist_leak", "models", "selected", "baseline", "calibration"}
@@ -196,15 +196,15 @@ def test_the_figures_are_those_of_the_selected_classifier(root: Path) -> None:
     # given the classifier that select wrote
     classifier = Ensemble.load(root / "classifier")
     assert metrics(root)["selected"] == classifier.name
-    # when it is asked about the test songs, then it answers what the report says
+    # when it predicts the test songs, then the predictions are those of the report
     table = pd.read_parquet(root / "reports" / "predictions.parquet")
     songs = evaluation.by_song(table[table["model"] == classifier.name])
     songs = songs[songs["subset"] == "test"].set_index("track_id")
     features = pd.read_parquet(root / paths.REPORT_3S)
     for track_id, rows in features[features["track_id"].isin(songs.index)].groupby("track_id"):
-        answer = classifier.song(classifier.proba({"features_3s": rows}))
+        prediction = classifier.song(classifier.proba({"features_3s": rows}))
         expected = evaluation.probabilities(songs.loc[[track_id]])[0]
-        np.testing.assert_allclose(answer, expected, atol=1e-9)
+        np.testing.assert_allclose(prediction, expected, atol=1e-9)
 
 
 def test_without_test_songs_the_figures_are_of_validation_songs(params: Params, root: Path) -> None:
@@ -227,7 +227,7 @@ def test_two_runs_write_the_same_bytes(params: Params, root: Path) -> None:
         files = (path for path in (root / "reports").rglob("*") if path.is_file())
         runs.append({path.relative_to(root): path.read_bytes() for path in files})
     assert runs[0] == runs[1]
-    assert len(runs[0]) == 14
+    assert len(runs[0]) == 15
 
 
 def test_a_model_that_was_not_trained_is_named(params: Params, root: Path) -> None:
@@ -262,7 +262,7 @@ def test_test_songs_change_nothing_in_the_choice(params: Params, root: Path) -> 
     assert chosen() == before
 
 
-def test_a_split_that_does_not_say_its_protocol_is_refused(params: Params, root: Path) -> None:
+def test_a_split_without_a_protocol_is_refused(params: Params, root: Path) -> None:
     table = pd.read_parquet(root / paths.SPLIT)
     table.attrs = {}
     write_parquet(root / paths.SPLIT, table)
@@ -274,7 +274,7 @@ def test_a_split_that_does_not_say_its_protocol_is_refused(params: Params, root:
 
 
 @pytest.mark.slow
-def test_the_leaky_protocol_runs_through_the_steps_and_says_so(params: Params, root: Path) -> None:
+def test_the_leaky_protocol_runs_and_is_labelled_as_leaky(params: Params, root: Path) -> None:
     settings = params.split.model_copy(update={"protocol": "segment"})
     leaky = params.model_copy(update={"split": settings})
     split.run(leaky, root)

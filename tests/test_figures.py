@@ -1,4 +1,4 @@
-"""Figures: they say what they show, and are drawn to the same bytes every time."""
+"""Figures: their titles and labels, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ def reliability() -> Figure:
     proba = np.random.default_rng(0).dirichlet([0.3] * 4, 300)
     truth = np.array([np.random.default_rng(n).choice(4, p=row) for n, row in enumerate(proba)])
     panels = {
-        name: evaluation.reliability(evaluation.scale(proba, heat), truth, samples=100, seed=0)
-        for name, heat in (("before", 0.5), ("after", 1.0))
+        name: evaluation.reliability(
+            evaluation.scale(proba, temperature), truth, samples=100, seed=0
+        )
+        for name, temperature in (("before", 0.5), ("after", 1.0))
     }
     return figures.reliability_figure(panels, "Calibration\nprotocol song")
 
@@ -101,7 +103,7 @@ def test_a_confusion_matrix_shows_counts_and_shares_and_darker_is_more() -> None
     assert shades[1, 1] < shades[0, 0] < shades[0, 1] < shades[1, 0]
 
 
-def test_many_genres_leave_room_for_counts_alone() -> None:
+def test_with_many_genres_cells_show_counts_only() -> None:
     assert not any("\n" in text and "%" in text for text in texts(confusion(20)))
 
 
@@ -109,7 +111,7 @@ def test_curves_mark_the_epoch_that_was_kept() -> None:
     assert "kept (epoch 3)" in texts(curves())
 
 
-def test_a_reliability_diagram_marks_what_lies_outside_its_band() -> None:
+def test_a_reliability_diagram_marks_points_outside_the_band() -> None:
     before, after = reliability().axes
     outside = [
         next(line for line in axes.lines if line.get_label() == "outside").get_xdata()

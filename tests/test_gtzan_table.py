@@ -243,8 +243,8 @@ def test_tags_are_a_second_family_on_the_same_songs(params, tmp_path) -> None:
     names = {"report lda", "musicnn lda", "joined lda"}
     assert names <= set(found["models"]) <= {*names, "vote"}
     assert found["rows"] == {"train": 36, "test": 18}
-    held_out = {name: one["held_out"]["accuracy"] for name, one in found["models"].items()}
-    assert held_out["musicnn lda"] > held_out["report lda"]
+    out_of_fold = {name: one["held_out"]["accuracy"] for name, one in found["models"].items()}
+    assert out_of_fold["musicnn lda"] > out_of_fold["report lda"]
     assert found["models"]["joined lda"]["test"]["n"] == 18
     odds = np.log(content["X"] / (1 - content["X"]))[PATCHES : 2 * PATCHES].mean(axis=0)
     np.testing.assert_allclose(rows[list(TAGS)].iloc[1], odds, rtol=1e-4)

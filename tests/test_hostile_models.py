@@ -101,8 +101,8 @@ def test_what_this_project_does_not_read_is_ignored(
     {**NOT_READ, **ADDED}[addition](place)
 
     with lookup.find(CHAMPION, registered.params.tracking, registered.root) as found:
-        copied = (path for path in found.place.rglob("*") if path.is_file())
-        assert {path.relative_to(found.place) for path in copied} == before
+        copied = (path for path in found.copy.rglob("*") if path.is_file())
+        assert {path.relative_to(found.copy) for path in copied} == before
     assert register.run(registered.params, registered.root).startswith("unchanged: ")
 
 

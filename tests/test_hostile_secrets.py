@@ -254,7 +254,7 @@ def test_a_password_in_the_stores_address_is_refused_and_not_repeated(
     tmp_path: Path, uri: str
 ) -> None:
     assert has_password(uri)
-    with pytest.raises(ParameterError, match="names a password") as raised:
+    with pytest.raises(ParameterError, match="contains a password") as raised:
         resolve_uri(uri, tmp_path)
     assert "secret" not in str(raised.value)
 

@@ -17,14 +17,14 @@ from genre import evaluation
 from genre.core.errors import InputError
 from genre.core.params import TrainParams, load_params
 from genre.core.workers import WorkerError
-from genre.evaluation.voting import fit_mixture, fit_weights
+from genre.evaluation.selection import fit_voting, fit_weights
 from genre.models.base import Examples, Model
 from genre.models.data import FeatureData, PictureData
 from genre.models.ensemble import Ensemble
-from genre.models.folds import IN_NO_FOLD, fold_numbers, predict_out_of_fold
+from genre.models.folds import NO_FOLD, fold_numbers, predict_out_of_fold
 from genre.models.lda import Lda
 from genre.models.svm import Svm
-from genre.soft_voting import Mixture
+from genre.soft_voting import SoftVoting
 
 GENRES = ("blues", "jazz", "metal", "rock")
 COLUMNS = ("a", "b", "c", "d", "e")
@@ -68,8 +68,8 @@ def everything(data: FeatureData | PictureData) -> Any:
 # Folds
 
 
-def test_no_group_is_on_two_sides_of_a_fold_and_every_genre_is_learned() -> None:
-    train = make_data().learn(everything(make_data()))
+def test_no_group_is_split_by_a_fold_and_every_genre_is_trained_on() -> None:
+    train = make_data().training_examples(everything(make_data()))
     number = fold_numbers(train, folds=3, seed=0)
     for group in np.unique(train.groups):
         assert len(set(number[train.groups == group])) == 1
@@ -78,24 +78,24 @@ def test_no_group_is_on_two_sides_of_a_fold_and_every_genre_is_learned() -> None
         assert not train.take(number == fold).absent()
 
 
-def test_a_genre_of_one_artist_is_always_learned_and_never_predicted() -> None:
-    train = make_data().learn(everything(make_data()))
+def test_a_genre_of_one_artist_is_always_trained_on_and_never_predicted() -> None:
+    train = make_data().training_examples(everything(make_data()))
     groups = np.where(train.y == 2, "one artist", train.groups)
     lonely = Examples(train.X, train.y, groups, train.classes, train.features)
     number = fold_numbers(lonely, folds=3, seed=0)
-    assert set(number[lonely.y == 2]) == {IN_NO_FOLD}
-    assert IN_NO_FOLD not in number[lonely.y != 2]
+    assert set(number[lonely.y == 2]) == {NO_FOLD}
+    assert NO_FOLD not in number[lonely.y != 2]
 
 
 def test_one_artist_for_each_genre_is_refused() -> None:
-    train = make_data().learn(everything(make_data()))
+    train = make_data().training_examples(everything(make_data()))
     artists = Examples(train.X, train.y, train.y.astype(str), train.classes, train.features)
     with pytest.raises(InputError, match="at least two of a genre"):
         fold_numbers(artists, folds=3, seed=0)
 
 
 class ByHeart(Lda):
-    """Fails where it is asked about a row that it has seen."""
+    """Fails if it predicts a row that it was trained on."""
 
     seen: frozenset[float]
 
@@ -115,7 +115,7 @@ def test_rows_are_predicted_by_models_that_have_not_seen_their_artist(
     data = make_data()
     data.X["a"] = pd.factorize(data.keys["group"])[0].astype(float)
     monkeypatch.setattr(ByHeart, "stops_early", stops_early)
-    # when every fold is predicted, then no model is asked about an artist that it has seen
+    # when every fold is predicted, then no model predicts an artist that it was trained on
     found = predict_out_of_fold(
         lambda: ByHeart(params.lda), data, everything(data), folds=3, seed=0
     )
@@ -123,7 +123,7 @@ def test_rows_are_predicted_by_models_that_have_not_seen_their_artist(
     np.testing.assert_allclose(evaluation.probabilities(found), 0.25)
 
 
-def test_where_songs_are_split_only_the_segment_itself_is_unseen(params: TrainParams) -> None:
+def test_if_songs_are_split_only_the_segment_itself_is_unseen(params: TrainParams) -> None:
     data = make_data(by_segment=True)
     data.X["a"] = np.arange(len(data.keys), dtype=float)
     found = predict_out_of_fold(
@@ -132,7 +132,7 @@ def test_where_songs_are_split_only_the_segment_itself_is_unseen(params: TrainPa
     assert len(found) == len(data.keys)
 
 
-def test_rows_that_were_not_asked_for_are_neither_learned_nor_predicted(
+def test_rows_outside_the_mask_are_neither_trained_on_nor_predicted(
     params: TrainParams,
 ) -> None:
     data, other = make_data(), make_data()
@@ -181,24 +181,24 @@ def picture_of(track_id: str) -> Any:
     return np.repeat(np.arange(grey, grey + 10), 32).astype(np.uint8) * np.ones((1, 32, 1), "uint8")
 
 
-def test_pictures_are_learned_whole_and_asked_about_in_segments() -> None:
+def test_pictures_are_trained_on_as_clips_and_predicted_as_segments() -> None:
     data = PictureData(make_keys(), picture_of)
     rows = data.mask("validation") & (data.keys["segment"] != 3).to_numpy()
-    assert data.learn(rows).X.shape == (8, 1, 32, 320)
-    looked = data.look(rows)
-    assert looked.shape == (72, 1, 32, 32)
+    assert data.training_examples(rows).X.shape == (8, 1, 32, 320)
+    inputs = data.inputs(rows)
+    assert inputs.shape == (72, 1, 32, 32)
     expected = [
         picture_of(row.track_id)[0, 0, 32 * row.segment] for row in data.keys[rows].itertuples()
     ]
-    assert (looked == np.array(expected)[:, None, None, None]).all()
+    assert (inputs == np.array(expected)[:, None, None, None]).all()
 
 
-def test_where_songs_are_split_nothing_of_another_segment_is_learned() -> None:
+def test_if_songs_are_split_training_examples_are_segments() -> None:
     data = PictureData(make_keys(), picture_of, by_segment=True)
     rows = (data.keys["segment"] < 2).to_numpy()
-    learned = data.learn(rows)
-    assert learned.X.shape == (48, 1, 32, 32)
-    np.testing.assert_array_equal(learned.X, data.look(rows))
+    examples = data.training_examples(rows)
+    assert examples.X.shape == (48, 1, 32, 32)
+    np.testing.assert_array_equal(examples.X, data.inputs(rows))
 
 
 # The vote
@@ -213,25 +213,25 @@ def test_the_weights_make_the_true_genres_likeliest() -> None:
     assert weight == pytest.approx(tried[int(np.argmin(losses))], abs=1e-3)
 
 
-def test_a_member_that_knows_nothing_gets_next_to_no_weight() -> None:
+def test_a_member_at_chance_gets_almost_no_weight() -> None:
     weights = fit_weights(np.stack([np.full(200, 0.9), np.full(200, 0.25)]))
     np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
 
 
-def test_a_member_that_is_too_sure_of_itself_is_cooled_down() -> None:
+def test_an_overconfident_member_gets_a_temperature_above_one() -> None:
     random = np.random.default_rng(0)
     true = random.dirichlet(np.ones(3), 2000)
     truth = np.array([random.choice(3, p=row) for row in true])
     sure = true**2 / (true**2).sum(axis=1, keepdims=True)
-    mixture = fit_mixture([true, sure], truth)
-    assert mixture.temperatures == pytest.approx((1, 2), rel=0.1)
-    assert sum(mixture.weights) == pytest.approx(1)
+    voting = fit_voting([true, sure], truth)
+    assert voting.temperatures == pytest.approx((1, 2), rel=0.1)
+    assert sum(voting.weights) == pytest.approx(1)
 
 
 # The choice
 
 
-def held_out(skill: float, seed: int, name: str) -> pd.DataFrame:
+def out_of_fold(skill: float, seed: int, name: str) -> pd.DataFrame:
     """Predictions for every song of `make_keys`, the better the more skill."""
     keys = make_keys(12)
     random = np.random.default_rng(seed)
@@ -242,7 +242,7 @@ def held_out(skill: float, seed: int, name: str) -> pd.DataFrame:
 
 
 def test_the_model_with_the_best_songs_is_chosen() -> None:
-    tables = {"svm": held_out(0.3, 0, "svm"), "mlp": held_out(1.0, 1, "mlp")}
+    tables = {"svm": out_of_fold(0.3, 0, "svm"), "mlp": out_of_fold(1.0, 1, "mlp")}
     found = evaluation.candidates(tables, vote=False, **DRAWN)
     assert evaluation.select(found).name == "mlp"
     scores = {one.name: one.scores["f1_macro"] for one in found}
@@ -250,41 +250,41 @@ def test_the_model_with_the_best_songs_is_chosen() -> None:
 
 
 def test_between_equals_the_earlier_one_is_chosen() -> None:
-    tables = {"svm": held_out(1, 0, "svm"), "mlp": held_out(1, 0, "mlp")}
+    tables = {"svm": out_of_fold(1, 0, "svm"), "mlp": out_of_fold(1, 0, "mlp")}
     found = evaluation.candidates(tables, vote=False, **DRAWN)
     assert evaluation.select(found).name == "svm"
 
 
-def test_the_vote_is_a_candidate_and_leaves_out_who_knows_nothing() -> None:
+def test_the_vote_is_a_candidate_without_members_at_chance() -> None:
     tables = {
-        "svm": held_out(0.4, 0, "svm"),
-        "mlp": held_out(0.4, 1, "mlp"),
-        "lda": held_out(-3.0, 2, "lda"),
+        "svm": out_of_fold(0.4, 0, "svm"),
+        "mlp": out_of_fold(0.4, 1, "mlp"),
+        "lda": out_of_fold(-3.0, 2, "lda"),
     }
     found = {one.name: one for one in evaluation.candidates(tables, vote=True, **DRAWN)}
     assert found["vote"].members == ("svm", "mlp")
-    assert sum(found["vote"].mixture.weights) == pytest.approx(1)
+    assert sum(found["vote"].voting.weights) == pytest.approx(1)
     assert found["vote"].scores["f1_macro"] > found["svm"].scores["f1_macro"]
 
 
-def test_a_vote_of_one_is_no_candidate() -> None:
-    tables = {"svm": held_out(2.0, 0, "svm"), "lda": held_out(-3.0, 2, "lda")}
+def test_a_vote_of_one_is_not_a_candidate() -> None:
+    tables = {"svm": out_of_fold(2.0, 0, "svm"), "lda": out_of_fold(-3.0, 2, "lda")}
     found = evaluation.candidates(tables, vote=True, **DRAWN)
     assert [one.name for one in found] == ["svm", "lda"]
 
 
-def test_models_are_compared_on_the_songs_that_all_have_answered() -> None:
-    fewer = held_out(1.0, 1, "mlp")
+def test_models_are_compared_on_the_songs_that_all_have_predicted() -> None:
+    fewer = out_of_fold(1.0, 1, "mlp")
     fewer = fewer[fewer["subset"] == "validation"]
-    tables = {"svm": held_out(0.3, 0, "svm"), "mlp": fewer}
+    tables = {"svm": out_of_fold(0.3, 0, "svm"), "mlp": fewer}
     found = evaluation.candidates(tables, vote=True, **DRAWN)
     assert {one.scores["n"] for one in found} == {8}
 
 
-def test_models_that_know_different_genres_are_not_compared() -> None:
-    other = held_out(1.0, 1, "mlp").rename(columns={"p_rock": "p_pop"})
+def test_models_of_different_genres_are_not_candidates_together() -> None:
+    other = out_of_fold(1.0, 1, "mlp").rename(columns={"p_rock": "p_pop"})
     with pytest.raises(InputError, match="different genres"):
-        evaluation.candidates({"svm": held_out(1, 0, "svm"), "mlp": other}, vote=True, **DRAWN)
+        evaluation.candidates({"svm": out_of_fold(1, 0, "svm"), "mlp": other}, vote=True, **DRAWN)
 
 
 # The classifier
@@ -295,35 +295,43 @@ def members(params: TrainParams) -> list[Model]:
     data = make_data()
     found: list[Model] = [Lda(params.lda), Svm(params.svm)]
     for model in found:
-        model.fit(data.learn(data.mask("train")), data.learn(data.mask("validation")), seed=0)
+        model.fit(
+            data.training_examples(data.mask("train")),
+            data.training_examples(data.mask("validation")),
+            seed=0,
+        )
     return found
 
 
 def test_it_is_saved_and_loaded_without_a_difference(members: list[Model], tmp_path: Path) -> None:
-    front = {"features": {"n_fft": 2048, "hop_length": 512}}
+    preprocessing = {"features": {"n_fft": 2048, "hop_length": 512}}
     made = Ensemble(
         "vote",
         members,
-        Mixture((2.0, 1.5), (0.25, 0.75)),
+        SoftVoting((2.0, 1.5), (0.25, 0.75)),
         temperature=1.2,
         protocol="song",
-        front=front,
+        preprocessing=preprocessing,
     )
     made.save(tmp_path / "classifier")
     found = Ensemble.load(tmp_path / "classifier")
     X = make_data().X
-    assert (found.front, found.protocol, found.inputs) == (front, "song", ("features_3s",))
+    assert (found.preprocessing, found.protocol, found.inputs) == (
+        preprocessing,
+        "song",
+        ("features_3s",),
+    )
     np.testing.assert_array_equal(found.proba({"features_3s": X}), made.proba({"features_3s": X}))
     proba = found.proba({"features_3s": X[:10]})
     np.testing.assert_allclose(found.song(proba).sum(), 1)
 
 
-def test_its_answers_for_songs_are_those_of_the_evaluation(members: list[Model]) -> None:
+def test_its_predictions_for_songs_are_those_of_the_evaluation(members: list[Model]) -> None:
     data = make_data()
-    mixture = Mixture((2.0, 1.5), (0.25, 0.75))
-    made = Ensemble("vote", members, mixture, temperature=1.7)
-    tables = [data.answer(member, everything(data)) for member in members]
-    table = evaluation.vote(tables, mixture, name="vote", temperature=1.7)
+    voting = SoftVoting((2.0, 1.5), (0.25, 0.75))
+    made = Ensemble("vote", members, voting, temperature=1.7)
+    tables = [data.predict(member, everything(data)) for member in members]
+    table = evaluation.vote(tables, voting, name="vote", temperature=1.7)
     songs = evaluation.by_song(table).set_index("track_id")
     for track_id, rows in data.keys.groupby("track_id"):
         found = made.song(made.proba({"features_3s": data.X.loc[rows.index]}))
@@ -333,7 +341,7 @@ def test_its_answers_for_songs_are_those_of_the_evaluation(members: list[Model])
 
 def test_missing_features_are_named(members: list[Model]) -> None:
     made = Ensemble("lda", members[:1])
-    with pytest.raises(InputError, match=r"features that are not there \(c\)"):
+    with pytest.raises(InputError, match=r"features that are missing \(c\)"):
         made.proba({"features_3s": make_data().X.drop(columns="c")})
 
 

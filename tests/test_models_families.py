@@ -1,4 +1,4 @@
-"""The scikit-learn families: one contract, answers as scikit-learn gives them."""
+"""The scikit-learn models: one interface, and predictions equal to scikit-learn's."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def trained(params: TrainParams, train: Examples, validation: Examples) -> dict[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_learns_what_can_be_learned(
-    trained: dict[str, Model], validation: Examples, name: str
-) -> None:
+def test_it_fits_separable_data(trained: dict[str, Model], validation: Examples, name: str) -> None:
     proba = trained[name].predict_proba(validation.X)
     assert proba.dtype == np.float64
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-12)
@@ -119,7 +117,7 @@ def test_two_trainings_write_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_validation_rows_change_nothing_where_nothing_stops_early(
+def test_validation_rows_change_nothing_without_early_stopping(
     trained: dict[str, Model], params: TrainParams, train: Examples, name: str
 ) -> None:
     other = make_model(name, params)
@@ -144,7 +142,7 @@ def test_no_rows_give_no_probabilities(trained: dict[str, Model], name: str) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_answering_needs_neither_torch_nor_scikit_learn(
+def test_prediction_needs_neither_torch_nor_scikit_learn(
     trained: dict[str, Model], tmp_path: Path, name: str
 ) -> None:
     trained[name].save(tmp_path / name)
@@ -156,7 +154,7 @@ def test_answering_needs_neither_torch_nor_scikit_learn(
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-# What scikit-learn says
+# Equal to scikit-learn
 
 
 def test_the_power_transform_is_that_of_scipy_and_scikit_learn(train: Examples) -> None:
@@ -207,7 +205,7 @@ def test_whitened_rows_do_not_differ_more_in_one_direction_than_in_another(
 
 
 @pytest.mark.parametrize("genres", [2, 4])
-def test_lda_answers_as_scikit_learn(params: TrainParams, genres: int) -> None:
+def test_lda_predicts_as_scikit_learn(params: TrainParams, genres: int) -> None:
     train, other = fewer_of_one(songs(1, genres=genres)), songs(2, genres=genres)
     model = Lda(params.lda)
     model.fit(train, other, seed=0)
@@ -219,7 +217,7 @@ def test_lda_answers_as_scikit_learn(params: TrainParams, genres: int) -> None:
 
 
 @pytest.mark.parametrize("genres", [2, 4])
-def test_logistic_regression_answers_as_scikit_learn(params: TrainParams, genres: int) -> None:
+def test_logistic_regression_predicts_as_scikit_learn(params: TrainParams, genres: int) -> None:
     train, other = fewer_of_one(songs(1, genres=genres)), songs(2, genres=genres)
     model = Logistic(params.logistic)
     model.fit(train, other, seed=0)
@@ -244,7 +242,7 @@ def test_the_width_of_the_kernel_suits_the_number_of_columns(params: TrainParams
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lda", "logistic", "svm"])
-def test_more_columns_than_rows_are_learned_from(params: TrainParams, name: str) -> None:
+def test_models_can_be_fitted_to_more_columns_than_rows(params: TrainParams, name: str) -> None:
     train, other = songs(1), songs(2)
     noise = np.random.default_rng(0).normal(size=(2, len(train), 300))
     wide = [
@@ -285,7 +283,7 @@ def test_the_decisions_of_the_svm_are_those_of_scikit_learn(
 
 
 @pytest.mark.parametrize("genres", [2, 4])
-def test_boosting_answers_as_scikit_learn(params: TrainParams, genres: int) -> None:
+def test_boosting_predicts_as_scikit_learn(params: TrainParams, genres: int) -> None:
     train, other = songs(1, genres=genres), songs(2, genres=genres)
     model = Boosting(params.boosting)
     model.fit(train, other, seed=5)
@@ -299,7 +297,7 @@ def test_boosting_answers_as_scikit_learn(params: TrainParams, genres: int) -> N
 # Probabilities of pairs
 
 
-def test_coupling_finds_the_probabilities_that_pairs_come_from() -> None:
+def test_coupling_recovers_the_probabilities_behind_the_pairs() -> None:
     generator = np.random.default_rng(0)
     proba = generator.dirichlet(np.ones(4), size=20)
     decisions = np.column_stack([np.log(proba[:, i] / proba[:, j]) for i, j in pairs(4)])
@@ -313,7 +311,7 @@ def test_coupling_of_two_genres_is_the_sigmoid() -> None:
     np.testing.assert_allclose(found[:, 0], expit(2 * decisions[:, 0] + 0.5), atol=1e-9)
 
 
-def test_a_pair_told_apart_without_an_error_gives_no_infinite_slope() -> None:
+def test_a_separable_pair_gives_no_infinite_slope() -> None:
     decisions, y = np.r_[np.ones(10), -np.ones(10)][:, np.newaxis], np.repeat([0, 1], 10)
     ((slope, offset),) = fit_sigmoids(decisions, y.astype(np.int64), 2)
     assert expit(slope + offset) == pytest.approx(11 / 12, abs=1e-3)
@@ -329,7 +327,7 @@ def test_a_pair_without_decisions_of_both_is_given_the_mean_slope_of_the_others(
     np.testing.assert_allclose(fit_sigmoids(decisions[:20], y[:20], 3), [[2, 0]] * 3)
 
 
-def test_genres_of_one_artist_each_are_told_apart_by_the_svm(params: TrainParams) -> None:
+def test_the_svm_separates_genres_of_one_artist_each(params: TrainParams) -> None:
     train, other = songs(1), songs(2)
     groups = np.where(train.y < 2, np.char.add("artist", train.y.astype(str)), train.groups)
     one = Examples(train.X, train.y, groups, GENRES, FEATURES)
@@ -384,10 +382,10 @@ def first(value: float) -> Any:
             lambda array: array[:, :-1].copy(),
             r"expected float64 \(5, 5\)",
         ),
-        ("boosting", "left", first(0), "do not point to each other"),
-        ("boosting", "right", first(10_000_000), "do not point to each other"),
-        ("boosting", "feature", first(57), "feature or a node that is not there"),
-        ("boosting", "roots", first(-1), "feature or a node that is not there"),
+        ("boosting", "left", first(0), "a node of a tree has an invalid child"),
+        ("boosting", "right", first(10_000_000), "a node of a tree has an invalid child"),
+        ("boosting", "feature", first(57), "an invalid feature or root"),
+        ("boosting", "roots", first(-1), "an invalid feature or root"),
         ("lda", "coefficients", first(np.inf), "not finite"),
         ("logistic", "intercepts", lambda array: array[1:].copy(), "intercepts is float64"),
         ("svm", "intercepts", lambda array: array[1:].copy(), "intercepts is float64"),

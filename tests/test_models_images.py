@@ -11,7 +11,7 @@ import torch
 from genre.core.errors import InputError
 from genre.core.params import TrainParams, load_params
 from genre.models import load_model, make_model
-from genre.models.augment import SpectrogramAugment, crop, mask, mix
+from genre.models.augment import SpectrogramAugment, crop, mask, mixup
 from genre.models.base import Examples, Model
 from genre.models.images import Cnn, Resnet, channel_scaling, cut
 from genre.models.networks import ResidualNetwork, SimpleCnn
@@ -73,7 +73,7 @@ def test_the_residual_network_halves_and_widens_four_times(blocks: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANNELS)
-def test_it_learns_what_can_be_learned_and_answers_for_any_width(
+def test_it_fits_separable_data_and_predicts_any_width(
     trained: dict[str, Model], name: str
 ) -> None:
     other = pictures(CHANNELS[name], 3)
@@ -99,7 +99,7 @@ def test_two_trainings_write_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_a_loaded_network_answers_as_the_saved_one(
+def test_a_loaded_network_predicts_as_the_saved_one(
     trained: dict[str, Model], tmp_path: Path, name: str
 ) -> None:
     trained[name].save(tmp_path / name)
@@ -109,16 +109,14 @@ def test_a_loaded_network_answers_as_the_saved_one(
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_scaling_is_learned_on_the_training_rows_alone(
-    trained: dict[str, Model], name: str
-) -> None:
+def test_scaling_is_fitted_to_the_training_rows_only(trained: dict[str, Model], name: str) -> None:
     X = pictures(CHANNELS[name], 1).X
     rows = cut(X) if name == "cnn" else X
     mean = trained[name].arrays()["standardise.mean"]
     np.testing.assert_allclose(mean, rows.mean(axis=(0, 2, 3)), rtol=1e-5)
 
 
-def test_a_channel_that_never_changes_is_no_trouble() -> None:
+def test_a_constant_channel_is_accepted() -> None:
     X = pictures(4, 0).X
     X[:, 3] = 255
     mean, scale = channel_scaling(X)
@@ -164,7 +162,7 @@ def test_the_weights_of_another_shape_are_refused(
         load_model(tmp_path / "resnet")
 
 
-def test_each_family_says_what_it_looks_at() -> None:
+def test_each_family_has_its_input() -> None:
     assert (Cnn.input, Resnet.input) == ("spectrogram", "log_mel")
 
 
@@ -186,12 +184,12 @@ def test_crops_are_neighbouring_frames_from_several_places(generator: torch.Gene
     assert starts <= set(range(31))
 
 
-def test_what_is_no_wider_than_a_crop_stays_whole(generator: torch.Generator) -> None:
+def test_pictures_not_wider_than_a_crop_are_not_cropped(generator: torch.Generator) -> None:
     rows = torch.rand(3, 1, 4, 20)
     assert torch.equal(crop(rows, 20, generator), rows)
 
 
-def test_masks_are_one_stretch_and_not_too_wide(generator: torch.Generator) -> None:
+def test_masks_are_one_run_and_not_too_wide(generator: torch.Generator) -> None:
     masks = mask(200, 30, 8, generator)[:, 0, :, 0]
     widths = masks.sum(dim=1)
     assert set(widths.tolist()) == set(range(9))
@@ -203,7 +201,7 @@ def test_masks_are_one_stretch_and_not_too_wide(generator: torch.Generator) -> N
 def test_a_blend_of_rows_is_the_same_blend_of_targets(generator: torch.Generator) -> None:
     targets = torch.eye(6)
     rows = targets.reshape(6, 1, 6, 1).clone()
-    mixed, wanted = mix(rows, targets, 0.4, generator)
+    mixed, wanted = mixup(rows, targets, 0.4, generator)
     assert torch.allclose(mixed[:, 0, :, 0], wanted)
     assert torch.allclose(wanted.sum(dim=1), torch.ones(6))
     assert not torch.equal(wanted, targets)

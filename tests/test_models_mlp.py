@@ -72,7 +72,7 @@ def test_the_network_has_the_layers_of_the_report() -> None:
     assert network[2].p == 0.2
 
 
-def test_it_learns_what_can_be_learned(trained: Mlp, validation: Examples) -> None:
+def test_it_fits_separable_data(trained: Mlp, validation: Examples) -> None:
     hits = trained.predict_proba(validation.X).argmax(axis=1) == validation.y
     assert hits.mean() > 0.85
 
@@ -82,7 +82,7 @@ def test_probabilities_sum_to_one_and_equal_those_of_torch(
 ) -> None:
     import torch
 
-    # given the network of torch with the weights that were learned
+    # given the network of torch with the trained weights
     network = build_network([6, 16, 8, 3], dropout=0.2).double().eval()
     state = network.state_dict()
     arrays = trained.arrays()
@@ -91,7 +91,7 @@ def test_probabilities_sum_to_one_and_equal_those_of_torch(
     ):
         state[key] = torch.from_numpy(arrays[name]).double()
     network.load_state_dict(state)
-    # when both answer
+    # when both predict
     found = trained.predict_proba(validation.X)
     rows = torch.from_numpy((validation.X - trained.mean) / trained.scale)
     with torch.inference_mode():
@@ -102,7 +102,7 @@ def test_probabilities_sum_to_one_and_equal_those_of_torch(
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_scaling_is_learned_on_the_training_rows_alone(trained: Mlp, train: Examples) -> None:
+def test_scaling_is_fitted_to_the_training_rows_only(trained: Mlp, train: Examples) -> None:
     scaler = StandardScaler().fit(train.X)
     np.testing.assert_array_equal(trained.mean, scaler.mean_)
     np.testing.assert_array_equal(trained.scale, scaler.scale_)
@@ -137,12 +137,12 @@ def test_another_seed_gives_other_weights(
 def test_training_stops_early_and_keeps_the_best_epoch(
     train: Examples, validation: Examples
 ) -> None:
-    # given songs that overlap so much that the network soon learns them by heart
+    # given songs that overlap so much that the network soon overfits
     train, validation = songs(5, n=40, spread=8), songs(6, spread=8)
     model = Mlp(SETTINGS.model_copy(update={"max_epochs": 200}))
     # when it is trained
     history = model.fit(train, validation, seed=0)
-    # then it stops `patience` epochs after the best one, and answers as it did there
+    # then it stops `patience` epochs after the best one, and predicts as in the best one
     assert history is not None
     validated = [row for row in history.rows if row.subset == "validation"]
     losses = {row.epoch: row.loss for row in validated}
@@ -166,17 +166,19 @@ def test_the_curves_have_both_subsets_of_every_epoch(trained: Mlp) -> None:
     ]
 
 
-def test_progress_is_told_after_every_epoch(train: Examples, validation: Examples) -> None:
-    told: list[tuple[Any, ...]] = []
-    history = Mlp(SETTINGS).fit(train, validation, seed=0, progress=lambda *step: told.append(step))
+def test_progress_is_reported_after_every_epoch(train: Examples, validation: Examples) -> None:
+    steps: list[tuple[Any, ...]] = []
+    history = Mlp(SETTINGS).fit(
+        train, validation, seed=0, progress=lambda *step: steps.append(step)
+    )
     assert history is not None
-    assert [step[0] for step in told] == list(range(1, history.rows[-1].epoch + 1))
-    assert {step[1] for step in told} == {12}
-    assert "validation loss" in told[0][2]
-    assert [row for step in told for row in step[3]] == list(history.rows)
+    assert [step[0] for step in steps] == list(range(1, history.rows[-1].epoch + 1))
+    assert {step[1] for step in steps} == {12}
+    assert "validation loss" in steps[0][2]
+    assert [row for step in steps for row in step[3]] == list(history.rows)
 
 
-def test_a_loaded_model_answers_as_the_saved_one(
+def test_a_loaded_model_predicts_as_the_saved_one(
     trained: Mlp, validation: Examples, tmp_path: Path
 ) -> None:
     trained.save(tmp_path / "mlp")
@@ -189,7 +191,7 @@ def test_a_loaded_model_answers_as_the_saved_one(
     )
 
 
-def test_loading_and_answering_needs_no_torch(trained: Mlp, tmp_path: Path) -> None:
+def test_loading_and_prediction_need_no_torch(trained: Mlp, tmp_path: Path) -> None:
     trained.save(tmp_path / "mlp")
     program = (
         "import sys, numpy; from genre.models import load_model;"
@@ -216,7 +218,7 @@ assert not {"torch._dynamo", "torch._inductor"} & set(sys.modules)
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_constant_feature_is_no_trouble(train: Examples, validation: Examples) -> None:
+def test_a_constant_feature_is_accepted(train: Examples, validation: Examples) -> None:
     X = train.X.copy()
     X[:, 2] = 0.1
     flat = Examples(X, train.y, train.groups, CLASSES, FEATURES)
@@ -245,7 +247,9 @@ def test_a_genre_without_training_rows_is_named(train: Examples, validation: Exa
         Mlp(SETTINGS).fit(train.take(train.y != 1), validation, seed=0)
 
 
-def test_a_training_that_diverges_says_what_to_turn(train: Examples, validation: Examples) -> None:
+def test_a_training_that_diverges_names_the_parameter(
+    train: Examples, validation: Examples
+) -> None:
     wild = SETTINGS.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(ParameterError, match="lower learning_rate"):
         Mlp(wild).fit(train, validation, seed=0)

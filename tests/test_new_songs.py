@@ -67,7 +67,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
 
 @pytest.fixture
 def root(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the project with no new songs yet; what was heard is known."""
+    """A copy of the project without new songs; the cache is kept."""
     return shutil.copytree(trained, tmp_path / "project")
 
 
@@ -88,8 +88,8 @@ def run(params: Params, root: Path, folder: Path | str | None = None) -> tuple[s
     if folder is not None:
         evaluate = params.evaluate.model_copy(update={"new_songs": str(folder)})
         params = params.model_copy(update={"evaluate": evaluate})
-    said = new_songs.run(params, root)
-    return said, json.loads((root / REPORT / "metrics.json").read_text())
+    output = new_songs.run(params, root)
+    return output, json.loads((root / REPORT / "metrics.json").read_text())
 
 
 def left_out(root: Path) -> dict[str, str]:
@@ -97,7 +97,7 @@ def left_out(root: Path) -> dict[str, str]:
     return dict(zip(table["path"], table["kind"], strict=True))
 
 
-def answers(root: Path) -> pd.DataFrame:
+def read_predictions(root: Path) -> pd.DataFrame:
     return pd.read_parquet(root / REPORT / "predictions.parquet")
 
 
@@ -109,20 +109,20 @@ SIX = {
 
 
 @pytest.fixture(scope="module")
-def answered(
+def evaluated(
     trained: Path, params: Params, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str, dict]:
-    """Six new songs, answered: the project, the summary line and the metrics."""
+    """Six new songs, evaluated: the project, the summary line and the metrics."""
     root = shutil.copytree(trained, tmp_path_factory.mktemp("answered") / "project")
     add(root, SIX)
     return root, *run(params, root)
 
 
 def test_the_scores_are_scikit_learns_for_samples_and_for_songs(
-    answered: tuple[Path, str, dict],
+    evaluated: tuple[Path, str, dict],
 ) -> None:
-    root, said, metrics = answered
-    table = answers(root)
+    root, output, metrics = evaluated
+    table = read_predictions(root)
     assert len(table) == 60
     assert table.groupby("track_id")["segment"].apply(list).map(len).eq(10).all()
     assert table["start_s"].between(0, LONG - 3).all()
@@ -146,23 +146,23 @@ def test_the_scores_are_scikit_learns_for_samples_and_for_songs(
     assert (metrics["songs"], metrics["song"]["n"], metrics["samples_of_a_song"]) == (6, 6, 10)
     counts = confusion_matrix(truth, guess, labels=list(GENRES))
     for number, genre in enumerate(GENRES):
-        told = metrics["genres"]["segment"][genre]
-        assert (told["n"], told["predicted"]) == (20, counts[:, number].sum())
-    assert "of 6 new songs right" in said
-    assert "of 60 samples" in said
+        scores = metrics["genres"]["segment"][genre]
+        assert (scores["n"], scores["predicted"]) == (20, counts[:, number].sum())
+    assert "of 6 new songs right" in output
+    assert "of 60 samples" in output
 
 
-def test_a_songs_answer_is_the_calibrated_mean_of_its_samples(
-    answered: tuple[Path, str, dict],
+def test_a_songs_prediction_is_the_calibrated_mean_of_its_samples(
+    evaluated: tuple[Path, str, dict],
 ) -> None:
-    root, _, _ = answered
-    table = answers(root)
+    root, _, _ = evaluated
+    table = read_predictions(root)
     names = [f"p_{genre}" for genre in GENRES]
     songs = pd.read_csv(root / REPORT / "songs.csv").set_index("path")
     assert list(songs.index) == sorted(SIX)
-    asked = ensemble(mlp())
+    classifier = ensemble(mlp())
     expected = sorted(
-        tuple(np.round(np.sort(asked.song(rows.to_numpy()))[::-1], 4))
+        tuple(np.round(np.sort(classifier.song(rows.to_numpy()))[::-1], 4))
         for _, rows in table.groupby("track_id")[names]
     )
     found = sorted(tuple(row) for row in songs[["p_first", "p_second", "p_third"]].to_numpy())
@@ -171,25 +171,25 @@ def test_a_songs_answer_is_the_calibrated_mean_of_its_samples(
 
 @pytest.mark.slow
 def test_adding_songs_changes_nothing_for_the_others(
-    answered: tuple[Path, str, dict], params: Params, tmp_path: Path
+    evaluated: tuple[Path, str, dict], params: Params, tmp_path: Path
 ) -> None:
-    root = shutil.copytree(answered[0], tmp_path / "project")
-    before = answers(root)
+    root = shutil.copytree(evaluated[0], tmp_path / "project")
+    before = read_predictions(root)
     add(root, {"blues/more.flac": 900, "rock/more.flac": 901})
 
-    said, _ = run(params, root)
+    output, _ = run(params, root)
 
-    after = answers(root)
+    after = read_predictions(root)
     same = after[after["track_id"].isin(before["track_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(same, before)
-    assert "2 computed, 6 reused" in said
+    assert "2 computed, 6 reused" in output
 
 
 @pytest.mark.slow
 def test_the_same_songs_give_the_same_bytes(
-    answered: tuple[Path, str, dict], params: Params, root: Path
+    evaluated: tuple[Path, str, dict], params: Params, root: Path
 ) -> None:
-    before = {path.name: path.read_bytes() for path in (answered[0] / REPORT).iterdir()}
+    before = {path.name: path.read_bytes() for path in (evaluated[0] / REPORT).iterdir()}
     add(root, SIX)
     one = params.compute.model_copy(update={"workers": 1})
 
@@ -207,7 +207,7 @@ def test_the_same_songs_give_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_songs_that_stand_in_training_are_excluded_and_counted(
+def test_songs_seen_in_training_are_excluded_and_counted(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = add(root, {"rock/new.wav": 200, "jazz/artist.wav": 201, "blues/new.wav": 202})
@@ -220,7 +220,7 @@ def test_songs_that_stand_in_training_are_excluded_and_counted(
     rows = {"jazz/artist.wav": "  JAZZ  Artist 2", "blues/new.wav": "blues artist 3"}
     manifest(folder, **rows)
 
-    said, metrics = run(params, root)
+    output, metrics = run(params, root)
 
     assert left_out(root) == {
         "jazz/file.wav": "same_file",
@@ -236,12 +236,12 @@ def test_songs_that_stand_in_training_are_excluded_and_counted(
     }
     # Test songs and their artists taught the classifier nothing.
     assert metrics["songs"] == 3
-    assert "4 known from training, 0 set aside" in said
+    assert "4 seen in training, 0 set aside" in output
     printed = capsys.readouterr().out
-    assert "excluded: jazz/file.wav is jazz/jazz0.wav, of the training songs" in printed
+    assert "excluded: jazz/file.wav is the training song jazz/jazz0.wav" in printed
     reasons = pd.read_csv(root / REPORT / "excluded.csv").set_index("path")["reason"]
     assert reasons["jazz/artist.wav"] == (
-        "is by the same artist as jazz/jazz2.wav, of the training songs"
+        "is by the same artist as the training song jazz/jazz2.wav"
     )
 
 
@@ -263,35 +263,35 @@ def test_broken_short_silent_and_repeated_songs_are_set_aside(root: Path, params
 
 
 def test_the_songs_of_an_artist_are_drawn_together(
-    answered: tuple[Path, str, dict], params: Params, tmp_path: Path
+    evaluated: tuple[Path, str, dict], params: Params, tmp_path: Path
 ) -> None:
-    root = shutil.copytree(answered[0], tmp_path / "project")
+    root = shutil.copytree(evaluated[0], tmp_path / "project")
     manifest(root / paths.NEW_SONGS, **dict.fromkeys(list(SIX)[:4], "The Same"))
 
     _, metrics = run(params, root)
 
     assert (metrics["songs"], metrics["groups"]) == (6, 3)
-    table = answers(root)
+    table = read_predictions(root)
     assert table["group"].nunique() == 3
 
 
 @pytest.mark.slow
-def test_no_song_that_is_new_is_said_and_not_scored(root: Path, params: Params) -> None:
+def test_without_an_unseen_song_nothing_is_scored(root: Path, params: Params) -> None:
     folder = root / paths.NEW_SONGS
     shutil.copytree(root / paths.RAW / "jazz", folder / "jazz")
     (folder / "jazz/jazz3.wav").unlink()
 
-    said, metrics = run(params, root)
+    output, metrics = run(params, root)
 
-    assert said.startswith("no new song is unseen: 3 known from training, 0 set aside")
+    assert output.startswith("no new song is unseen: 3 seen in training, 0 set aside")
     assert (metrics["songs"], metrics["excluded"]) == (0, {"same_file": 3})
     assert sorted(p.name for p in (root / REPORT).iterdir()) == ["excluded.csv", "metrics.json"]
 
 
-def test_the_folder_that_the_project_brings_may_be_empty(root: Path, params: Params) -> None:
-    said, metrics = run(params, root)
+def test_the_default_folder_may_be_empty(root: Path, params: Params) -> None:
+    output, metrics = run(params, root)
 
-    assert said == ""
+    assert output == ""
     assert metrics == {"songs": 0}
 
 
@@ -320,14 +320,15 @@ def test_another_folder_must_be_there_and_have_songs(
         run(params, root, tmp_path / "flat")
 
 
-def test_a_genre_that_the_classifier_does_not_know_is_refused_before_any_song_is_heard(
+def test_an_unknown_genre_is_refused_before_any_song_is_decoded(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add(root, {"rock/song.wav": 1, "Jaz-z/song.wav": 2, "polka/song.wav": 3})
 
     with pytest.raises(
         InputError,
-        match=r"genres Jaz-z, polka, which the classifier does not know; expected folders named "
+        match=r"genres Jaz-z, polka, which the classifier was not trained on; expected folders "
+        r"named "
         r"blues, jazz, rock \(did you mean jazz for Jaz-z\?\); rename or remove",
     ):
         run(params, root)
@@ -336,15 +337,13 @@ def test_a_genre_that_the_classifier_does_not_know_is_refused_before_any_song_is
     assert not (root / REPORT).exists()
 
 
-def test_a_manifest_that_tells_of_a_song_that_is_not_there_is_refused(
-    root: Path, params: Params
-) -> None:
+def test_a_manifest_with_a_missing_song_is_refused(root: Path, params: Params) -> None:
     folder = add(root, {"rock/one song.wav": 1})
     manifest(folder, **{"rock/one snog.wav": "Somebody"})
 
     with pytest.raises(
         InputError,
-        match=r"manifest\.csv: tells of rock/one snog\.wav, which is no song .*"
+        match=r"manifest\.csv: found rock/one snog\.wav, expected songs in genre folders .*"
         r"did you mean rock/one song\.wav for rock/one snog\.wav",
     ):
         run(params, root)

@@ -1,4 +1,4 @@
-"""Random 3 s samples of whole songs, and what the classifier looks at in them."""
+"""Random 3 s samples of whole songs, and the classifier's inputs for them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from genre.new_songs import SAMPLES, read_samples, sample_song
 
 
 def sample(path: Path, members: list[Any], *, seed: int = 0) -> tuple[np.ndarray, dict[Any, Any]]:
-    asked = ensemble(*members)
+    model = ensemble(*members)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
-    settings: dict[str, Any] = {"inputs": asked.inputs, "front": asked.front}
+    settings: dict[str, Any] = {"inputs": model.inputs, "preprocessing": model.preprocessing}
     return read_samples(sample_song(path, content, **settings, seed=seed, max_seconds=600))
 
 
@@ -42,12 +42,12 @@ def test_a_sample_is_the_song_at_its_place_with_the_30_s_around_it(
     drawn = random_samples(path, SAMPLES, seed=1)
 
     assert len(drawn) == SAMPLES
-    for stretch in drawn:
-        (offset,) = stretch.offsets
-        place = stretch.start + offset
+    for window in drawn:
+        (offset,) = window.offsets
+        place = window.start + offset
         assert 0 <= place <= round(seconds * SAMPLE_RATE) - SEGMENT_SAMPLES
-        np.testing.assert_array_equal(stretch.segment(offset), y[place : place + SEGMENT_SAMPLES])
-        np.testing.assert_array_equal(stretch.y, y[stretch.start : stretch.start + CLIP_SAMPLES])
+        np.testing.assert_array_equal(window.segment(offset), y[place : place + SEGMENT_SAMPLES])
+        np.testing.assert_array_equal(window.y, y[window.start : window.start + CLIP_SAMPLES])
         assert 0 <= offset <= CLIP_SAMPLES - SEGMENT_SAMPLES
 
 
@@ -55,8 +55,8 @@ def test_samples_come_from_the_whole_song(tmp_path: Path) -> None:
     path = write(tmp_path / "song.flac", tone(100.0))
 
     places = [
-        (stretch.start + stretch.offsets[0]) / SAMPLE_RATE
-        for stretch in random_samples(path, 200, seed=0)
+        (window.start + window.offsets[0]) / SAMPLE_RATE
+        for window in random_samples(path, 200, seed=0)
     ]
 
     assert places == sorted(places)
@@ -72,7 +72,7 @@ def test_a_song_shorter_than_a_sample_has_none(tmp_path: Path) -> None:
         random_samples(path, SAMPLES, seed=0)
 
 
-def test_the_samples_of_a_song_depend_on_its_content_and_the_seed_alone(tmp_path: Path) -> None:
+def test_the_samples_of_a_song_depend_only_on_its_content_and_the_seed(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", tone(40.0))
     renamed = shutil.copy(path, tmp_path / "renamed.wav")
     other = write(tmp_path / "other.wav", tone(40.0, seed=1))
@@ -84,7 +84,7 @@ def test_the_samples_of_a_song_depend_on_its_content_and_the_seed_alone(tmp_path
     assert not np.array_equal(sample(path, [network("resnet")], seed=1)[0], places)
 
 
-def test_the_classifier_looks_at_samples_as_it_looks_at_segments(tmp_path: Path) -> None:
+def test_inputs_of_samples_equal_those_of_segments(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", tone(90.0))
     params = load_params(Path(__file__).parent.parent / "params.yaml")
     y = load(path)
@@ -123,4 +123,4 @@ def test_a_song_that_has_changed_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", tone(5.0))
 
     with pytest.raises(AudioError, match="has changed"):
-        sample_song(path, "0" * 64, inputs=(), front={}, seed=0, max_seconds=60)
+        sample_song(path, "0" * 64, inputs=(), preprocessing={}, seed=0, max_seconds=60)

@@ -110,7 +110,7 @@ def test_a_genre_folder_that_was_renamed_by_hand_is_said_and_keeps_its_manifest_
     ("genre", "message"),
     [
         (None, "new: no such folder; evaluate.new_songs"),
-        ("blouse", "holds the genre blouse, which the classifier does not know"),
+        ("blouse", "found the genre blouse, which the classifier was not trained on"),
     ],
 )
 def test_new_songs_that_cannot_be_answered_are_told_before_any_step(root, run, genre, message):

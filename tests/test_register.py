@@ -112,7 +112,7 @@ def test_registering_again_makes_no_second_version_and_the_same_receipt(
 
 
 @pytest.mark.slow
-def test_new_figures_of_the_same_model_are_a_run_and_no_version(once: Project) -> None:
+def test_new_scores_of_the_same_model_are_a_run_and_no_version(once: Project) -> None:
     first = once.receipt
     path = once.root / "reports/metrics.json"
     path.write_text(path.read_text() + "\n")

@@ -147,7 +147,7 @@ def test_a_champion_chosen_in_mlflow_is_respected(project: Project) -> None:
 @pytest.mark.parametrize(
     ("removed", "back"), [("previous", "1"), ("champion", "2"), ("version 1", None)]
 )
-def test_what_was_removed_in_mlflow_is_known_from_the_promotions(
+def test_what_was_removed_in_mlflow_is_recovered_from_the_promotions(
     project: Project, removed: str, back: str | None
 ) -> None:
     stored(project, 2)
@@ -232,7 +232,7 @@ def test_a_number_is_a_version_before_it_is_an_alias(project: Project) -> None:
     assert registry.promote(project.params, project.root, "2") == ("2", None)
 
 
-def test_the_table_the_json_and_the_history_say_the_same(
+def test_the_table_the_json_and_the_history_agree(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     register.run(project.params, project.root)
@@ -261,7 +261,7 @@ def test_the_table_the_json_and_the_history_say_the_same(
     assert changes[0]["reason"] == "there was no champion"
 
 
-def test_the_commands_say_what_they_did(
+def test_the_commands_print_what_they_did(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored(project, 2)
@@ -303,7 +303,7 @@ def test_without_a_store_nothing_is_made(
         (None, "file is not a database of MLflow"),
     ],
 )
-def test_a_file_that_is_no_store_is_named_and_left_as_it_is(
+def test_a_file_that_is_not_a_store_is_named_and_not_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, cause: str
 ) -> None:
     shutil.copyfile(CHECKOUT / "params.yaml", tmp_path / "params.yaml")
@@ -367,7 +367,7 @@ def test_a_damaged_page_deep_in_the_database_is_named(project: Project) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_store_without_a_version_says_so(
+def test_a_store_without_a_version_is_reported(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert genre(capsys, project.root, "models") == (
@@ -382,7 +382,7 @@ def test_a_store_without_a_version_says_so(
         assert "no version of music-genre is registered yet" in err or "no other version" in err
 
 
-def test_an_unknown_version_is_refused_and_the_known_ones_named(
+def test_an_unknown_version_is_refused_and_the_others_are_named(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored(project, 2)
@@ -423,7 +423,7 @@ def test_a_version_with_a_leaky_protocol_is_refused_with_the_reason(
     code, _, err = genre(capsys, project.root, "promote", "1", "--reason", "99 %!")
 
     assert code == 2
-    assert "pieces of one song are on both sides" in err
+    assert "segments of one song are in several subsets" in err
     assert project.aliases == {}
     assert registry.history(project.params, project.root) == []
 
@@ -486,7 +486,7 @@ def test_a_store_that_may_only_be_read_is_listed_and_refuses_changes(read_only: 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_store_of_another_mlflow_is_told_from_todays(
+def test_a_store_of_another_mlflow_version_is_recognised(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = project.root / "mlruns/mlflow.db"

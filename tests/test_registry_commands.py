@@ -24,7 +24,7 @@ def test_a_terminal_of_any_width_shows_all_of_every_cell(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # how rich is told that this is a terminal
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # makes rich treat this as a terminal
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", str(width))
 

@@ -85,7 +85,7 @@ def test_the_curves_are_no_part_of_the_models_hash_and_the_weights_are(
     assert facts.folder_sha256(folder) != before
 
 
-def test_a_folder_that_is_no_git_repository_has_no_commit(
+def test_a_folder_that_is_not_a_git_repository_has_no_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -93,7 +93,7 @@ def test_a_folder_that_is_no_git_repository_has_no_commit(
     assert facts.git_state(tmp_path) == {}
 
 
-def test_a_checkout_is_dirty_where_code_changed_and_not_where_a_run_wrote(tmp_path: Path) -> None:
+def test_a_checkout_is_dirty_if_code_changed_and_not_if_a_run_wrote(tmp_path: Path) -> None:
     for name in ("code.py", "dvc.lock", "params.yaml"):
         (tmp_path / name).write_text("before")
     git(tmp_path, "init", "-q")
@@ -124,7 +124,7 @@ def test_a_report_that_selects_no_model_is_bad_input(project: Project, tmp_path:
         _ = pipeline(project, root).selected
 
 
-def test_the_model_card_tells_data_figures_and_weak_genres(project: Project) -> None:
+def test_the_model_card_has_data_scores_and_weak_genres(project: Project) -> None:
     text = card.write(pipeline(project))
 
     assert text.startswith("# music-genre: mlp\n")
@@ -150,7 +150,7 @@ def test_the_card_names_what_flatters_the_figures(project: Project) -> None:
     assert "Its split leaks, so it is never promoted to champion." in text
 
 
-def test_the_card_of_a_synthetic_collection_says_so(project: Project) -> None:
+def test_the_card_of_a_synthetic_collection_is_labelled(project: Project) -> None:
     demo = pipeline(project)
     before = card.write(demo)
     path = demo.classifier / "classifier.json"

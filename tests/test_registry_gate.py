@@ -26,7 +26,7 @@ from genre import registry
 from genre.core import messages
 from genre.core.errors import InputError
 from genre.registry import gate
-from genre.registry.lookup import FILES, FOREIGN
+from genre.registry.lookup import FILES, NOT_REGISTERED_HERE
 from genre.registry.promotion import Policy
 from tasks import register
 
@@ -75,7 +75,7 @@ def test_a_better_model_takes_over(project: Project) -> None:
     assert run(project)["comparison"] == found
 
 
-def test_a_worse_model_stays_challenger_and_its_tags_say_why(once: Project) -> None:
+def test_a_worse_model_stays_challenger_with_the_reason_in_its_tags(once: Project) -> None:
     once.retrain(confused=PAIR)
 
     run(once)
@@ -95,7 +95,7 @@ def test_a_worse_model_stays_challenger_and_its_tags_say_why(once: Project) -> N
         ("superior", {"champion": "1", "challenger": "2"}),
     ],
 )
-def test_an_equal_model_takes_over_where_not_worse_is_enough(
+def test_an_equal_model_is_promoted_by_the_policy_not_worse(
     once: Project, policy: Policy, expected: dict[str, str]
 ) -> None:
     section = once.params.register_.model_copy(update={"policy": policy})
@@ -134,18 +134,18 @@ def test_a_model_with_fewer_families_waits_until_it_is_promoted(project: Project
 
 
 @pytest.mark.slow
-def test_a_champion_of_other_genres_gives_way(once: Project) -> None:
+def test_a_champion_of_other_genres_is_replaced(once: Project) -> None:
     genres = ("blues", "metal", "rock")
     write_songs(once.root, genres)
     write_model(once.root, genres)
     write_reports(once.root)
 
-    assert run(once)["reason"] == ("version 1 does not know metal, of today's genres")
+    assert run(once)["reason"] == ("version 1 was not trained on today's genres metal")
     assert once.aliases == {"champion": "2", "previous": "1"}
 
 
 @pytest.mark.slow
-def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: Project) -> None:
+def test_a_champion_of_other_features_stays_because_it_cannot_be_compared(project: Project) -> None:
     path = project.root / "classifier/mlp/model.json"
     path.write_text(path.read_text().replace("rms_mean", "loudness_mean"))
     run(project)
@@ -156,7 +156,7 @@ def test_a_champion_of_other_features_stays_for_it_cannot_be_compared(project: P
 
     assert receipt["reason"] == (
         "it cannot be compared with version 1: it cannot predict them (mlp was trained on features "
-        "that are not there (loudness_mean); train it again "
+        "that are missing (loudness_mean); train it again "
         f"({messages.command('dvc repro train')}))"
     )
     assert project.aliases == {"champion": "1", "challenger": "2"}
@@ -186,7 +186,7 @@ def test_a_champion_whose_files_are_gone_wholly_or_in_part_stays(
     assert once.aliases == {"champion": "1", "challenger": "2"}
 
 
-def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
+def test_a_champion_that_was_registered_elsewhere_stays_and_the_remedy_is_named(
     project: Project,
 ) -> None:
     store = project.store
@@ -196,13 +196,13 @@ def test_a_champion_that_something_else_made_stays_and_the_way_back_is_named(
     with store.reading():
         store.client.create_registered_model(NAME)
         store.client.create_model_version(NAME, place.as_uri())
-    with pytest.raises(InputError, match=FOREIGN):
+    with pytest.raises(InputError, match=NOT_REGISTERED_HERE):
         registry.promote(project.params, project.root, "1")
     store.client.set_registered_model_alias(NAME, "champion", "1")
 
     receipt = run(project)
 
-    assert receipt["reason"] == f"it cannot be compared with version 1: {FOREIGN}"
+    assert receipt["reason"] == f"it cannot be compared with version 1: {NOT_REGISTERED_HERE}"
     assert project.aliases == {"champion": "1", "challenger": "2"}
     assert "version 1 of music-genre is champion and cannot be used" in receipt["warning"]
     assert "genre promote 2" in receipt["warning"]
@@ -241,7 +241,7 @@ def test_once_the_champion_is_restored_the_blocked_version_is_compared(project: 
     assert project.aliases == {"champion": "2", "previous": "1"}
 
 
-def test_a_genre_that_was_renamed_is_no_new_genre(once: Project) -> None:
+def test_a_renamed_genre_is_not_a_new_genre(once: Project) -> None:
     genres = ("bebop" if genre == "jazz" else genre for genre in GENRES)
     rename(once, "jazz", "bebop")
     write_model(once.root, sorted(genres), confused=("bebop", "rock"))
@@ -250,7 +250,7 @@ def test_a_genre_that_was_renamed_is_no_new_genre(once: Project) -> None:
     receipt = run(once)
 
     assert receipt["reason"].startswith("worse: ")
-    assert receipt["reason"].endswith("; jazz is called bebop now")
+    assert receipt["reason"].endswith("; jazz is now called bebop")
     assert once.aliases == {"champion": "1", "challenger": "2"}
 
 
@@ -329,11 +329,11 @@ def test_a_decision_against_a_champion_that_is_gone_meanwhile_is_taken_again(
     run(once)
     once.retrain(seed=2)
     client, evaluate = once.store.client, gate.evaluate_champion
-    asked = []
+    evaluated = []
 
     def evaluate_and_move(*facts: Any) -> object:
         champion = evaluate(*facts)
-        asked.append(champion.version)
+        evaluated.append(champion.version)
         client.set_registered_model_alias(NAME, "champion", "1")  # as another machine may
         return champion
 
@@ -341,6 +341,6 @@ def test_a_decision_against_a_champion_that_is_gone_meanwhile_is_taken_again(
 
     receipt = run(once)
 
-    assert asked == ["2", "1"]
+    assert evaluated == ["2", "1"]
     assert "against version 1" in receipt["reason"]
     assert once.aliases == {"champion": "3", "previous": "1"}

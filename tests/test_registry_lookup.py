@@ -77,7 +77,7 @@ def read_only(copy: Project) -> Iterator[Callable[[], subprocess.CompletedProces
 
 
 def find(project: Project, uri: str = CHAMPION) -> tuple[str, set[str]]:
-    """The version that is found, and what its classifier knows."""
+    """The version that is found, and the genres of its classifier."""
     with lookup.find(uri, project.params.tracking, project.root) as found:
         assert found.name == "music-genre"
         return found.version, set(Classifier.from_folder(found.folder).classes)
@@ -118,7 +118,7 @@ def test_a_version_that_was_deleted_is_not_found(copy: Project) -> None:
         ("runs:/1234/model", "expected models:/NAME@ALIAS"),
     ],
 )
-def test_what_is_not_registered_is_told(project: Project, uri: str, message: str) -> None:
+def test_what_is_not_registered_is_reported(project: Project, uri: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         find(project, uri)
 
@@ -137,7 +137,7 @@ def test_a_commit_that_was_killed_is_undone_and_the_champion_before_it_found(
 
 
 @pytest.mark.slow
-def test_a_killed_commit_that_may_not_be_rolled_back_is_told_from_a_damaged_database(
+def test_a_killed_commit_in_a_read_only_store_is_distinguished_from_a_damaged_database(
     copy: Project, read_only: Callable[[], subprocess.CompletedProcess[str]]
 ) -> None:
     kill_in_a_commit(copy.root / "mlruns/mlflow.db")
@@ -148,14 +148,16 @@ def test_a_killed_commit_that_may_not_be_rolled_back_is_told_from_a_damaged_data
     assert "that you may write to it" in done.stderr
 
 
-def test_versions_without_a_champion_are_named_with_the_way_to_choose_one(copy: Project) -> None:
+def test_versions_without_a_champion_are_listed_with_the_command_to_promote_one(
+    copy: Project,
+) -> None:
     copy.store.client.delete_registered_model_alias("music-genre", "champion")
 
     with pytest.raises(InputError, match=r"has no alias champion.*genre promote VERSION"):
         find(copy)
 
 
-def test_genre_classify_outside_a_project_says_where_to_go(
+def test_genre_classify_outside_a_project_is_refused_with_a_hint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -52,9 +52,9 @@ def all_is_well(
 ) -> None:
     """Every command works with the champion, and nothing is registered again."""
     before = len(aliases.all_versions(project.store, NAME))
-    (answer,) = json.loads(genre(capsys, project, "classify", "--json", song))
+    (prediction,) = json.loads(genre(capsys, project, "classify", "--json", song))
     rows = json.loads(genre(capsys, project, "models", "--json"))
-    assert answer["model_version"] == champion
+    assert prediction["model_version"] == champion
     assert f"version {champion}: " in genre(capsys, project, "check")
     assert [row["version"] for row in rows if "champion" in row["aliases"]] == [champion]
     register.run(project.params, project.root)
@@ -65,7 +65,7 @@ def all_is_well(
 
 
 def with_mlflow(project: Project, code: str) -> str:
-    """Run Python code that knows MLflow and nothing of this project."""
+    """Run Python code that uses MLflow and not this project."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", f"import mlflow\n{code}"],
         cwd=project.root.parent,
@@ -245,7 +245,7 @@ def test_a_champion_whose_checksums_were_deleted_is_registered_anew_and_never_re
     assert project.aliases == {"champion": "2", "previous": "1", "challenger": "3"}
 
 
-def test_without_a_champion_the_step_says_so_and_leaves_the_choice(
+def test_without_a_champion_the_step_warns_and_promotes_none(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.store.client.delete_registered_model_alias(NAME, "champion")
@@ -260,7 +260,7 @@ def test_without_a_champion_the_step_says_so_and_leaves_the_choice(
     assert genre(capsys, project, "rollback") == "music-genre: version 2 is champion\n"
 
 
-def test_in_a_project_that_was_moved_the_commands_work_and_a_warning_says_what_mlflow_needs(
+def test_in_a_moved_project_the_commands_work_and_a_warning_has_the_remedy_for_mlflow(
     project: Project, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(project.root, tmp_path / "here")
@@ -271,7 +271,7 @@ def test_in_a_project_that_was_moved_the_commands_work_and_a_warning_says_what_m
     summary = register.run(moved.params, moved.root)
 
     assert summary.startswith("unchanged: ")
-    assert "MLflow keeps absolute paths" in moved.receipt["warning"]
-    (answer,) = json.loads(genre(capsys, moved, "classify", "--json", song))
-    assert answer["model_version"] == "2"
+    assert "MLflow stores absolute paths" in moved.receipt["warning"]
+    (prediction,) = json.loads(genre(capsys, moved, "classify", "--json", song))
+    assert prediction["model_version"] == "2"
     assert genre(capsys, moved, "check")

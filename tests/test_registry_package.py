@@ -1,4 +1,4 @@
-"""The registered model answers anywhere: its own code, its own weights, nothing pickled."""
+"""The registered model predicts anywhere: with its own code and weights, nothing pickled."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ import json, sys
 import mlflow, pandas
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/music-genre@champion")
-answers = model.predict(pandas.DataFrame({"path": sys.argv[2:]}), params={"top": 2})
+predictions = model.predict(pandas.DataFrame({"path": sys.argv[2:]}), params={"top": 2})
 import genre
 unwanted = sorted(name for name in ("torch", "prefect", "dvc") if name in sys.modules)
-print(json.dumps([genre.__file__, answers.to_dict("records"), unwanted]))
+print(json.dumps([genre.__file__, predictions.to_dict("records"), unwanted]))
 """
 
 
@@ -67,7 +67,7 @@ def load(project: Project) -> Any:
     return mlflow.pyfunc.load_model("models:/music-genre@champion")
 
 
-def ask(python: Path, project: Project, song: Path, *options: str) -> list[Any]:
+def predict(python: Path, project: Project, song: Path, *options: str) -> list[Any]:
     """Ask the champion in a new process, in an empty folder, without this project."""
     empty = song.parent / "empty"
     empty.mkdir(exist_ok=True)
@@ -83,8 +83,8 @@ def ask(python: Path, project: Project, song: Path, *options: str) -> list[Any]:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    answer: list[Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    prediction: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return prediction
 
 
 # An editable install puts the project on the path by a finder of its own.
@@ -95,19 +95,19 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr
 
 
 @pytest.mark.slow
-def test_the_model_answers_without_the_project_like_the_classifier(
+def test_the_model_predicts_without_the_project_like_the_classifier(
     project: Project, song: Path
 ) -> None:
-    code, answers, unwanted = ask(Path(sys.executable), project, song, "-I")
+    code, predictions, unwanted = predict(Path(sys.executable), project, song, "-I")
 
     expected = Classifier.from_folder(project.root / "classifier").classify(song, top=2)
     assert code == str(model_folder(project) / "code/genre/__init__.py")
-    assert answers == [expected.as_dict()]
+    assert predictions == [expected.as_dict()]
     assert unwanted == []
 
 
 @pytest.mark.slow
-def test_the_model_answers_in_an_environment_made_from_its_own_requirements(
+def test_the_model_predicts_in_an_environment_made_from_its_own_requirements(
     project: Project, song: Path, tmp_path: Path
 ) -> None:
     venv.create(tmp_path / "environment")
@@ -117,12 +117,12 @@ def test_the_model_answers_in_an_environment_made_from_its_own_requirements(
     install = [uv, "pip", "install", "--quiet", "--python", python]
     subprocess.run([*install, "-r", requirements], check=True, timeout=550)
 
-    code, answers, _ = ask(python, project, song)
+    code, predictions, _ = predict(python, project, song)
 
     expected = Classifier.from_folder(project.root / "classifier").classify(song, top=2)
     assert code == str(model_folder(project) / "code/genre/__init__.py")
-    assert answers[0]["genre"] == expected.genre
-    assert answers[0]["probability"] == pytest.approx(expected.probability, abs=1e-6)
+    assert predictions[0]["genre"] == expected.genre
+    assert predictions[0]["probability"] == pytest.approx(expected.probability, abs=1e-6)
 
 
 def test_nothing_in_the_model_is_pickled(project: Project) -> None:
@@ -175,13 +175,13 @@ def test_networks_on_pictures_need_torch() -> None:
     assert {line.partition("==")[0] for line in more} == {"torch"}
 
 
-def test_networks_that_listen_need_torch() -> None:
+def test_pretrained_networks_need_torch() -> None:
     more = set(package.requirements(pretrained=True)) - set(package.requirements())
 
     assert {line.partition("==")[0] for line in more} == {"torch"}
 
 
-def test_the_signature_names_columns_answers_and_params(project: Project) -> None:
+def test_the_signature_names_input_output_and_params(project: Project) -> None:
     signature = load(project).metadata.signature
 
     assert signature.inputs.input_names() == ["path", "audio"]
@@ -196,16 +196,16 @@ def test_the_signature_names_columns_answers_and_params(project: Project) -> Non
     }
 
 
-def test_the_input_example_can_be_answered(project: Project) -> None:
+def test_the_input_example_can_be_predicted(project: Project) -> None:
     model = load(project)
 
-    answers = model.predict(model.input_example)
+    predictions = model.predict(model.input_example)
 
-    assert answers.loc[0, "seconds"] == 1
-    assert answers.loc[0, "genre"] in GENRES
+    assert predictions.loc[0, "seconds"] == 1
+    assert predictions.loc[0, "genre"] in GENRES
 
 
-def test_paths_bytes_and_base64_text_give_the_same_answer(project: Project, song: Path) -> None:
+def test_paths_bytes_and_base64_text_give_the_same_prediction(project: Project, song: Path) -> None:
     model = load(project)
     content = song.read_bytes()
 
@@ -217,26 +217,26 @@ def test_paths_bytes_and_base64_text_give_the_same_answer(project: Project, song
     expected = by_path.to_dict("records")
     assert [set(row) for row in expected] == [{"genre", "probability", "top", "seconds"}]
     assert len(expected[0]["top"]) == 3
-    for answers in (by_series, by_bytes, by_text):
-        assert answers.to_dict("records") == expected
+    for predictions in (by_series, by_bytes, by_text):
+        assert predictions.to_dict("records") == expected
 
 
-def test_the_timeline_comes_where_it_is_asked_for(project: Project, song: Path) -> None:
+def test_the_timeline_is_returned_if_requested(project: Project, song: Path) -> None:
     songs = pd.DataFrame({"path": [str(song), str(song)]})
 
-    answers = load(project).predict(songs, params={"timeline": True, "top": 1})
+    predictions = load(project).predict(songs, params={"timeline": True, "top": 1})
 
-    assert len(answers) == 2
-    assert [moment["start_s"] for moment in answers.loc[0, "timeline"]] == [0, 3, 4]
-    assert [len(top) for top in answers["top"]] == [1, 1]
+    assert len(predictions) == 2
+    assert [moment["start_s"] for moment in predictions.loc[0, "timeline"]] == [0, 3, 4]
+    assert [len(top) for top in predictions["top"]] == [1, 1]
 
 
 def test_the_model_itself_also_takes_a_plain_list_of_paths(project: Project, song: Path) -> None:
     model = load(project).unwrap_python_model()
 
-    answers = model.predict(None, [str(song)], {"top": 1})
+    predictions = model.predict(None, [str(song)], {"top": 1})
 
-    assert answers.loc[0, "seconds"] == 7
+    assert predictions.loc[0, "seconds"] == 7
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_the_model_itself_also_takes_a_plain_list_of_paths(project: Project, son
         ({"path": [float("nan")]}, "row 0: neither path nor audio"),
     ],
 )
-def test_what_cannot_be_heard_is_told_with_its_row(
+def test_a_song_that_cannot_be_decoded_is_an_error_with_its_row(
     project: Project, table: dict[str, list[Any]], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as raised:
@@ -262,7 +262,7 @@ def test_what_cannot_be_heard_is_told_with_its_row(
     assert raised.value.get_http_status_code() == 400  # type: ignore[attr-defined]
 
 
-def test_text_is_no_song_whatever_its_name(project: Project, song: Path, tmp_path: Path) -> None:
+def test_text_is_not_a_song_whatever_its_name(project: Project, song: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_text("These are words.\n" * 100)
 
@@ -270,14 +270,14 @@ def test_text_is_no_song_whatever_its_name(project: Project, song: Path, tmp_pat
         load(project).predict(pd.DataFrame({"path": [str(song), str(path)]}))
 
 
-def test_no_rows_are_no_error(project: Project) -> None:
-    answers = load(project).unwrap_python_model().predict(None, pd.DataFrame({"path": []}))
+def test_an_empty_table_is_not_an_error(project: Project) -> None:
+    predictions = load(project).unwrap_python_model().predict(None, pd.DataFrame({"path": []}))
 
-    assert list(answers.columns) == ["genre", "probability", "top", "seconds"]
-    assert answers.empty
+    assert list(predictions.columns) == ["genre", "probability", "top", "seconds"]
+    assert predictions.empty
 
 
-def test_asking_for_no_genre_is_refused(project: Project, song: Path) -> None:
+def test_top_below_one_is_refused(project: Project, song: Path) -> None:
     with pytest.raises(InputError, match="top is 0, expected at least 1"):
         load(project).predict(pd.DataFrame({"path": [str(song)]}), params={"top": 0})
 

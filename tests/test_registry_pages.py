@@ -85,7 +85,7 @@ def test_the_page_of_the_logged_model_finds_its_version(project: Project) -> Non
     assert logged.tags["mlflow.modelVersions"] == f'[{{"name": "{NAME}", "version": 2}}]'
 
 
-def test_tags_are_short_and_no_json(project: Project) -> None:
+def test_tags_are_short_and_not_json(project: Project) -> None:
     client, receipt = project.store.client, project.receipt
     tagged = {
         "run": client.get_run(receipt["run_id"]).data.tags,

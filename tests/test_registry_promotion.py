@@ -1,4 +1,4 @@
-"""The gate decides by facts alone."""
+"""The promotion gate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def judge(
     experiment: str | None = None,
     groups: int = 18,
 ) -> Decision:
-    """Decide about a model that is better by `estimate`; the champion knows `GENRES`."""
+    """Decide about a model that is better by `estimate`; the champion has `GENRES`."""
     low = estimate - 0.04 if low is None else low
     scores = (0.5 + estimate, 0.4, 0.9), (0.5, 0.4, 0.6)
     found = Comparison(estimate, low, 2 * estimate - low, 20, groups, *scores)
@@ -48,15 +48,15 @@ def test_the_first_model_becomes_champion() -> None:
     [
         (0.10, 0.02, CHAMPION, "better"),
         (0.02, -0.04, CHAMPION, "better"),
-        (0.02, -0.05, CHALLENGER, "better, but not surely so"),
+        (0.02, -0.05, CHALLENGER, "better, but not significantly"),
         (0.0, 0.0, CHAMPION, "as good"),
         (0.0, -0.04, CHAMPION, "as good"),
-        (0.0, -0.06, CHALLENGER, "as good, but not surely so"),
+        (0.0, -0.06, CHALLENGER, "as good, but not significantly"),
         (-0.01, -0.02, CHALLENGER, "worse"),
         (-0.30, -0.40, CHALLENGER, "worse"),
     ],
 )
-def test_not_worse_asks_for_no_loss_and_a_lower_end_above_the_margin(
+def test_not_worse_requires_no_loss_and_a_lower_end_above_the_margin(
     estimate: float, low: float, alias: str, verdict: str
 ) -> None:
     decision = judge(estimate, low)
@@ -71,13 +71,13 @@ def test_not_worse_asks_for_no_loss_and_a_lower_end_above_the_margin(
     ("estimate", "low", "alias", "verdict"),
     [
         (0.10, 0.02, CHAMPION, "better"),
-        (0.10, 0.0, CHALLENGER, "better, but not surely so"),
-        (0.10, -0.01, CHALLENGER, "better, but not surely so"),
+        (0.10, 0.0, CHALLENGER, "better, but not significantly"),
+        (0.10, -0.01, CHALLENGER, "better, but not significantly"),
         (0.0, 0.0, CHALLENGER, "no better"),
         (-0.10, -0.2, CHALLENGER, "worse"),
     ],
 )
-def test_superior_asks_for_an_interval_above_zero(
+def test_superior_requires_an_interval_above_zero(
     estimate: float, low: float, alias: str, verdict: str
 ) -> None:
     decision = judge(estimate, low, policy="superior")
@@ -86,11 +86,11 @@ def test_superior_asks_for_an_interval_above_zero(
     assert decision.reason.startswith(f"{verdict}: ")
 
 
-def test_a_challenger_that_stays_is_told_what_the_policy_asks_for() -> None:
+def test_the_reason_of_a_challenger_names_the_policy() -> None:
     refused = judge(0.02, -0.08).reason, judge(0.02, -0.08, policy="superior").reason
 
-    assert refused[0].endswith("register.policy not_worse asks for a lower end above -0.05")
-    assert refused[1].endswith("register.policy superior asks for a lower end above 0")
+    assert refused[0].endswith("register.policy not_worse requires a lower end above -0.05")
+    assert refused[1].endswith("register.policy superior requires a lower end above 0")
 
 
 def test_scores_that_differ_by_rounding_are_equal() -> None:
@@ -98,7 +98,7 @@ def test_scores_that_differ_by_rounding_are_equal() -> None:
     assert judge(1e-16, 1e-16, policy="superior").alias == CHALLENGER
 
 
-def test_songs_of_a_single_group_say_nothing_for_their_interval_has_no_width() -> None:
+def test_songs_of_a_single_group_decide_nothing_because_their_interval_has_no_width() -> None:
     decision = judge(0.5, 0.5, groups=1)
 
     assert decision.alias == CHALLENGER
@@ -142,14 +142,14 @@ def test_as_many_feature_families_or_none_leave_the_decision_to_the_scores(
     assert decision.alias == CHAMPION
 
 
-def test_a_champion_that_does_not_know_a_genre_of_today_gives_way_even_to_a_worse_model() -> None:
+def test_a_champion_without_one_of_todays_genres_is_replaced_even_by_a_worse_model() -> None:
     decision = judge(-0.8, genres=("blues", "metal", "rock"))
 
     assert decision.alias == CHAMPION
-    assert "does not know metal" in decision.reason
+    assert "was not trained on today's genres metal" in decision.reason
 
 
-def test_a_champion_that_knows_more_genres_than_today_is_compared() -> None:
+def test_a_champion_with_more_genres_than_today_is_compared() -> None:
     assert judge(-0.8, genres=("blues",)).alias == CHALLENGER
 
 
@@ -162,10 +162,10 @@ def test_a_champion_whose_files_are_gone_stays() -> None:
     assert decision == Decision(CHALLENGER, reason, blocked=True)
 
 
-def test_a_champion_that_cannot_be_compared_stays_and_the_reason_is_told() -> None:
-    heard = Champion("3", GENRES, obstacle="it was trained on every validation song of today")
+def test_a_champion_that_cannot_be_compared_stays_with_the_reason() -> None:
+    trained = Champion("3", GENRES, obstacle="it was trained on every validation song of today")
 
-    decision = decide(protocol="song", genres=GENRES, champion=heard)
+    decision = decide(protocol="song", genres=GENRES, champion=trained)
 
     assert decision.alias == CHALLENGER
     assert "trained on every validation song" in decision.reason

@@ -40,7 +40,7 @@ for number in sys.argv[1:]:
     promote(params, root, number, f"process {sys.argv[1:]}")
     rollback(params, root)
 """
-# No lock reaches other machines, so a rollback may find no version to go back to.
+# No lock reaches other machines, so a rollback may find no earlier champion.
 PROMOTE_AT_SERVER = f"""
 from genre.core.errors import GenreError
 
@@ -81,8 +81,8 @@ def start(
 
 def ended_well(*processes: subprocess.Popen[str]) -> None:
     """Wait for all of them; each must have ended with exit code 0."""
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), said
+    output = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), output
 
 
 def is_sound(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""The store is found from anywhere, and what is wrong with it is told."""
+"""The store is found from any folder, and its errors have remedies."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from registry_project import migrated_store
 from genre.core.errors import InputError, ParameterError, RegistryError, UnusableStoreError
 from genre.core.params import TrackingParams
 from genre.registry import Store, open_store, resolve_uri
-from genre.registry.client import moved, open_experiment
-from genre.registry.errors import named, named_errors
+from genre.registry.client import moved_store_remedy, open_experiment
+from genre.registry.errors import store_errors, to_registry_error
 
 DEFAULT = "sqlite:///mlruns/mlflow.db"
 
@@ -37,11 +37,11 @@ def stored(root: Path) -> Store:
     return open_store(tracking(), root)
 
 
-def test_a_relative_sqlite_path_lies_in_the_project(tmp_path: Path) -> None:
+def test_a_relative_sqlite_path_is_in_the_project(tmp_path: Path) -> None:
     assert resolve_uri(DEFAULT, tmp_path) == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
 
 
-def test_in_a_stage_of_dvc_it_lies_in_the_main_checkout(
+def test_in_a_stage_of_dvc_it_is_in_the_main_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
@@ -61,7 +61,7 @@ def test_a_file_store_and_a_store_without_a_file_are_refused(tmp_path: Path, uri
 
 
 @pytest.mark.slow
-def test_artifacts_lie_beside_the_database_also_where_a_folder_has_a_space(tmp_path: Path) -> None:
+def test_artifacts_are_beside_the_database_also_if_a_folder_has_a_space(tmp_path: Path) -> None:
     store = stored(tmp_path / "my music")
 
     experiment = open_experiment(store, "music-genre")
@@ -71,7 +71,7 @@ def test_artifacts_lie_beside_the_database_also_where_a_folder_has_a_space(tmp_p
     assert open_experiment(store, "music-genre").experiment_id == experiment.experiment_id
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlruns").mkdir()
     (tmp_path / "mlruns/mlflow.db").write_text("these are not the tables you are looking for")
 
@@ -88,7 +88,7 @@ def test_a_database_cut_short_is_named(tmp_path: Path) -> None:
         open_store(tracking(), tmp_path)
 
 
-def test_a_server_that_is_not_there_is_named(
+def test_a_server_that_cannot_be_reached_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -103,8 +103,8 @@ def test_a_registry_error_may_be_tried_again() -> None:
     assert not issubclass(RegistryError, InputError)
 
 
-def test_what_is_not_the_stores_fault_is_not_called_so() -> None:
-    with pytest.raises(InputError, match="metrics"), named_errors(DEFAULT):
+def test_other_errors_are_not_blamed_on_the_store() -> None:
+    with pytest.raises(InputError, match="metrics"), store_errors(DEFAULT):
         raise InputError("metrics.json: no such file")
 
 
@@ -115,20 +115,20 @@ def test_a_store_that_was_moved_names_the_command_that_lets_mlflow_find_its_file
     (tmp_path / "be fore").rename(tmp_path / "after")
     store = open_store(tracking(), tmp_path / "after")
 
-    problem = moved(store, location) or ""
+    problem = moved_store_remedy(store, location) or ""
 
-    assert "MLflow keeps absolute paths" in problem
+    assert "MLflow stores absolute paths" in problem
     pasted = problem.partition("that was moved: ")[2].partition("; a copy")[0]
     subprocess.run(pasted, shell=True, check=True)
     (tmp_path / "after/mlruns/artifacts").mkdir(exist_ok=True)
-    assert moved(store, location) is None
+    assert moved_store_remedy(store, location) is None
 
 
 def test_a_store_that_was_copied_does_not_write_into_the_original(tmp_path: Path) -> None:
     location = open_experiment(stored(tmp_path / "one"), "music-genre").artifact_location
     shutil.copytree(tmp_path / "one", tmp_path / "two")
 
-    problem = moved(open_store(tracking(), tmp_path / "two"), location) or ""
+    problem = moved_store_remedy(open_store(tracking(), tmp_path / "two"), location) or ""
 
     assert f"mv {tmp_path}/two/mlruns {tmp_path}/two/mlruns.old && make run" in problem
 
@@ -148,13 +148,13 @@ def test_a_deleted_experiment_is_named(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_locked_may_be_tried_again() -> None:
-    error = named("sqlite:///a.db", sqlite3.OperationalError("database is locked"))
+    error = to_registry_error("sqlite:///a.db", sqlite3.OperationalError("database is locked"))
 
     assert not isinstance(error, InputError)
     assert "no other program does" in str(error)
 
 
-def test_the_lock_is_held_against_other_processes_and_dies_with_its_holder(tmp_path: Path) -> None:
+def test_the_lock_excludes_other_processes_and_ends_with_its_holder(tmp_path: Path) -> None:
     code = (
         "import fcntl, sys\n"
         "try:\n"

@@ -1,4 +1,4 @@
-"""The step review: one table and one page of what a curator should listen to."""
+"""The step review: one table and one page of songs to review."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def write_tables(
             shares.append(share - 0.01 * (segment == 4))  # segment 4 sounds least of jazz
     keys = pd.DataFrame(rows, columns=["track_id", "segment", "group", "subset", "genre"])
     proba = np.column_stack([shares, 1 - np.array(shares)])
-    held_out = evaluation.make(keys, proba, ("jazz", "rock"), "svm")
-    write_parquet(root / paths.HELD_OUT, held_out)
+    out_of_fold = evaluation.make(keys, proba, ("jazz", "rock"), "svm")
+    write_parquet(root / paths.HELD_OUT, out_of_fold)
     write_parquet(root / paths.SPLIT, keys.drop_duplicates("track_id"))
     pairs = [
         (songs.loc[path, "track_id"], group[0], songs.loc[group[0], "track_id"], 0.97, 1.5)
@@ -84,7 +84,7 @@ def read(root: Path) -> tuple[pd.DataFrame, str]:
     return pd.read_csv(root / "reports/review.csv"), (root / "reports/review.md").read_text()
 
 
-def test_a_wrong_label_is_listed_with_the_place_to_listen_and_the_command(
+def test_a_wrong_label_is_listed_with_the_time_to_play_and_the_command(
     collected: Path, params: Params
 ) -> None:
     write_tables(collected, jazz={"rock/it's long.wav": 0.95, "jazz/jazz1.wav": 0.05})
@@ -158,7 +158,7 @@ def test_a_recording_under_two_genres_is_a_label_problem(collected: Path, params
     assert both.loc["rock/rock1.wav", "what"] == (
         "the recording is also filed under jazz, as jazz/jazz1.wav"
     )
-    # The exact copy was set aside by ingest; it is told of once.
+    # The exact copy was set aside by ingest; it is listed once.
     assert both.loc["rock/copy.wav", "what"] == (
         "the recording is also filed under jazz, as jazz/jazz0.wav"
     )
@@ -186,20 +186,20 @@ def test_each_pair_of_one_recording_is_named_once(collected: Path, params: Param
     }
 
 
-def test_an_empty_list_is_said_to_be_empty(collected: Path, params: Params) -> None:
+def test_an_empty_list_is_reported_as_empty(collected: Path, params: Params) -> None:
     write_tables(collected)
 
     summary = review.run(params, collected)
 
     _, page = read(collected)
     assert "No label is suspected." in page
-    assert "gets 100 % of them as they are filed" in page
+    assert "which agree for 100 %" in page
     assert summary.startswith(
         "to review: 1 recording in several genres, 1 noisy clip, 1 file set aside; see reports/"
     )
 
 
-def test_the_page_shows_as_many_songs_as_asked_for_and_counts_the_rest(
+def test_the_page_shows_rows_shown_songs_and_counts_the_rest(
     collected: Path, params: Params
 ) -> None:
     write_tables(collected, jazz={"rock/it's long.wav": 0.95, "jazz/jazz1.wav": 0.05})
@@ -229,7 +229,7 @@ def test_the_same_songs_give_the_same_bytes_and_nothing_is_measured_again(
     assert summary.endswith("(0 computed, 10 reused)")
 
 
-def test_the_collection_is_left_as_it_was(collected: Path, params: Params) -> None:
+def test_the_collection_is_not_changed(collected: Path, params: Params) -> None:
     write_tables(collected, jazz={"jazz/jazz1.wav": 0.05})
     before = {path: path.stat().st_mtime_ns for path in (collected / "data").rglob("*")}
 
@@ -249,9 +249,9 @@ def test_a_missing_table_names_the_step_that_makes_it(collected: Path, params: P
 
 def test_tables_of_another_collection_are_refused(collected: Path, params: Params) -> None:
     write_tables(collected)
-    held_out = pd.read_parquet(collected / paths.HELD_OUT)
-    held_out["track_id"] = held_out["track_id"].str[::-1]
-    write_parquet(collected / paths.HELD_OUT, held_out)
+    out_of_fold = pd.read_parquet(collected / paths.HELD_OUT)
+    out_of_fold["track_id"] = out_of_fold["track_id"].str[::-1]
+    write_parquet(collected / paths.HELD_OUT, out_of_fold)
 
     with pytest.raises(InputError, match="run the step select again"):
         review.run(params, collected)
@@ -263,7 +263,7 @@ def test_a_name_with_markdown_in_it_is_shown_as_it_is() -> None:
     row = dict.fromkeys(COLUMNS)
     row |= {"kind": "noise", "path": "-rock/a|b_*`.wav", "genre": "-rock", "what": "noise"}
 
-    text = " ".join(page(collect([row]), heard="Two songs.", most=5).split())
+    text = " ".join(page(collect([row]), scope="Two songs.", rows_shown=5).split())
 
     assert r"| -rock/a\|b\_\*\`.wav | noise |" in text
     assert command("genre remove -- '-rock/a|b_*`.wav'") in text

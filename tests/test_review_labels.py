@@ -1,4 +1,4 @@
-"""Suspected labels: which songs, in which order, and where in them to listen."""
+"""Suspected labels: which songs, in which order, and the segments to play."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SONGS = {
 
 
 def table(songs: dict[str, tuple[str, list[float]]], classes: tuple[str, ...]) -> pd.DataFrame:
-    """Predictions with a row a segment: the probabilities of jazz, the rest is rock's."""
+    """Predictions with one row per segment: the probabilities of jazz; rock has the rest."""
     rows = [
         (track_id, segment, track_id, "train", genre, share)
         for track_id, (genre, jazz) in songs.items()
@@ -40,10 +40,12 @@ def table(songs: dict[str, tuple[str, list[float]]], classes: tuple[str, ...]) -
     return evaluation.make(frame, proba, classes, "svm")
 
 
-def test_a_song_is_suspected_where_another_genre_passes_that_genres_threshold() -> None:
-    held_out = table({name: (genre, [p]) for name, (genre, p) in SONGS.items()}, ("jazz", "rock"))
+def test_a_song_is_suspected_if_another_genre_passes_its_threshold() -> None:
+    out_of_fold = table(
+        {name: (genre, [p]) for name, (genre, p) in SONGS.items()}, ("jazz", "rock")
+    )
 
-    found = suspected_labels(held_out)
+    found = suspected_labels(out_of_fold)
 
     assert found["track_id"].tolist() == ["j3", "r4"]  # margins 0.8 and 0.3: the worst first
     assert found["genre"].tolist() == ["jazz", "rock"]
@@ -55,12 +57,14 @@ def test_a_song_is_suspected_where_another_genre_passes_that_genres_threshold() 
 def test_a_song_below_the_other_genres_threshold_is_not_suspected() -> None:
     # r4 now has 0.55 of jazz: likelier than rock, and below what jazz songs have (0.6).
     songs = {**SONGS, "r4": ("rock", 0.55)}
-    held_out = table({name: (genre, [p]) for name, (genre, p) in songs.items()}, ("jazz", "rock"))
+    out_of_fold = table(
+        {name: (genre, [p]) for name, (genre, p) in songs.items()}, ("jazz", "rock")
+    )
 
-    assert suspected_labels(held_out)["track_id"].tolist() == ["j3"]
+    assert suspected_labels(out_of_fold)["track_id"].tolist() == ["j3"]
 
 
-def test_the_segment_that_disagrees_most_is_where_to_listen() -> None:
+def test_the_segment_that_disagrees_most_is_the_part_to_play() -> None:
     songs = {name: (genre, [p, p, p]) for name, (genre, p) in SONGS.items()}
     songs["j3"] = ("jazz", [0.2, 0.0, 0.1])
 
@@ -70,15 +74,15 @@ def test_the_segment_that_disagrees_most_is_where_to_listen() -> None:
     assert found.loc[0, "p_genre"] == pytest.approx(0.1)
 
 
-def test_a_song_with_pieces_on_two_sides_is_one_song() -> None:
-    held_out = table({name: (g, [p, p]) for name, (g, p) in SONGS.items()}, ("jazz", "rock"))
-    held_out.loc[held_out["segment"] == 1, "subset"] = "validation"
-    held_out["group"] = held_out["track_id"] + held_out["segment"].astype(str)
+def test_a_song_with_segments_in_two_subsets_is_one_song() -> None:
+    out_of_fold = table({name: (g, [p, p]) for name, (g, p) in SONGS.items()}, ("jazz", "rock"))
+    out_of_fold.loc[out_of_fold["segment"] == 1, "subset"] = "validation"
+    out_of_fold["group"] = out_of_fold["track_id"] + out_of_fold["segment"].astype(str)
 
-    assert suspected_labels(held_out)["track_id"].tolist() == ["j3", "r4"]
+    assert suspected_labels(out_of_fold)["track_id"].tolist() == ["j3", "r4"]
 
 
-def test_a_genre_without_held_out_songs_is_no_trouble() -> None:
+def test_a_genre_without_predictions_is_accepted() -> None:
     songs = {name: (genre, [p]) for name, (genre, p) in SONGS.items()}
 
     found = suspected_labels(table(songs, ("blues", "jazz", "rock")))
@@ -87,9 +91,11 @@ def test_a_genre_without_held_out_songs_is_no_trouble() -> None:
 
 
 def test_without_predictions_nothing_is_suspected() -> None:
-    held_out = table({name: (genre, [p]) for name, (genre, p) in SONGS.items()}, ("jazz", "rock"))
+    out_of_fold = table(
+        {name: (genre, [p]) for name, (genre, p) in SONGS.items()}, ("jazz", "rock")
+    )
 
-    assert suspected_labels(held_out.iloc[:0]).empty
+    assert suspected_labels(out_of_fold.iloc[:0]).empty
 
 
 def test_a_label_that_every_model_confirms_is_not_suspected() -> None:
@@ -98,8 +104,8 @@ def test_a_label_that_every_model_confirms_is_not_suspected() -> None:
     assert suspected_labels(table(songs, ("jazz", "rock"))).empty
 
 
-def test_what_is_no_table_of_predictions_is_refused() -> None:
-    held_out = table({"j1": ("jazz", [0.5])}, ("jazz", "rock"))
+def test_an_invalid_table_of_predictions_is_refused() -> None:
+    out_of_fold = table({"j1": ("jazz", [0.5])}, ("jazz", "rock"))
 
     with pytest.raises(InputError, match="no column genre"):
-        suspected_labels(held_out.drop(columns="genre"))
+        suspected_labels(out_of_fold.drop(columns="genre"))

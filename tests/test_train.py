@@ -88,26 +88,26 @@ def test_it_writes_the_model_its_settings_and_its_curves(params: Params, root: P
     assert summary.endswith("% (24 songs)")
 
 
-def test_it_writes_what_models_say_that_have_not_heard_the_song(params: Params, root: Path) -> None:
+def test_it_writes_out_of_fold_predictions(params: Params, root: Path) -> None:
     train.run(params, root, "mlp")
     table = pd.read_parquet(root / "models" / "mlp" / "held_out.parquet")
     evaluation.validate(table)
     split = split_of(root)
-    asked = split.loc[split["subset"].isin(["train", "validation"]), "track_id"]
-    assert set(table["track_id"]) == set(asked)
+    request = split.loc[split["subset"].isin(["train", "validation"]), "track_id"]
+    assert set(table["track_id"]) == set(request)
     assert len(table) == 240
     songs = evaluation.by_song(table)
     assert (evaluation.predicted(songs) == songs["genre"]).mean() > 0.6
 
 
-def test_the_baseline_is_not_trained_where_mlp_is_the_same(params: Params, root: Path) -> None:
+def test_the_baseline_is_not_trained_if_mlp_is_the_same(params: Params, root: Path) -> None:
     summary = train.run(params, root, "report_mlp")
 
-    assert "not trained again" in summary
+    assert "skipped: the only feature family is report" in summary
     assert list((root / "models/report_mlp").iterdir()) == []
 
 
-def test_the_baseline_learns_from_the_reports_columns_alone(params: Params, root: Path) -> None:
+def test_the_baseline_is_trained_on_the_reports_columns_only(params: Params, root: Path) -> None:
     train.run(params, root, "mlp")
     keys = features_of(root)[["track_id", "genre", "segment", "start_s"]]
     others = pd.DataFrame(1.0, index=keys.index, columns=list(NAMES))
@@ -152,8 +152,8 @@ def test_rows_of_test_and_excluded_change_nothing(params: Params, root: Path) ->
 
 def test_validation_rows_do_not_reach_the_scaling(params: Params, root: Path) -> None:
     features, split = features_of(root), split_of(root)
-    held_out = split.loc[split["subset"] == "validation", "track_id"]
-    features.loc[features["track_id"].isin(held_out), "tempo"] += 1000
+    out_of_fold = split.loc[split["subset"] == "validation", "track_id"]
+    features.loc[features["track_id"].isin(out_of_fold), "tempo"] += 1000
     change(root, "features/report/3s", features)
     train.run(params, root, "mlp")
     scaling = load_model(root / "models" / "mlp").arrays()["scaler.mean"]
@@ -177,7 +177,7 @@ def test_segments_of_appended_silence_are_left_out(params: Params, root: Path) -
     assert train.run(params, root, "mlp").startswith("mlp: trained on 174 segments")
 
 
-def test_a_genre_that_is_wholly_excluded_is_no_class(params: Params, root: Path) -> None:
+def test_an_excluded_genre_is_not_a_class(params: Params, root: Path) -> None:
     split = split_of(root)
     split.loc[split["track_id"].str.startswith("rock"), "subset"] = "excluded"
     change(root, "split.parquet", split)
@@ -194,15 +194,15 @@ def test_a_song_without_features_is_named_and_left_out(
     assert "no features: jazz3 is left out" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("side", ["train", "validation"])
-def test_a_genre_without_a_song_on_a_side_is_refused_and_nothing_is_written(
-    params: Params, root: Path, side: str
+@pytest.mark.parametrize("subset", ["train", "validation"])
+def test_a_genre_without_a_song_in_a_subset_is_refused_and_nothing_is_written(
+    params: Params, root: Path, subset: str
 ) -> None:
     split = split_of(root)
-    lost = split["track_id"].str.startswith("jazz") & (split["subset"] == side)
+    lost = split["track_id"].str.startswith("jazz") & (split["subset"] == subset)
     split.loc[lost, "subset"] = "test"
     change(root, "split.parquet", split)
-    with pytest.raises(InputError, match=f"no {side} song of jazz; add songs"):
+    with pytest.raises(InputError, match=f"no {subset} song of jazz; add songs"):
         train.run(params, root, "mlp")
     assert not (root / "models").exists()
 
@@ -215,7 +215,7 @@ def test_features_that_are_not_finite_are_refused(params: Params, root: Path) ->
         train.run(params, root, "mlp")
 
 
-def test_songs_that_the_split_does_not_know_are_refused(params: Params, root: Path) -> None:
+def test_songs_that_are_not_in_the_split_are_refused(params: Params, root: Path) -> None:
     change(root, "split.parquet", split_of(root).iloc[1:])
     with pytest.raises(InputError, match=r"1 songs of .* are missing, blues0 first"):
         train.run(params, root, "mlp")

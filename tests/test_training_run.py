@@ -166,14 +166,14 @@ def test_a_registration_closes_a_training_that_was_killed(project: Project) -> N
         ("edited", False),
     ],
 )
-def test_a_process_is_known_by_number_start_and_machine(process: str, alive: bool) -> None:
+def test_a_process_is_identified_by_number_start_and_machine(process: str, alive: bool) -> None:
     started = psutil.Process().create_time()
     text = process.format(pid=os.getpid(), started=started, host=socket.gethostname())
 
     assert runs.is_alive(text) is alive
 
 
-def test_a_store_that_cannot_be_opened_costs_no_training(
+def test_training_works_without_a_usable_store(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project.root / "mlruns/mlflow.db").write_bytes(b"no database")
@@ -185,7 +185,7 @@ def test_a_store_that_cannot_be_opened_costs_no_training(
     assert "file is not a database" in line
 
 
-def test_a_store_that_fails_meanwhile_costs_no_training(
+def test_training_continues_if_the_store_fails(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:

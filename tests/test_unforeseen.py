@@ -206,7 +206,7 @@ def test_the_page_shows_an_unforeseen_error_in_place_of_the_prediction(
     in_new_project: Path,
 ) -> None:
     page = pytest.importorskip("genre.app.page", reason="Gradio is not here")
-    answering = SimpleNamespace(classifier=SimpleNamespace(classify=fail, knows_tags=False))
+    answering = SimpleNamespace(classifier=SimpleNamespace(classify=fail, predicts_tags=False))
 
     card, *_ = page.shown(answering, in_new_project / "a.mp3", page.Limits(1, 1), "<a>.mp3")
 

@@ -14,12 +14,12 @@ from genre import evaluation
 from genre.core.params import Params
 from genre.core.workers import core_count
 from genre.evaluation import Candidate
-from genre.evaluation.voting import fit_mixture
+from genre.evaluation.selection import fit_voting
 from genre.features.report import NAMES
 from genre.models import family, make_model
 from genre.models.data import FeatureData, Mask
 from genre.models.folds import fold_numbers, predict_out_of_fold
-from genre.soft_voting import Mixture
+from genre.soft_voting import SoftVoting
 from genre.splits import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def score_split(models: Sequence[str], data: FeatureData, params: Params) -> Sco
     """Train, choose and score on one split; the package's docstring says on which rows."""
     entered = learners(models, data)
     train, both = data.mask(TRAIN), data.mask(TRAIN, VALIDATION)
-    held_out = hold_out(entered, both, params)
+    out_of_fold = hold_out(entered, both, params)
     settings = {"samples": params.evaluate.bootstrap_samples, "seed": params.evaluate.seed}
-    found = evaluation.candidates(held_out, vote=params.select.vote, **settings)
+    found = evaluation.candidates(out_of_fold, vote=params.select.vote, **settings)
     result = {one.name: {HELD_OUT: one.scores} for one in found}
     for subset, learned in ((VALIDATION, train), (TEST, both)):
         if data.mask(subset).any():
@@ -65,7 +65,7 @@ def score_split(models: Sequence[str], data: FeatureData, params: Params) -> Sco
         "rows": {name: int(n) for name, n in data.keys["subset"].value_counts().items()},
         "selected": selected.name,
         "models": result,
-        "calibration": calibration(held_out, selected, params),
+        "calibration": calibration(out_of_fold, selected, params),
     }
 
 
@@ -85,18 +85,18 @@ def hold_out(entered: Learners, rows: Mask, params: Params) -> dict[str, pd.Data
     }
 
 
-def refit(found: Sequence[Candidate], held_out: Mapping[str, pd.DataFrame]) -> list[Candidate]:
+def refit(found: Sequence[Candidate], out_of_fold: Mapping[str, pd.DataFrame]) -> list[Candidate]:
     """`found` with weights and temperatures from other out-of-fold predictions."""
     fitted = []
     for one in found:
-        tables = [held_out[name] for name in one.members]
-        answers = [evaluation.probabilities(table) for table in tables]
-        mixture = fit_mixture(answers, evaluation.truth(tables[0]))
-        table = evaluation.vote(tables, mixture, name=one.name, temperature=1.0)
+        tables = [out_of_fold[name] for name in one.members]
+        parts = [evaluation.probabilities(table) for table in tables]
+        voting = fit_voting(parts, evaluation.truth(tables[0]))
+        table = evaluation.vote(tables, voting, name=one.name, temperature=1.0)
         songs = evaluation.by_song(table)
         proba, truth = evaluation.probabilities(songs), evaluation.truth(songs)
         temperature = evaluation.fit_temperature(proba, truth)
-        fitted.append(replace(one, mixture=mixture, temperature=temperature))
+        fitted.append(replace(one, voting=voting, temperature=temperature))
     return fitted
 
 
@@ -111,7 +111,7 @@ def score(
     scores = {}
     for one in found:
         members = [tables[name] for name in one.members]
-        table = evaluation.vote(members, one.mixture, name=one.name, temperature=one.temperature)
+        table = evaluation.vote(members, one.voting, name=one.name, temperature=one.temperature)
         songs = evaluation.by_song(table)
         scores[one.name] = evaluation.measure(
             songs, samples=settings.bootstrap_samples, seed=settings.seed
@@ -127,19 +127,23 @@ def predict(
     model = make_model(name, settings)
     stopping = np.zeros_like(learned)
     if model.stops_early:
-        folds = fold_numbers(data.learn(learned), settings.folds, settings.seed)
+        folds = fold_numbers(data.training_examples(learned), settings.folds, settings.seed)
         stopping[learned] = folds == 0
-    model.fit(data.learn(learned & ~stopping), data.learn(stopping), seed=settings.seed)
-    return data.answer(model, rows)
+    model.fit(
+        data.training_examples(learned & ~stopping),
+        data.training_examples(stopping),
+        seed=settings.seed,
+    )
+    return data.predict(model, rows)
 
 
-def calibration(held_out: Mapping[str, pd.DataFrame], one: Candidate, params: Params) -> Scores:
+def calibration(out_of_fold: Mapping[str, pd.DataFrame], one: Candidate, params: Params) -> Scores:
     """The calibration error of held-out songs, before and after temperature scaling."""
-    unscaled = Mixture((1.0,) * len(one.members), one.mixture.weights)
-    tables = [held_out[name] for name in one.members]
+    unscaled = SoftVoting((1.0,) * len(one.members), one.voting.weights)
+    tables = [out_of_fold[name] for name in one.members]
     before = evaluation.vote(tables, unscaled, name=one.name, temperature=1.0)
     found = {}
-    for when, segments in (("before", before), ("after", one.held_out)):
+    for when, segments in (("before", before), ("after", one.out_of_fold)):
         songs = evaluation.by_song(segments)
         errors = evaluation.reliability(
             evaluation.probabilities(songs),

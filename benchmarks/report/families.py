@@ -90,18 +90,18 @@ def one(root: Path, params: Params, protocol: str, genres: list[str]) -> Iterato
     families = params.features.families
     data = inputs.read_data(root, "features_3s", params)
     everything = np.ones(len(data.keys), dtype=np.bool_)
-    answers, held_out, seconds, sizes = {}, {}, {}, {}
+    predictions, out_of_fold, seconds, sizes = {}, {}, {}, {}
     for name in MODELS:
         model = make_model(name, params.train)
         start = time.monotonic()
         model.fit(
-            data.learn(data.mask(splits.TRAIN)),
-            data.learn(data.mask(splits.VALIDATION)),
+            data.training_examples(data.mask(splits.TRAIN)),
+            data.training_examples(data.mask(splits.VALIDATION)),
             seed=params.train.seed,
         )
         seconds[name], sizes[name] = time.monotonic() - start, size(model)
-        answers[name] = data.answer(model, everything)
-        held_out[name] = predict_out_of_fold(
+        predictions[name] = data.predict(model, everything)
+        out_of_fold[name] = predict_out_of_fold(
             partial(make_model, name, params.train),
             data,
             data.mask(splits.TRAIN, splits.VALIDATION),
@@ -110,13 +110,13 @@ def one(root: Path, params: Params, protocol: str, genres: list[str]) -> Iterato
         )
     settings = params.evaluate
     found = evaluation.candidates(
-        held_out, vote=True, samples=settings.bootstrap_samples, seed=settings.seed
+        out_of_fold, vote=True, samples=settings.bootstrap_samples, seed=settings.seed
     )
     chosen = evaluation.select(found).name
     for candidate in found:
         table = evaluation.vote(
-            [answers[name] for name in candidate.members],
-            candidate.mixture,
+            [predictions[name] for name in candidate.members],
+            candidate.voting,
             name=candidate.name,
             temperature=candidate.temperature,
         )
@@ -133,7 +133,7 @@ def one(root: Path, params: Params, protocol: str, genres: list[str]) -> Iterato
             protocol=protocol,
             genres=genres,
             model=candidate.name,
-            columns=data.look(everything).shape[1],
+            columns=data.inputs(everything).shape[1],
             seconds=round(sum(seconds[name] for name in candidate.members), 2),
             bytes=sum(sizes[name] for name in candidate.members),
             held_out=candidate.scores,

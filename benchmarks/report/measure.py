@@ -100,12 +100,12 @@ def one(root: Path, params: Params, protocol: str, name: str, without: Sequence[
     data = inputs.read_data(root, model.input, params)
     start = time.monotonic()
     history = model.fit(
-        data.learn(data.mask(splits.TRAIN)),
-        data.learn(data.mask(splits.VALIDATION)),
+        data.training_examples(data.mask(splits.TRAIN)),
+        data.training_examples(data.mask(splits.VALIDATION)),
         seed=params.train.seed,
     )
     seconds = time.monotonic() - start
-    table = data.answer(model, np.ones(len(data.keys), dtype=np.bool_))
+    table = data.predict(model, np.ones(len(data.keys), dtype=np.bool_))
     settings = params.evaluate
     scores = evaluation.evaluate(table, samples=settings.bootstrap_samples, seed=settings.seed)
     found = Result(

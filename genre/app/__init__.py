@@ -1,6 +1,6 @@
-"""`genre app`: a page in the browser that tells which genre a song is, on this computer alone.
+"""`genre app`: a local web page that classifies songs.
 
-`page` lays it out (Gradio), `cards` writes its texts as HTML, `model` loads the classifier and what
-is known about it, `serving` runs the page on 127.0.0.1, keeps no file, and asks nothing of the
-internet. Gradio is an optional dependency, the extra `app`, and is imported only here.
+`page` is the layout (Gradio), `cards` has the texts as HTML, `model` loads the classifier with its
+version and accuracy, `serving` runs the page on 127.0.0.1 without access to the internet. Gradio is
+an optional dependency, the extra `app`, and is imported only here.
 """

@@ -1,4 +1,4 @@
-"""Which classifier predicts on the page, and what is known about it."""
+"""Load the classifier of the page, with its name, version and accuracy."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MEASURES = ("accuracy", "accuracy_low", "accuracy_high")
 
 
 @dataclass(frozen=True)
-class Answering:
-    """The classifier of the page; `version` and `accuracy` are None if they are not known."""
+class LoadedModel:
+    """The classifier of the page; `version` and `accuracy` are None if there are none."""
 
     classifier: Classifier
     name: str
@@ -26,12 +26,12 @@ class Answering:
 
     @property
     def title(self) -> str:
-        """Its name, with its version if it has one."""
+        """The name, with the version if it has one."""
         return f"{self.name} version {self.version}" if self.version else self.name
 
 
 @contextmanager
-def opened(root: Path, model: str | None) -> Iterator[Answering]:
+def opened(root: Path, model: str | None) -> Iterator[LoadedModel]:
     """Load the classifier that the URI or folder `model` names, the champion if it is None.
 
     Raises `InputError` if there is none or it is damaged, `RegistryError` if the store cannot be
@@ -39,12 +39,12 @@ def opened(root: Path, model: str | None) -> Iterator[Answering]:
     """
     with found_classifier(root, model) as found:
         classifier = Classifier.from_folder(found.folder)
-        known = _accuracy(root, found.name, found.version) if found.version else None
-        yield Answering(classifier, found.name, found.version, known)
+        shown = _accuracy(root, found.name, found.version) if found.version else None
+        yield LoadedModel(classifier, found.name, found.version, shown)
 
 
 def _accuracy(root: Path, name: str, version: str) -> str | None:
-    """That of a version in the registry; None if it is registered under another name."""
+    """The accuracy of a registered version; None if it is registered under another name."""
     from genre import registry
 
     params = load_params(root / PARAMS_FILE)

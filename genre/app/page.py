@@ -1,4 +1,4 @@
-"""The page: where a song goes in, examples to try, the prediction, and the model."""
+"""The page: the input of a song, examples, the prediction, and the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from genre.app import cards
-from genre.app.model import Answering
+from genre.app.model import LoadedModel
 from genre.classifier import TAGS
 from genre.classifier.timeline import figure
 from genre.core.errors import AudioError
@@ -26,8 +26,8 @@ INTRODUCTION = f"""<h1>{TITLE}</h1>
 kept.</p>"""
 TOP = 5  # genres
 FIGURE_INCHES, FIGURE_DPI = (7.0, 4.6), 160
-DELETE_SECONDS = (60, 900)  # how often, and what uploads that were never predicted are removed
-QUEUE = 32  # songs that may wait for their turn
+DELETE_SECONDS = (60, 900)  # how often old uploads are removed, and at which age
+QUEUE = 32  # songs that may wait
 FORMATS = "WAV, MP3, FLAC, Ogg, M4A and others; up to {}\u00a0MB and {}\u00a0minutes."
 SYNTHETIC = "Synthetic: demo songs of this project, made by arithmetic."
 REMOVED, MADE = "The song was removed after the prediction.", "The song is synthetic."
@@ -35,8 +35,8 @@ RECORDING = "Your recording"
 RECORDED = 2 * 2 * 96_000  # bytes a second, at most: 16-bit stereo, at the highest usual rate
 # Gradio's own scroll_to_output needs a progress display.
 SCROLL = """(...inputs) => {
-  const answers = document.querySelector("#answers");
-  if (answers.getBoundingClientRect().top > innerHeight / 2) answers.scrollIntoView();
+  const result = document.querySelector("#result");
+  if (result.getBoundingClientRect().top > innerHeight / 2) result.scrollIntoView();
   return inputs;
 }"""
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
@@ -44,14 +44,14 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-
 
 @dataclass(frozen=True)
 class Limits:
-    """What a song may be at most."""
+    """The greatest size and length of a song."""
 
     megabytes: int
     minutes: int
 
 
 def theme() -> gr.Theme:
-    """Gradio's plain theme in the fonts of the reader's own computer."""
+    """Gradio's base theme with system fonts."""
     plain = gr.themes.Base(
         primary_hue="sky", neutral_hue="slate", font=FONTS, font_mono=FONTS, radius_size="lg"
     )
@@ -77,26 +77,26 @@ def theme() -> gr.Theme:
 
 
 def build(
-    answering: Answering, examples: Sequence[Path], limits: Limits, uploads: Path
+    loaded: LoadedModel, examples: Sequence[Path], limits: Limits, uploads: Path
 ) -> gr.Blocks:
-    """Lay out the page; songs that are dropped arrive below `uploads` and are removed there."""
+    """Build the page; uploaded songs are in the folder `uploads` and are removed from it."""
     Shown = tuple[Any, ...]  # the values of `outputs`, below
 
     def predict(upload: Mapping[str, Any] | None, name: str | None = None) -> Iterator[Shown]:
         """Predict the genre of an uploaded or recorded song, and remove it."""
         if upload is None:
             return
-        song = Path(upload["path"])  # Gradio has seen to it that it lies below uploads
+        song = Path(upload["path"])  # Gradio checks that it is below uploads
         name = name or upload.get("orig_name") or song.name
         try:
             yield gr.skip(), *only(cards.busy(name))
-            yield None, *shown(answering, song, limits, name)
+            yield None, *shown(loaded, song, limits, name)
         finally:
             discard(song, uploads)
 
     def predict_example(song: Path) -> Iterator[Shown]:
         yield only(cards.busy(_title(song)))
-        yield shown(answering, song, limits, _title(song), example=True)
+        yield shown(loaded, song, limits, _title(song), example=True)
 
     page: gr.Blocks
     with gr.Blocks(
@@ -104,7 +104,7 @@ def build(
     ) as page:
         gr.HTML(INTRODUCTION, elem_id="introduction")
         with gr.Row(elem_id="columns"):
-            with gr.Column(elem_id="ask", min_width=280):
+            with gr.Column(elem_id="song", min_width=280):
                 file = gr.File(label="A song", height=170, elem_id="file")
                 gr.HTML(_caption(FORMATS.format(limits.megabytes, limits.minutes)))
                 record = gr.Audio(
@@ -119,8 +119,8 @@ def build(
                 with gr.Row(elem_id="examples"):
                     buttons = [gr.Button(_title(one), size="sm", min_width=10) for one in examples]
                 gr.HTML(_caption(SYNTHETIC))
-            with gr.Column(elem_id="answers", min_width=280):
-                said = gr.HTML(cards.WAITING, elem_id="answer")
+            with gr.Column(elem_id="result", min_width=280):
+                card = gr.HTML(cards.WAITING, elem_id="prediction")
                 with gr.Column(visible=False) as result:
                     genres = gr.Label(num_top_classes=TOP, show_label=False, elem_id="genres")
                     plot = gr.Plot(show_label=False, elem_id="timeline")
@@ -132,44 +132,44 @@ def build(
                             elem_id="table",
                         )
             with gr.Column(elem_id="about", min_width=280):
-                gr.HTML(cards.about(answering))
-        outputs = [said, result, genres, plot, table]
-        ask: dict[str, Any] = {
+                gr.HTML(cards.about(loaded))
+        outputs = [card, result, genres, plot, table]
+        event: dict[str, Any] = {
             "show_progress": "hidden",
             "api_visibility": "private",
             "concurrency_id": "songs",
             "js": SCROLL,
         }
-        # Not preprocessed: Gradio would write more files, and name the song by another name.
-        file.upload(predict, file, [file, *outputs], preprocess=False, **ask)
+        # preprocess=False: Gradio would write more files, and lose the name of the song.
+        file.upload(predict, file, [file, *outputs], preprocess=False, **event)
         record.stop_recording(
-            partial(predict, name=RECORDING), record, [record, *outputs], preprocess=False, **ask
+            partial(predict, name=RECORDING), record, [record, *outputs], preprocess=False, **event
         )
         for button, example in zip(buttons, examples, strict=True):
-            button.click(partial(predict_example, example), None, outputs, **ask)
+            button.click(partial(predict_example, example), None, outputs, **event)
     page.queue(max_size=QUEUE, default_concurrency_limit=1)
     return page
 
 
 def only(card: str) -> tuple[Any, ...]:
-    """The values of the page's outputs if there is no prediction: a card alone."""
+    """The outputs of the page without a prediction: only a card."""
     return card, gr.Column(visible=False), None, None, None
 
 
 def shown(
-    answering: Answering, song: Path, limits: Limits, name: str, *, example: bool = False
+    loaded: LoadedModel, song: Path, limits: Limits, name: str, *, example: bool = False
 ) -> tuple[Any, ...]:
-    """The values of the page's outputs: the prediction for a song, or why there is none."""
-    classifier = answering.classifier
+    """The outputs of the page: the prediction for a song, or why there is none."""
+    classifier = loaded.classifier
     try:
-        answer = classifier.classify(
+        prediction = classifier.classify(
             song,
             top=TOP,
             timeline=True,
-            tags=TAGS if classifier.knows_tags else 0,
+            tags=TAGS if classifier.predicts_tags else 0,
             max_seconds=60.0 * limits.minutes,
         )
-        drawn = figure(answer, song, FIGURE_INCHES, FIGURE_DPI)
+        drawn = figure(prediction, song, FIGURE_INCHES, FIGURE_DPI)
     except AudioError as error:
         return only(cards.refusal(name, str(error)))
     except Exception as error:
@@ -179,9 +179,9 @@ def shown(
         source = f"/gradio_api/file={quote(str(song))}"
         player = f'<audio controls preload="metadata" src="{source}" aria-label="The song"></audio>'
         note = MADE
-    card = cards.predicted(name, answer, answering.title, note=note, player=player)
-    top = {choice.genre: choice.probability for choice in answer.top}
-    return card, gr.Column(visible=True), top, drawn, cards.table(answer)
+    card = cards.predicted(name, prediction, loaded.title, note=note, player=player)
+    top = {choice.genre: choice.probability for choice in prediction.top}
+    return card, gr.Column(visible=True), top, drawn, cards.table(prediction)
 
 
 def _title(song: Path) -> str:
@@ -193,17 +193,17 @@ def _caption(text: str) -> str:
 
 
 def _recording(limits: Limits) -> str:
-    """How long a recording may be, so that it is within the limits: `SCRIPT` ends it then."""
+    """The greatest length of a recording within the limits, at which `SCRIPT` stops it."""
     seconds = min(60 * limits.minutes, limits.megabytes * 2**20 // RECORDED)
-    told = f"{seconds // 60}\u00a0minutes" if seconds >= 120 else f"{seconds}\u00a0seconds"
+    length = f"{seconds // 60}\u00a0minutes" if seconds >= 120 else f"{seconds}\u00a0seconds"
     return (
         f'<p id="recording" class="caption" data-seconds="{seconds}">A recording ends by itself '
-        f"after {told}.</p>"
+        f"after {length}.</p>"
     )
 
 
 def discard(song: Path, uploads: Path) -> None:
-    """Remove an uploaded song, and the folder that holds it alone."""
+    """Remove an uploaded song and its folder."""
     if uploads not in song.parents:
         return
     song.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Run the page on 127.0.0.1, so that nothing leaves this computer and nothing stays on it.
+"""Serve the page on 127.0.0.1; songs are neither sent anywhere nor kept.
 
-All that the page writes is in one temporary folder, which is removed when the server ends. A song
-is removed as soon as its genre is predicted (`genre.app.page`).
+The page writes to one temporary folder, which is removed when the server ends. A song is removed as
+soon as its genre is predicted (`genre.app.page`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 HOST = "127.0.0.1"
-# The first song of each is in a format that browsers play, which AIFF is not.
+# The first song of each of these is in a format that browsers can play (AIFF is not).
 EXAMPLES = ("blues", "classical", "hiphop", "metal", "reggae", "rock")
-EXAMPLES_SEED = 2026  # not that of the demo collection: these songs are unseen
-GOODBYE_SECONDS = 1  # that open connections have when the server ends
+EXAMPLES_SEED = 2026  # another than that of the demo collection, so that songs are unseen
+SHUTDOWN_SECONDS = 1  # for open connections when the server ends
 ICON = Path(__file__).with_name("icon.svg")
 ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
 }
-# Whatever the page's scripts ask for, the browser loads nothing from elsewhere.
+# The browser loads nothing from other hosts.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
@@ -52,15 +52,15 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the page writes: uploaded songs, and the example songs."""
+class Folders:
+    """The temporary folders of the page: uploaded songs, and example songs."""
 
     uploads: Path
     examples: Path
 
 
 @contextmanager
-def listening(port: int, *, any_other: bool) -> Iterator[socket.socket]:
+def open_socket(port: int, *, any_other: bool) -> Iterator[socket.socket]:
     """A socket on `port` of 127.0.0.1, or if that is taken and `any_other`, on a free one.
 
     Raises `InputError` if the port is taken.
@@ -73,26 +73,26 @@ def listening(port: int, *, any_other: bool) -> Iterator[socket.socket]:
         except OSError as error:
             if not any_other:
                 raise InputError(
-                    f"--port {port} of {HOST} cannot be had ({error.strerror}); name another, or "
-                    "0 for a free one"
+                    f"--port {port} of {HOST} cannot be used ({error.strerror}); choose another, "
+                    "or 0 for a free one"
                 ) from error
-            with listening(0, any_other=False) as free:
+            with open_socket(0, any_other=False) as free:
                 yield free
             return
         yield listener
 
 
 @contextmanager
-def workplace() -> Iterator[Place]:
-    """A temporary folder for all that is written, removed at the end, also on SIGTERM."""
+def temporary_folders() -> Iterator[Folders]:
+    """The temporary folders of the page, removed at the end, also on SIGTERM."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if hasattr(signal, "SIGHUP"):  # the terminal was closed
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="genre-app-", ignore_cleanup_errors=True) as name:
-        place = Place(Path(name, "uploads").resolve(), Path(name, "examples").resolve())
-        place.uploads.mkdir()
-        os.environ.update(ENVIRONMENT, GRADIO_TEMP_DIR=str(place.uploads))
-        yield place
+        folders = Folders(Path(name, "uploads").resolve(), Path(name, "examples").resolve())
+        folders.uploads.mkdir()
+        os.environ.update(ENVIRONMENT, GRADIO_TEMP_DIR=str(folders.uploads))
+        yield folders
 
 
 def make_examples(folder: Path) -> list[Path]:
@@ -102,23 +102,25 @@ def make_examples(folder: Path) -> list[Path]:
     return sorted(songs)
 
 
-def serve(page: gradio.Blocks, listener: socket.socket, place: Place, *, max_bytes: int) -> None:
+def serve(
+    page: gradio.Blocks, listener: socket.socket, folders: Folders, *, max_bytes: int
+) -> None:
     """Serve `page` on `listener` until a signal ends it."""
     import uvicorn
 
-    tempfile.tempdir = str(place.uploads)  # of what Gradio writes besides
+    tempfile.tempdir = str(folders.uploads)  # for other files of Gradio
     server = uvicorn.Server(
         uvicorn.Config(
-            application(page, listener.getsockname()[1], place, max_bytes=max_bytes),
+            application(page, listener.getsockname()[1], folders, max_bytes=max_bytes),
             log_level="warning",
-            timeout_graceful_shutdown=GOODBYE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
     server.run(sockets=[listener])
 
 
-def application(page: gradio.Blocks, port: int, place: Place, *, max_bytes: int) -> FastAPI:
-    """`page` as a web application for the browsers of this computer alone."""
+def application(page: gradio.Blocks, port: int, folders: Folders, *, max_bytes: int) -> FastAPI:
+    """`page` as a web application that only this computer can open."""
     import gradio
     from fastapi import FastAPI, Request
     from fastapi.middleware.trustedhost import TrustedHostMiddleware
@@ -143,7 +145,7 @@ def application(page: gradio.Blocks, port: int, place: Place, *, max_bytes: int)
         footer_links=[],
         run_history=False,
         max_file_size=max_bytes,
-        allowed_paths=[str(place.examples)],
+        allowed_paths=[str(folders.examples)],
         favicon_path=str(ICON),
         ssr_mode=False,
         enable_monitoring=False,

@@ -1,29 +1,35 @@
-"""Ask the trained classifier about a song: a file or its bytes in, genres with probabilities out.
+"""Classify songs: an audio file or its bytes in, genres with probabilities out.
 
-A song is listened to whole, 30 s at a time, in the 3 s segments that the models were trained on,
-and brought before them by the training's own code (`genre.audio`, `genre.features.report`,
-`genre.features.log_mel`, `genre.features.spectrogram`); its answer is the calibrated mean of the
-segments' probabilities, as in evaluation, and segments of nothing but digital silence are left out
-as they are there. Times are in seconds, probabilities sum to 1. MLflow's face of this package is
-`genre/registry/pyfunc_model.py`.
+A song is read in windows of 30 s, which are cut into the 3 s segments that the models were trained
+on. Inputs are computed by the code that training uses (`genre.audio`, `genre.features`). The
+prediction is the mean of the segments' probabilities, calibrated as in evaluation; segments of
+digital silence are left out. Times are in seconds, probabilities sum to 1.
+`genre/registry/pyfunc_model.py` wraps this package for MLflow.
 """
 
 from genre.classifier.classifier import TAGS, TOP, Classifier
-from genre.classifier.predictions import Answer, Choice, Clip, ClipWanted, Moment, Tag
-from genre.classifier.windows import LONGEST_SECONDS, NotAudioError, Stretch, stretches
+from genre.classifier.predictions import (
+    ClipRequest,
+    ClipSummary,
+    GenreProbability,
+    Prediction,
+    Tag,
+    TimelineSegment,
+)
+from genre.classifier.windows import LONGEST_SECONDS, NotAudioError, Window, read_windows
 
 __all__ = [
     "LONGEST_SECONDS",
     "TAGS",
     "TOP",
-    "Answer",
-    "Choice",
     "Classifier",
-    "Clip",
-    "ClipWanted",
-    "Moment",
+    "ClipRequest",
+    "ClipSummary",
+    "GenreProbability",
     "NotAudioError",
-    "Stretch",
+    "Prediction",
     "Tag",
-    "stretches",
+    "TimelineSegment",
+    "Window",
+    "read_windows",
 ]

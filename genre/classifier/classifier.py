@@ -1,4 +1,4 @@
-"""A trained classifier that listens to songs."""
+"""A trained classifier, applied to whole songs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.audio import CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SECONDS
-from genre.classifier.inputs import looks, others, tag_columns
-from genre.classifier.predictions import Answer, Choice, Clip, ClipWanted, Moment, Tag
-from genre.classifier.windows import LONGEST_SECONDS, cut_off, stretches
+from genre.classifier.inputs import input_makers, other_rates, tag_columns
+from genre.classifier.predictions import (
+    ClipRequest,
+    ClipSummary,
+    GenreProbability,
+    Prediction,
+    Tag,
+    TimelineSegment,
+)
+from genre.classifier.windows import LONGEST_SECONDS, read_windows, truncation_warning
 from genre.core.errors import AudioError, ParameterError
 from genre.models.base import Input
 from genre.models.ensemble import Ensemble
 
-TOP = 3  # genres that an answer names
-TAGS = 5  # words for its sound
+TOP = 3  # genres in a prediction
+TAGS = 5  # tags in a prediction, if tags are requested
 FEATURES: Input = "features_3s"
 NO_TAGS = (
     "this model does not predict tags: it was trained without musicnn (features.families of "
@@ -26,31 +33,31 @@ NO_TAGS = (
 
 
 class Classifier:
-    """An ensemble of trained models, asked about whole songs."""
+    """An ensemble of trained models that classifies whole songs."""
 
     def __init__(self, ensemble: Ensemble) -> None:
-        """Wrap `ensemble`; raises `InputError` where it cannot be asked about a song."""
+        """Wrap `ensemble`; raises `InputError` if it cannot be applied to songs."""
         self.ensemble = ensemble
-        self._looks = looks(ensemble)
-        self._others = others(ensemble.inputs, ensemble.front)
+        self._makers = input_makers(ensemble)
+        self._other_rates = other_rates(ensemble.inputs, ensemble.preprocessing)
         self._tags = tag_columns(ensemble)
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Classifier:
         """Load the classifier in `folder` (see `genre.models.ensemble`); no code in it is run.
 
-        Raises `InputError` where there is none or it is damaged.
+        Raises `InputError` if it is missing or damaged.
         """
         return cls(Ensemble.load(folder))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The genres that it knows."""
+        """The genres that it predicts."""
         return self.ensemble.classes
 
     @property
-    def knows_tags(self) -> bool:
-        """Whether it can say what a song sounds like."""
+    def predicts_tags(self) -> bool:
+        """Whether it predicts tags."""
         return bool(self._tags)
 
     def classify(
@@ -61,68 +68,80 @@ class Classifier:
         timeline: bool = False,
         tags: int = 0,
         max_seconds: float = LONGEST_SECONDS,
-        clip: ClipWanted | None = None,
-    ) -> Answer:
-        """Listen to a whole song, given as a file's path or its content, and name `top` genres.
+        clip: ClipRequest | None = None,
+    ) -> Prediction:
+        """Classify a whole song, given as the path or the content of a file.
 
-        `tags` of the words that a pretrained network has for it are named too, and the features
-        that `clip` wants. Raises `AudioError` where it cannot be heard, is silent or longer than
-        `max_seconds` (see `genre.classifier.windows`), `ParameterError` where `top` is below 1,
-        or `tags` are asked of a classifier that knows none.
+        Returns the `top` most likely genres, with `timeline` the probabilities of every segment,
+        the `tags` strongest tags, and the summary of the 30 s that `clip` requests. Raises
+        `AudioError` if the song cannot be decoded, is silent, or is longer than `max_seconds`;
+        `ParameterError` if `top` is below 1, or if the classifier predicts no tags and `tags` is
+        above 0.
         """
         if top < 1:
             raise ParameterError(f"top is {top}, expected at least 1")
         if tags < 0:
             raise ParameterError(f"tags is {tags}, expected at least 0")
-        if tags and not self.knows_tags:
+        if tags and not self.predicts_tags:
             raise ParameterError(NO_TAGS)
         starts: list[float] = []
         parts: list[npt.NDArray[np.float64]] = []
-        words: dict[str, list[npt.NDArray[np.float64]]] = {tag: [] for tag in self._tags}
+        activations: dict[str, list[npt.NDArray[np.float64]]] = {tag: [] for tag in self._tags}
         features: dict[str, list[float]] = {}
         end, header_seconds = 0, None
         path = Path(source) if isinstance(source, str) else source
-        for stretch in stretches(path, max_seconds=max_seconds, others=self._others):
-            offsets = [offset for offset in stretch.offsets if stretch.segment(offset).any()]
+        for window in read_windows(path, max_seconds=max_seconds, other_rates=self._other_rates):
+            offsets = [offset for offset in window.offsets if window.segment(offset).any()]
             if offsets:
-                seen = {name: look(stretch, offsets) for name, look in self._looks.items()}
-                parts.append(self.ensemble.proba(seen))
+                inputs = {name: make(window, offsets) for name, make in self._makers.items()}
+                parts.append(self.ensemble.proba(inputs))
                 for tag, columns in self._tags.items() if tags else ():
-                    words[tag].append(np.mean([seen[FEATURES][name] for name in columns], axis=0))
-                for name in clip.columns if clip and FEATURES in seen else ():
-                    if name in seen[FEATURES]:
-                        features.setdefault(name, []).extend(seen[FEATURES][name])
-                starts += [(stretch.start + offset) / SAMPLE_RATE for offset in offsets]
-            end, header_seconds = stretch.end, stretch.header_seconds
+                    activations[tag].append(
+                        np.mean([inputs[FEATURES][name] for name in columns], axis=0)
+                    )
+                for name in clip.columns if clip and FEATURES in inputs else ():
+                    if name in inputs[FEATURES]:
+                        features.setdefault(name, []).extend(inputs[FEATURES][name])
+                starts += [(window.start + offset) / SAMPLE_RATE for offset in offsets]
+            end, header_seconds = window.end, window.header_seconds
         if not parts:
             raise AudioError("is silent from beginning to end")
-        each = np.concatenate(parts)
-        choices = self._choices(self.ensemble.song(each), top)
-        moments = None
+        proba = np.concatenate(parts)
+        top_genres = self._choices(self.ensemble.song(proba), top)
+        segments = None
         if timeline:
-            moments = tuple(
-                Moment(start, dict(zip(self.classes, map(float, row), strict=True)))
-                for start, row in zip(starts, each, strict=True)
+            segments = tuple(
+                TimelineSegment(start, dict(zip(self.classes, map(float, row), strict=True)))
+                for start, row in zip(starts, proba, strict=True)
             )
-        best = choices[0]
-        strong = strongest(words, tags) if tags else None
+        best = top_genres[0]
+        top_tags = strongest(activations, tags) if tags else None
         seconds = end / SAMPLE_RATE
-        part = self._clip(clip, seconds, np.array(starts), each, features) if clip else None
-        warning = cut_off(seconds, header_seconds)
-        return Answer(
-            best.genre, best.probability, choices, seconds, moments, strong, part, warning
+        clip_summary = (
+            self._clip(clip, seconds, np.array(starts), proba, features) if clip else None
+        )
+        warning = truncation_warning(seconds, header_seconds)
+        return Prediction(
+            best.genre,
+            best.probability,
+            top_genres,
+            seconds,
+            segments,
+            top_tags,
+            clip_summary,
+            warning,
         )
 
     def _clip(
         self,
-        wanted: ClipWanted,
+        request: ClipRequest,
         seconds: float,
         starts: npt.NDArray[np.float64],
         proba: npt.NDArray[np.float64],
         features: Mapping[str, Sequence[float]],
-    ) -> Clip | None:
-        """What the segments say that lie, by more than half, in the clip that `wanted` names."""
-        first = max(0.0, seconds - CLIP_SECONDS) / 2 if wanted.position == "middle" else 0.0
+    ) -> ClipSummary | None:
+        """The summary of the segments of which more than half lies in the requested clip."""
+        first = max(0.0, seconds - CLIP_SECONDS) / 2 if request.position == "middle" else 0.0
         after = starts - (first - SEGMENT_SECONDS / 2)
         inside = (after >= 0) & (after < CLIP_SECONDS)
         if not inside.any():
@@ -131,17 +150,17 @@ class Classifier:
             name: float(np.asarray(values, dtype=np.float64)[inside].mean())
             for name, values in features.items()
         }
-        return Clip(float(self.ensemble.song(proba[inside]).max()), means)
+        return ClipSummary(float(self.ensemble.song(proba[inside]).max()), means)
 
-    def _choices(self, song: npt.NDArray[np.float64], top: int) -> tuple[Choice, ...]:
+    def _choices(self, song: npt.NDArray[np.float64], top: int) -> tuple[GenreProbability, ...]:
         order = np.argsort(-song, kind="stable")[:top]
-        return tuple(Choice(self.classes[i], float(song[i])) for i in order)
+        return tuple(GenreProbability(self.classes[i], float(song[i])) for i in order)
 
 
 def strongest(
-    words: Mapping[str, Sequence[npt.NDArray[np.float64]]], count: int
+    activations: Mapping[str, Sequence[npt.NDArray[np.float64]]], count: int
 ) -> tuple[Tag, ...]:
-    """The `count` tags that are strongest in the mean over all segments."""
-    means = {tag: float(np.concatenate(parts).mean()) for tag, parts in words.items()}
+    """The `count` tags with the highest mean activation over all segments."""
+    means = {tag: float(np.concatenate(parts).mean()) for tag, parts in activations.items()}
     order = sorted(means, key=lambda tag: (-means[tag], tag))[:count]
     return tuple(Tag(tag, means[tag]) for tag in order)

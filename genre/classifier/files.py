@@ -1,4 +1,4 @@
-"""Which files a person means: those named, and those in the folders named."""
+"""Find the files to classify: those named, and those in the folders named."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ AUDIO_TYPES = re.compile(
 
 @dataclass(frozen=True)
 class File:
-    """A file to classify: named, or found in a folder that was named."""
+    """A file to classify; `found` if it was found in a folder that was named."""
 
     path: Path
     found: bool = False
 
 
 def find(paths: Iterable[Path]) -> list[File]:
-    """The files of `paths`, folders with all that is below them, each once.
+    """List the files of `paths`, each once, in the order given; folders are listed recursively.
 
-    In the order given, folders sorted. Hidden files and folders below a folder are passed over; so
-    is what is no file (a pipe, a device).
+    Files in a folder are sorted. Hidden files and folders in it are skipped, and so is what is
+    not a regular file.
     """
     found: dict[Path, File] = {}
     for path in paths:
@@ -43,11 +43,8 @@ def find(paths: Iterable[Path]) -> list[File]:
     return list(found.values())
 
 
-def claims_to_be_audio(path: Path) -> bool:
-    """Whether the file's name, or how it begins, is that of audio, as of no cover or playlist.
-
-    Also if it cannot be read.
-    """
+def seems_audio(path: Path) -> bool:
+    """Whether a file has the name or the first bytes of audio; True if it cannot be read."""
     if path.suffix.lower() in AUDIO_NAMES:
         return True
     try:
@@ -58,9 +55,9 @@ def claims_to_be_audio(path: Path) -> bool:
 
 
 def _below(folder: Path) -> Iterable[Path]:
-    for place, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            path = Path(place, name)
+            path = Path(parent, name)
             if not name.startswith(".") and path.is_file():
                 yield path

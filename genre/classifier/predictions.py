@@ -1,4 +1,4 @@
-"""What a classifier says about a song."""
+"""The prediction for a song, as plain data."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Moment:
-    """The probabilities of each genre in one segment, which starts `start_s` into the song."""
+class TimelineSegment:
+    """The probability of each genre in the segment that starts at `start_s` (seconds)."""
 
     start_s: float
     probabilities: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A genre and how likely it is, between 0 and 1."""
+class GenreProbability:
+    """A genre and its probability."""
 
     genre: str
     probability: float
@@ -24,17 +24,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Tag:
-    """What a song sounds like, in a listener's word, and how strongly, between 0 and 1."""
+    """A tag that a pretrained network predicts, with its activation between 0 and 1."""
 
     tag: str
     activation: float
 
 
 @dataclass(frozen=True)
-class ClipWanted:
-    """What is asked about the 30 s of a song that training looks at.
+class ClipRequest:
+    """Asks for a summary of the 30 s of a song that training would use.
 
-    `position` is `trim.position`; `columns` are the features that are wanted.
+    `position` is `trim.position`; `columns` are the features to average.
     """
 
     position: str
@@ -42,11 +42,11 @@ class ClipWanted:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """What was heard in the 30 s of a song that training looks at.
+class ClipSummary:
+    """The summary of the 30 s of a song that training would use.
 
-    `confidence` is the highest probability that a genre has from them alone, calibrated; `columns`
-    are the means of the features over their segments.
+    `confidence` is the highest calibrated probability of a genre over these 30 s; `columns` are
+    the means of the features over their segments.
     """
 
     confidence: float
@@ -54,30 +54,27 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a classifier says about one song; `top` is sorted, likeliest first.
+class Prediction:
+    """The prediction for one song; `top` is sorted, the most likely genre first.
 
-    `seconds` were listened to; `timeline` is null unless it was asked for, and leaves out segments
-    of digital silence. Probabilities of the song are calibrated, those of a moment are not. `tags`
-    is null unless they were asked for, and sorted, strongest first; activations are no
-    probabilities of anything, each tag is answered by itself. `clip` is null unless it was asked
-    for, and where those 30 s are silent. `warning` says that the song was cut off, if so.
+    `seconds` is the length that was decoded. `timeline` leaves out segments of digital silence;
+    its probabilities are not calibrated, those of the song are. `tags` are sorted, the strongest
+    first; their activations are independent of each other and no probabilities. `clip` is also
+    None if these 30 s are silent. `warning` is set if the file seems to be truncated. What was
+    not requested is None.
     """
 
     genre: str
     probability: float
-    top: tuple[Choice, ...]
+    top: tuple[GenreProbability, ...]
     seconds: float
-    timeline: tuple[Moment, ...] | None = None
+    timeline: tuple[TimelineSegment, ...] | None = None
     tags: tuple[Tag, ...] | None = None
-    clip: Clip | None = None
+    clip: ClipSummary | None = None
     warning: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold; `timeline`, `tags` and `warning` only if there are any.
-
-        Without `clip`, which is for comparing songs with each other.
-        """
+        """Plain values for JSON, without `clip`; `timeline`, `tags`, `warning` only if not None."""
         values = asdict(self)
         del values["clip"]
         values["top"] = list(values["top"])

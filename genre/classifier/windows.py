@@ -1,11 +1,10 @@
-"""A song in stretches of 30 s, read and resampled on the way: long songs need no more memory.
+"""Read a song in windows of 30 s, decoded and resampled in blocks, so that memory is bounded.
 
-A *stretch* is what the pipeline calls a clip: mono, `SAMPLE_RATE`, `CLIP_SAMPLES` long, looked at
-in segments. The stretches follow each other without gaps; where the song is no whole number of
-them long, the last one is its last 30 s, and only the segments that were not heard yet are
-answered for. What is then left over is heard in a last segment that ends with the song. A song
-shorter than 30 s is padded with silence, as the pipeline does with its clip, and a song shorter
-than 3 s is one segment.
+A *window* is like a clip of the pipeline: mono, at `SAMPLE_RATE`, `CLIP_SAMPLES` long, in segments
+of 3 s. Windows follow each other without gaps. The last one is the last 30 s of the song: of its
+segments only those are listed that no earlier window has, and if the song is not a multiple of 3 s
+long, the last segment ends with the song and overlaps the one before. A song shorter than 30 s is
+padded with silence, as in the pipeline; one shorter than 3 s is a single segment.
 """
 
 from __future__ import annotations
@@ -28,29 +27,29 @@ from genre.audio import (
 )
 from genre.core.errors import AudioError
 
-BLOCK_SECONDS = 5.0  # that are decoded at once
-LONGEST_SECONDS = 6 * 3600.0  # of a song that is analysed, unless more is asked for
-UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))  # that lengths are told in
+BLOCK_SECONDS = 5.0  # decoded at once
+LONGEST_SECONDS = 6 * 3600.0  # the longest song that is classified by default
+UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))  # of lengths in messages
 
 
 class NotAudioError(AudioError):
-    """The file is no audio by its content, whatever its name says."""
+    """The content of the file is not audio."""
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """30 s of a song: `y` is float32, shape=(CLIP_SAMPLES,), from the song's sample `start` on.
+class Window:
+    """30 s of a song: `y` is float32, shape=(CLIP_SAMPLES,), and begins at sample `start`.
 
-    `offsets` are the first samples, within `y`, of the segments to answer for; `end` is how many
-    samples the song has up to here. `others` are the same 30 s at other rates, by rate.
-    `header_seconds` is the length of the song by its header, None if that has none.
+    `offsets` are the first samples, within `y`, of the segments to classify. The window ends at
+    sample `end` of the song. `other_rates` holds the same 30 s at other sample rates, by rate.
+    `header_seconds` is the length of the song according to its header, None if that has none.
     """
 
     y: Samples
     start: int
     end: int
     offsets: tuple[int, ...]
-    others: Mapping[int, Samples] = field(default_factory=dict)
+    other_rates: Mapping[int, Samples] = field(default_factory=dict)
     header_seconds: float | None = None
 
     def segment(self, offset: int) -> Samples:
@@ -58,85 +57,85 @@ class Stretch:
         return self.y[offset : offset + SEGMENT_SAMPLES]
 
 
-def stretches(
+def read_windows(
     source: Path | bytes,
     *,
     max_seconds: float = LONGEST_SECONDS,
-    others: Sequence[int] = (),
-) -> Iterator[Stretch]:
-    """Read a song, a file's path or its content, from end to end.
+    other_rates: Sequence[int] = (),
+) -> Iterator[Window]:
+    """Read a song, given as the path or the content of a file, window by window.
 
-    `others` are the sample rates of `Stretch.others`. Raises `NotAudioError` if it is not audio,
-    `AudioError` if it is broken, holds no samples or ones that are not numbers, or is longer than
-    `max_seconds`: at once if its header says so, else when that much was read.
+    `other_rates` are further sample rates to resample to. Raises `NotAudioError` if the file is
+    not audio, `AudioError` if it is damaged, has no samples or samples that are not finite, or is
+    longer than `max_seconds` (at once if the header says so, else when that much was read).
     """
     with _open(source) as stream:
         header_seconds = None if stream.frames is None else stream.frames / stream.sample_rate
-        for stretch in _stretches(_resampled(stream, max_seconds, others), (SAMPLE_RATE, *others)):
-            yield replace(stretch, header_seconds=header_seconds)
+        for window in _windows(
+            _resampled(stream, max_seconds, other_rates), (SAMPLE_RATE, *other_rates)
+        ):
+            yield replace(window, header_seconds=header_seconds)
 
 
-def _stretches(blocks: Iterator[tuple[Samples, ...]], every: tuple[int, ...]) -> Iterator[Stretch]:
-    """The stretches of a song whose `blocks` are given at `every` rate."""
+def _windows(blocks: Iterator[tuple[Samples, ...]], rates: tuple[int, ...]) -> Iterator[Window]:
+    """The windows of a song whose `blocks` are given at each of `rates`."""
     start = 0
-    before = held = {rate: np.zeros(0, dtype=np.float32) for rate in every}
-    ended = False
-    while not ended:
+    previous = pending = {rate: np.zeros(0, dtype=np.float32) for rate in rates}
+    finished = False
+    while not finished:
         block = next(blocks, None)
         if block is None:
-            ended = True
-            held = _fitted(held)
+            finished = True
+            pending = _equal_lengths(pending)
         else:
-            held = {
-                rate: np.concatenate([held[rate], part])
-                for rate, part in zip(every, block, strict=True)
+            pending = {
+                rate: np.concatenate([pending[rate], part])
+                for rate, part in zip(rates, block, strict=True)
             }
-        while all(len(y) >= CLIP_SECONDS * rate for rate, y in held.items()):
-            before = {rate: y[: CLIP_SECONDS * rate] for rate, y in held.items()}
-            held = {rate: y[CLIP_SECONDS * rate :] for rate, y in held.items()}
-            yield _stretch(before, start, start + CLIP_SAMPLES, _whole(CLIP_SAMPLES))
+        while all(len(y) >= CLIP_SECONDS * rate for rate, y in pending.items()):
+            previous = {rate: y[: CLIP_SECONDS * rate] for rate, y in pending.items()}
+            pending = {rate: y[CLIP_SECONDS * rate :] for rate, y in pending.items()}
+            yield _window(previous, start, start + CLIP_SAMPLES, _full_segments(CLIP_SAMPLES))
             start += CLIP_SAMPLES
-    left = len(held[SAMPLE_RATE])
-    if not left:
+    remaining = len(pending[SAMPLE_RATE])
+    if not remaining:
         if not start:
             raise AudioError("holds no samples")
         return
-    end, overlap = start + left, CLIP_SAMPLES - left
+    end, overlap = start + remaining, CLIP_SAMPLES - remaining
     if start:
         last = {
-            rate: np.concatenate([before[rate], y])[-CLIP_SECONDS * rate :]
-            for rate, y in held.items()
+            rate: np.concatenate([previous[rate], y])[-CLIP_SECONDS * rate :]
+            for rate, y in pending.items()
         }
-        yield _stretch(last, end - CLIP_SAMPLES, end, _left(overlap, CLIP_SAMPLES))
+        yield _window(last, end - CLIP_SAMPLES, end, _remaining_segments(overlap, CLIP_SAMPLES))
     else:
-        whole = {rate: np.pad(y, (0, CLIP_SECONDS * rate - len(y))) for rate, y in held.items()}
-        yield _stretch(whole, 0, end, _left(0, end))
+        whole = {rate: np.pad(y, (0, CLIP_SECONDS * rate - len(y))) for rate, y in pending.items()}
+        yield _window(whole, 0, end, _remaining_segments(0, end))
 
 
-def _stretch(
-    parts: Mapping[int, Samples], start: int, end: int, offsets: tuple[int, ...]
-) -> Stretch:
-    others = {rate: y for rate, y in parts.items() if rate != SAMPLE_RATE}
-    return Stretch(parts[SAMPLE_RATE], start, end, offsets, others)
+def _window(parts: Mapping[int, Samples], start: int, end: int, offsets: tuple[int, ...]) -> Window:
+    other_rates = {rate: y for rate, y in parts.items() if rate != SAMPLE_RATE}
+    return Window(parts[SAMPLE_RATE], start, end, offsets, other_rates)
 
 
-def _fitted(held: Mapping[int, Samples]) -> dict[int, Samples]:
-    """What is left at the song's end, as long at every rate: resamplers round it their own way."""
-    left = len(held[SAMPLE_RATE])
-    lengths = {rate: left * rate // SAMPLE_RATE for rate in held}
+def _equal_lengths(pending: Mapping[int, Samples]) -> dict[int, Samples]:
+    """Trim or pad the end of the song to the same length at every rate; resamplers round."""
+    remaining = len(pending[SAMPLE_RATE])
+    lengths = {rate: remaining * rate // SAMPLE_RATE for rate in pending}
     return {
         rate: np.pad(y[: lengths[rate]], (0, max(0, lengths[rate] - len(y))))
-        for rate, y in held.items()
+        for rate, y in pending.items()
     }
 
 
-def _whole(length: int) -> tuple[int, ...]:
+def _full_segments(length: int) -> tuple[int, ...]:
     return tuple(range(0, length - SEGMENT_SAMPLES + 1, SEGMENT_SAMPLES))
 
 
-def _left(first: int, end: int) -> tuple[int, ...]:
-    """The segments from sample `first` to sample `end`; the last one ends there, if it can."""
-    offsets = [first + offset for offset in _whole(end - first)]
+def _remaining_segments(first: int, end: int) -> tuple[int, ...]:
+    """The offsets of the segments from `first` to `end`; the last segment ends at `end`."""
+    offsets = [first + offset for offset in _full_segments(end - first)]
     if (end - first) % SEGMENT_SAMPLES:
         offsets.append(max(0, end - SEGMENT_SAMPLES))
     return tuple(offsets)
@@ -145,14 +144,14 @@ def _left(first: int, end: int) -> tuple[int, ...]:
 def resampled(
     source: Path | bytes,
     max_seconds: float,
-    others: Sequence[int] = (),
+    other_rates: Sequence[int] = (),
 ) -> Iterator[tuple[Samples, ...]]:
-    """Yield the song block by block: mono, float32, at `SAMPLE_RATE` and at each rate of `others`.
+    """Yield a song in blocks: mono, float32, at `SAMPLE_RATE` and at each of `other_rates`.
 
-    Sample for sample what `genre.audio.load` returns in one piece. Raises as `stretches` does.
+    The samples equal those of `genre.audio.load`. Raises as `read_windows`.
     """
     with _open(source) as stream:
-        yield from _resampled(stream, max_seconds, others)
+        yield from _resampled(stream, max_seconds, other_rates)
 
 
 def _open(source: Path | bytes) -> Stream:
@@ -163,12 +162,12 @@ def _open(source: Path | bytes) -> Stream:
 
 
 def _resampled(
-    stream: Stream, max_seconds: float, others: Sequence[int]
+    stream: Stream, max_seconds: float, other_rates: Sequence[int]
 ) -> Iterator[tuple[Samples, ...]]:
     most = max_seconds * stream.sample_rate
     if stream.frames is not None and stream.frames > most:
         raise _too_long(max_seconds, stream.frames / stream.sample_rate)
-    through = [_Resampler(stream.sample_rate, target) for target in (SAMPLE_RATE, *others)]
+    resamplers = [_Resampler(stream.sample_rate, target) for target in (SAMPLE_RATE, *other_rates)]
     total = 0
     for block in stream.blocks(BLOCK_SECONDS):
         total += len(block)
@@ -177,25 +176,25 @@ def _resampled(
         mono = to_mono(block)
         if not np.isfinite(mono).all():
             raise AudioError("holds samples that are not numbers (NaN or infinite)")
-        yield tuple(one(mono) for one in through)
-    yield tuple(one(np.zeros(0, dtype=np.float32), last=True) for one in through)
+        yield tuple(one(mono) for one in resamplers)
+    yield tuple(one(np.zeros(0, dtype=np.float32), last=True) for one in resamplers)
 
 
-def cut_off(seconds: float, header_seconds: float | None) -> str | None:
-    """A warning if a song ends `seconds` from its start, long before its header says; else None.
+def truncation_warning(seconds: float, header_seconds: float | None) -> str | None:
+    """A warning if a song is much shorter than its header says; else None.
 
-    Headers of MP3s without a frame count are estimates; these were off by up to 0.3 %.
+    Headers of MP3s without a frame count are estimates, which were off by up to 0.3 %.
     """
     if header_seconds is None or header_seconds - seconds <= max(1.0, 0.02 * header_seconds):
         return None
     return (
-        f"ends after {seconds:.0f} s, where its header says {header_seconds:.0f} s: it was "
-        "probably cut off"
+        f"ends after {seconds:.0f} s, but its header says {header_seconds:.0f} s: it was probably "
+        "cut off"
     )
 
 
 class _Resampler:
-    """A song's blocks at `target_sr`, as `genre.audio.resample` makes them of the whole song."""
+    """Resamples blocks to `target_sr`; together they equal `genre.audio.resample` of the song."""
 
     def __init__(self, orig_sr: int, target_sr: int) -> None:
         import soxr
@@ -218,10 +217,10 @@ def _too_long(max_seconds: float, seconds: float | None = None) -> AudioError:
         return AudioError(f"is {most}")
     size, unit = _unit(seconds)
     tenths = 1 if unit == "min" else 10
-    rounded = ceil(seconds / size * tenths) / tenths  # up: it must not look as long as the limit
+    rounded = ceil(seconds / size * tenths) / tenths  # up, so that it differs from the limit
     return AudioError(f"is {rounded:g} {unit} long, {most}")
 
 
 def _unit(seconds: float) -> tuple[float, str]:
-    """What to tell a length in: hours from two on, minutes likewise, else seconds."""
+    """The unit for a length in a message: hours from two on, minutes likewise, else seconds."""
     return next((one for one in UNITS if seconds >= 2 * one[0]), UNITS[-1])

@@ -59,17 +59,17 @@ def app(
     from genre.app.model import opened
 
     with (
-        serving.listening(PORT if port is None else port, any_other=port is None) as socket,
-        serving.workplace() as place,
-        opened(root, model) as answering,
+        serving.open_socket(PORT if port is None else port, any_other=port is None) as socket,
+        serving.temporary_folders() as folders,
+        opened(root, model) as loaded,
     ):
         from genre.app.page import Limits, build, shown
 
         click.echo("Making the example songs …", err=True)
-        examples = serving.make_examples(place.examples)
+        examples = serving.make_examples(folders.examples)
         limits = Limits(max_megabytes, max_minutes)
-        shown(answering, examples[0], limits, "")  # loads what the first song would wait for
-        page = build(answering, examples, limits, place.uploads)
-        click.echo(f"Predictions by {answering.title}. End with Ctrl+C.", err=True)
+        shown(loaded, examples[0], limits, "")  # loads what the first song would wait for
+        page = build(loaded, examples, limits, folders.uploads)
+        click.echo(f"Predictions by {loaded.title}. End with Ctrl+C.", err=True)
         click.echo(f"Open http://127.0.0.1:{socket.getsockname()[1]}")
-        serving.serve(page, socket, place, max_bytes=max_megabytes * 2**20)
+        serving.serve(page, socket, folders, max_bytes=max_megabytes * 2**20)

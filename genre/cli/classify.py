@@ -81,30 +81,30 @@ def classify(
     }
     with found_classifier(root, model) as found:
         if tags:
-            batch.must_know_tags(found.folder)
-        results, skipped = batch.answer(paths, found.folder, settings, found.compute)
+            batch.check_predicts_tags(found.folder)
+        results, skipped = batch.classify_songs(paths, found.folder, settings, found.compute)
         synthetic = read_description(found.folder).synthetic
-    answered = [result for result in results if result.answer]
+    classified = [result for result in results if result.prediction]
     if form == "json":
         output.write_json(results, found.version, sys.stdout, synthetic=synthetic)
     elif form == "csv":
         output.write_csv(results, found.version, sys.stdout)
     else:
-        if answered:
-            output.print_table(answered)
+        if classified:
+            output.print_table(classified)
         for result in results:
             if result.error:
                 click.echo(f"error: {printable(f'{result.path}: {result.error}')}", err=True)
-            elif result.answer and (warning := result.answer.warning):
+            elif result.prediction and (warning := result.prediction.warning):
                 click.echo(f"warning: {printable(f'{result.path}: {warning}')}", err=True)
-    if timeline and answered:
+    if timeline and classified:
         from genre.classifier.timeline import draw
 
-        draw(answered[0], timeline)
+        draw(classified[0], timeline)
     click.echo(output.summary(results, skipped, str(found)), err=True)
     if synthetic and form is None:
         click.echo(f"note: {found} was trained on {SYNTHETIC}", err=True)
-    return BAD_INPUT if len(answered) < len(results) else 0
+    return BAD_INPUT if len(classified) < len(results) else 0
 
 
 def _check_timeline(timeline: Path, paths: tuple[Path, ...]) -> None:

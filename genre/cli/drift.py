@@ -43,14 +43,16 @@ def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
         if found.reference is None:
             raise InputError(NO_REFERENCE.format(found))
         reference = load(found.reference)
-        wanted = {"clip": report.clip_wanted(reference)}
-        results, _ = batch.answer([folder], found.folder, wanted, found.compute)
+        wanted = {"clip": report.clip_request(reference)}
+        results, _ = batch.classify_songs([folder], found.folder, wanted, found.compute)
         name = str(found)
     classified = []
     for result in results:
         path = Path(result.path)
-        if result.answer:
-            classified.append((path.relative_to(folder).as_posix(), sha256_of(path), result.answer))
+        if result.prediction:
+            classified.append(
+                (path.relative_to(folder).as_posix(), sha256_of(path), result.prediction)
+            )
         else:
             click.echo(f"error: {printable(f'{path}: {result.error}')}", err=True)
     if not classified:

@@ -1,7 +1,7 @@
 """Distances of columns, and shares of low-confidence predictions.
 
 Values are float64 [shape=(songs,)], one a song, in any order. Songs count as independent: many
-songs of one album are fewer than they look.
+songs of one album are fewer independent ones.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def inner_edges(reference: Floats, bins: int = BINS) -> Floats:
 
 def counts(values: Floats, edges: Floats) -> npt.NDArray[np.int64]:
     """The number of values in each bin [shape=(edges + 1,)]."""
-    places = np.searchsorted(edges, values, side="left")
-    return np.bincount(places, minlength=len(edges) + 1).astype(np.int64)
+    bins = np.searchsorted(edges, values, side="left")
+    return np.bincount(bins, minlength=len(edges) + 1).astype(np.int64)
 
 
 def stability_index(expected: npt.ArrayLike, found: npt.ArrayLike) -> Floats:
-    """The population stability index of counts [shape=(…, bins)]: one value a row.
+    """The population stability index of counts [shape=(…, bins)]: one value per row.
 
     The sum over bins of (found - expected) · ln(found / expected), in shares (Siddiqi, "Credit
     Risk Scorecards", 2006). An empty bin counts as a share of 0.0001, as in Evidently, because the
@@ -134,9 +134,9 @@ def share(count: int, songs: int) -> Share:
     return Share(count, songs, count / songs, float(bounds.low), float(bounds.high))
 
 
-def more_often(new: Share, known: Share) -> float:
+def more_often(new: Share, held_out: Share) -> float:
     """The p-value that `new` is above `known` by chance: Fisher's exact test, one-sided."""
     from scipy.stats import fisher_exact
 
-    table = [[one.count, one.songs - one.count] for one in (new, known)]
+    table = [[one.count, one.songs - one.count] for one in (new, held_out)]
     return float(fisher_exact(table, alternative="greater").pvalue)

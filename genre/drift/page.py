@@ -43,7 +43,7 @@ def _columns(report: Report, settings: DriftParams, picture: str | None) -> Iter
     yield "## Columns"
     if not report.columns:
         no_values = "no new song has values in them"
-        pictures = "this version's input is spectrograms alone"
+        pictures = "this version has no other inputs than spectrograms"
         yield f"None was compared: {no_values if report.not_compared else pictures}."
         return
     yield (
@@ -92,8 +92,8 @@ def _confidence(report: Report, settings: DriftParams) -> Iterator[str]:
 def _genres(report: Report) -> Iterator[str]:
     yield "## Genres"
     yield (
-        "The genres predicted for the new songs, against the training songs. If the mixture "
-        "differs, columns differ for that reason alone."
+        "The genres predicted for the new songs, against the training songs. If the shares "
+        "differ, columns differ for that reason."
     )
     rows = [
         [name, f"{report.training.get(name, 0):.0%}", f"{report.predicted.get(name, 0):.0%}"]
@@ -104,10 +104,11 @@ def _genres(report: Report) -> Iterator[str]:
         folders = [f"{cell(name)} ({count})" for name, count in report.unknown.items()]
         more = f" and {len(folders) - ROWS} more" if len(folders) > ROWS else ""
         yield (
-            f"Folders that are no genre of this version (songs): {', '.join(folders[:ROWS])}{more}."
+            "Folders that are not a genre of this version (songs): "
+            f"{', '.join(folders[:ROWS])}{more}."
         )
         if not report.known:
-            yield "No folder is one of its genres, so they are not taken for genres."
+            yield "No folder is one of its genres, so folders are not counted as genres."
 
 
 def _interval(share: Share) -> str:

@@ -38,13 +38,15 @@ def draw(
 
 def _columns(axes: Axes, report: Report, settings: DriftParams) -> None:
     shown = report.columns[:SHOWN][::-1]
-    places = np.arange(len(shown))
+    positions = np.arange(len(shown))
     colours = [ORANGE if one.drifted else "#9CC7E4" for one in shown]
-    axes.barh(places, [one.psi for one in shown], color=colours, height=0.66)
+    axes.barh(positions, [one.psi for one in shown], color=colours, height=0.66)
     chance = [one.psi_by_chance for one in shown]
-    axes.plot(chance, places, "|", color="black", markersize=9, label="95 % of chance lies below")
+    axes.plot(
+        chance, positions, "|", color="black", markersize=9, label="95 % of chance lies below"
+    )
     axes.axvline(settings.psi, color=GREY, linestyle="--", linewidth=1, label="drift.psi")
-    axes.set_yticks(places, [one.name for one in shown], fontsize=8)
+    axes.set_yticks(positions, [one.name for one in shown], fontsize=8)
     axes.set_xlabel("population stability index")
     axes.set_title("columns, drifted ones in orange", fontsize=11)
     _finish(axes, "x")
@@ -71,8 +73,8 @@ def _confidence(axes: Axes, held_out: Floats, new: Floats, settings: DriftParams
 
 def _finish(axes: Axes, grid: Literal["x", "y"]) -> None:
     """Put the legend below the axes, where it hides nothing, and draw a plain frame."""
-    place = (0.5, -0.1)
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=place)
+    position = (0.5, -0.1)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=position)
     axes.grid(axis=grid, color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

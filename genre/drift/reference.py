@@ -1,11 +1,11 @@
 """What a registered version keeps of its training songs, to compare new songs with.
 
 A folder with two files. `reference.json` is a `Description`, and `reference.safetensors` holds two
-float64 arrays: `columns` [shape=(rows, columns)], of each feature its values in the training songs,
-one a song (the mean over the song's segments), each column sorted by itself, so that no song can be
-read from it; and `confidence` [shape=(n,)], sorted, the highest probability of each validation and
-test song. Of more than `MOST_SONGS` values that many are kept, evenly spaced by rank. The same
-songs give the same bytes.
+float64 arrays: `columns` [shape=(rows, columns)], the values of each feature in the training songs,
+one per song (the mean over its segments), each column sorted, so that no song can be reconstructed;
+and `confidence` [shape=(n,)], sorted, the highest probability of each validation and test song. Of
+more than `MAX_SONGS` values that many are kept, evenly spaced by rank. The same songs give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DESCRIPTION, ARRAYS = "reference.json", "reference.safetensors"
-MOST_SONGS = 2_000
+MAX_SONGS = 2_000
 NO_REFERENCE = (
-    "drift is not measured: {} keeps nothing of its training songs, for it was registered before "
-    "that was done; the next registered version does"
+    "drift is not measured: {} has no drift reference, because an older version of this software "
+    "registered it; the next registered version will have one"
 )
 
 Floats = npt.NDArray[np.float64]
@@ -54,8 +54,8 @@ class Description(BaseModel):
 class Reference:
     """The training songs of a version.
 
-    `columns` gives each feature's values, sorted; it is empty if the classifier's input is
-    spectrograms alone. `confidence` are the sorted top probabilities of songs held out of
+    `columns` gives each feature's values, sorted; it is empty if the classifier's only inputs are
+    spectrograms. `confidence` are the sorted top probabilities of songs held out of
     training, `genres` counts the training songs of each genre, and `position` (`trim.position`)
     says which 30 s of a song the features are from.
     """
@@ -74,7 +74,7 @@ class Reference:
 def make(
     features: pd.DataFrame, genres: Mapping[str, int], confidence: Floats, position: Any
 ) -> Reference:
-    """The reference of training songs: `features` has a row a song, a column a feature.
+    """The reference of training songs: `features` has one row per song, one column per feature.
 
     `confidence` [shape=(n,)] are the top probabilities of songs held out of training.
     """
@@ -85,11 +85,11 @@ def make(
 
 
 def thinned(values: Floats) -> Floats:
-    """`values` [shape=(n,)] sorted; of more than `MOST_SONGS`, that many, evenly by rank."""
+    """`values` [shape=(n,)] sorted; of more than `MAX_SONGS`, that many, evenly by rank."""
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    if len(ordered) <= MOST_SONGS:
+    if len(ordered) <= MAX_SONGS:
         return ordered
-    ranks = (np.arange(MOST_SONGS) + 0.5) * len(ordered) / MOST_SONGS
+    ranks = (np.arange(MAX_SONGS) + 0.5) * len(ordered) / MAX_SONGS
     return np.asarray(ordered[ranks.astype(np.int64)])
 
 
@@ -122,7 +122,7 @@ def load(folder: Path) -> Reference:
     again = f"register the model again ({command('dvc repro --force --single-item register')})"
     path = folder / DESCRIPTION
     try:
-        known = Description.model_validate_json(path.read_bytes())
+        description = Description.model_validate_json(path.read_bytes())
         path = folder / ARRAYS
         content = path.read_bytes()
     except OSError as error:
@@ -130,15 +130,16 @@ def load(folder: Path) -> Reference:
     except ValidationError as error:
         first = error.errors()[0]
         found = ": ".join([*map(str, first["loc"]), first["msg"]])
-        raise InputError(
-            f"{path}: not the reference of a version's training songs ({found}); {again}"
-        ) from error
-    if sha256_of(content) != known.sha256:
-        raise InputError(f"{path}: damaged, or not what {DESCRIPTION} belongs to; {again}")
+        raise InputError(f"{path}: not a drift reference ({found}); {again}") from error
+    if sha256_of(content) != description.sha256:
+        raise InputError(f"{path}: damaged, or not the file that {DESCRIPTION} belongs to; {again}")
     arrays = decode(content)
     shapes = {name: array.shape for name, array in arrays.items()}
-    expected = {"columns": (known.rows, len(known.columns)), "confidence": (known.held_out,)}
+    expected = {
+        "columns": (description.rows, len(description.columns)),
+        "confidence": (description.held_out,),
+    }
     if shapes != expected:
         raise InputError(f"{path}: found arrays {shapes}, expected {expected}; {again}")
-    columns = {name: arrays["columns"][:, at].copy() for at, name in enumerate(known.columns)}
-    return Reference(columns, arrays["confidence"], known.genres, known.position)
+    columns = {name: arrays["columns"][:, at].copy() for at, name in enumerate(description.columns)}
+    return Reference(columns, arrays["confidence"], description.genres, description.position)

@@ -1,8 +1,8 @@
 """Compare new songs with a version's training songs: the drift report and its alerts.
 
-New songs are a table with a row a song: `path` (below the folder that was classified, with
-slashes), `sha256`, `genre` (predicted), `confidence` (from the 30 s that training would use; NaN if
-they are silent), and a float64 column a feature, its mean over these 30 s. The same file under
+New songs are a table with one row per song: `path` (below the folder that was classified, with
+slashes), `sha256`, `genre` (predicted), `confidence` (of the 30 s that training would use; NaN if
+they are silent), and a float64 column per feature, its mean over these 30 s. The same file under
 several names counts once. The first folder of a path is taken for the song's genre.
 """
 
@@ -24,7 +24,7 @@ from genre.drift.reference import Reference
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genre.classifier import Answer, ClipWanted
+    from genre.classifier import ClipRequest, Prediction
     from genre.core.params import DriftParams
 
 COLUMNS, CONFIDENCE, GENRES = "columns", "confidence", "genres"  # kinds of alerts
@@ -84,7 +84,7 @@ class Report:
         if self.songs >= self.min_songs:
             return f"no drift in {counted(self.songs)}"
         return (
-            f"{counted(self.songs)} compared, too few to speak of drift (drift.min_songs is "
+            f"{counted(self.songs)} compared, too few to detect drift (drift.min_songs is "
             f"{self.min_songs})"
         )
 
@@ -94,14 +94,14 @@ class Report:
         return {**asdict(self), "enough": enough, "drift": bool(self.alerts)}
 
 
-def clip_wanted(reference: Reference) -> ClipWanted:
+def clip_request(reference: Reference) -> ClipRequest:
     """What a classifier must return of a song, so that it can be compared with `reference`."""
-    from genre.classifier import ClipWanted
+    from genre.classifier import ClipRequest
 
-    return ClipWanted(reference.position, tuple(reference.columns))
+    return ClipRequest(reference.position, tuple(reference.columns))
 
 
-def table(classified: Iterable[tuple[str, str, Answer]], reference: Reference) -> pd.DataFrame:
+def table(classified: Iterable[tuple[str, str, Prediction]], reference: Reference) -> pd.DataFrame:
     """The table of new songs, from the path, hash and prediction of each."""
     import pandas as pd
 
@@ -126,7 +126,7 @@ def compare(
     """Compare the table of new `songs` with the training songs of `reference`.
 
     A column has drifted if its Kolmogorov-Smirnov test is significant after correction and its
-    stability index reaches `psi` and exceeds what chance gives as many songs. There is an alert if
+    stability index reaches `psi` and exceeds its value by chance. There is an alert if
     `columns` of them have drifted; if low-confidence predictions are more frequent by
     `low_confidence_share`, significantly; and if `unknown_genres` of the songs lie in unknown genre
     folders beside known ones. Fewer than `min_songs` songs give all figures and no alert.
@@ -218,12 +218,14 @@ def _alerts(report: Report, settings: DriftParams) -> Iterator[tuple[str, str]]:
         )
     number = sum(report.unknown.values())
     if report.known and number >= settings.unknown_genres * report.songs:
-        count = f"{number} of {report.songs} songs are of genres that the version does not know"
+        count = (
+            f"{number} of {report.songs} songs are of genres that the version was not trained on"
+        )
         yield GENRES, f"{count}: {_listed(list(report.unknown))}"
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The first few of `names`, and how many more there are."""
+    """The first of `names`, and the number of others."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 

@@ -1,18 +1,18 @@
-"""How good a model is, and how sure that is.
+"""Scores of predictions with confidence intervals, calibration, and model selection.
 
 Conventions
 -----------
-A table of *predictions* has a row a segment: `model`, `track_id`, `segment` (int64), `group` and
-`subset` (as the split says), `genre` (the true one), `temperature`, and `p_<genre>`, the
-probability of each genre that the model knows (float64, rows sum to 1). A song's probabilities are
-the mean of its segments', scaled by that temperature. The genre that is predicted is the first of
-the likeliest.
+A table of *predictions* has one row per segment: `model`, `track_id`, `segment` (int64), `group`
+and `subset` (from the split), `genre` (the true one), `temperature`, and `p_<genre>`, the
+probability of each genre that the model was trained on (float64, rows sum to 1). A song's
+probabilities are the mean of its segments', scaled by that temperature. The predicted genre is the
+first with the highest probability.
 
 Scores lie between 0 and 1 and are scikit-learn's, with `zero_division=0`. Macro means average the
 genres that occur in the rows, as the true genre or as a prediction. Intervals are 95 % percentile
-intervals of a bootstrap over groups: pieces of one song or artist are drawn together, or not at
-all, as they are not independent of each other. If all groups score the same (all correct, all
-wrong), they are Wilson's intervals with the number of groups as n.
+intervals of a bootstrap over groups, because songs of one artist are not independent. If all groups
+have the same score (all correct, all wrong), they are Wilson's intervals with the number of groups
+as n.
 """
 
 from genre.evaluation.bootstrap import Comparison, compare

@@ -1,13 +1,12 @@
 """Intervals by bootstrap over groups (Efron and Tibshirani 1993, percentile method).
 
-A draw takes as many groups as there are, with replacement; all rows of a group come along. Scores
-of a draw are computed from the counts of its groups alone, so that a thousand draws are a few
-matrix products.
+A draw takes as many groups as there are, with replacement, with all rows of each. The scores of a
+draw are computed from the counts of its groups, so that a thousand draws are a few matrix products.
 
-If all groups score the same, as when every song is classified correctly, so do all draws, and the
-bootstrap gives an interval without any width. The interval is then Wilson's (1927) for that score
-with the number of groups as n: close to its nominal coverage also for few groups (Brown, Cai and
-DasGupta 2001). Ten songs of ten correct: 72 to 100 %.
+If all groups have the same score, for example if every song is classified correctly, so have all
+draws, and the bootstrap interval has no width. Then Wilson's interval (1927) is used, with the
+number of groups as n; its coverage is close to nominal also for few groups (Brown, Cai and DasGupta
+2001). Ten of ten songs correct: 72 to 100 %.
 """
 
 from __future__ import annotations
@@ -27,40 +26,42 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVEL = 0.95
-TOGETHER = 100  # draws held in memory at once
+DRAWS_TOGETHER = 100  # in memory at once
 SAME = 1e-9  # equal scores, summed in another order, differ by less
 
-Counts = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What the scores of any draw of groups can be computed from.
+class GroupCounts:
+    """Counts of rows by group and genre [each shape=(groups, genres)].
 
-    `hits`, `truth` and `guesses` count the rows of each group and genre: those predicted rightly,
-    those of the genre, those predicted as it [each shape=(groups, genres)].
+    `hits` counts correct predictions, `truth` rows of the genre, `guesses` predictions of it. The
+    scores of any draw of groups can be computed from them.
     """
 
-    hits: Counts
-    truth: Counts
-    guesses: Counts
+    hits: Floats
+    truth: Floats
+    guesses: Floats
 
-    def draw(self, weights: Counts) -> Tally:
-        """The tallies of draws: `weights` [shape=(draws, groups)] says how often each was taken."""
-        return Tally(weights @ self.hits, weights @ self.truth, weights @ self.guesses)
+    def draw(self, weights: Floats) -> GroupCounts:
+        """The counts of draws; `weights` [shape=(draws, groups)] is how often each was drawn."""
+        return GroupCounts(weights @ self.hits, weights @ self.truth, weights @ self.guesses)
 
     def accuracy(self) -> npt.NDArray[np.float64]:
         """The accuracy of each draw [shape=(draws,)]."""
         return np.asarray(self.hits.sum(axis=1) / self.truth.sum(axis=1), dtype=np.float64)
 
     def f1_macro(self) -> npt.NDArray[np.float64]:
-        """The macro-F1 of each draw [shape=(draws,)], of the genres that occur in it."""
+        """The macro-F1 of each draw over the genres that occur in it [shape=(draws,)]."""
         both = self.truth + self.guesses
         f1 = np.divide(2 * self.hits, both, out=np.zeros_like(both), where=both > 0)
         return np.asarray(f1.sum(axis=1) / (both > 0).sum(axis=1), dtype=np.float64)
 
 
-def tally(groups: npt.NDArray[Any], truth: npt.NDArray[Any], guess: npt.NDArray[Any]) -> Tally:
+def count_by_group(
+    groups: npt.NDArray[Any], truth: npt.NDArray[Any], guess: npt.NDArray[Any]
+) -> GroupCounts:
     """Count rows by group and genre; the three arrays have shape=(n,)."""
     labels, group = np.unique(groups.astype(str), return_inverse=True)
     genres = np.unique(np.concatenate([truth, guess]).astype(str))
@@ -70,24 +71,24 @@ def tally(groups: npt.NDArray[Any], truth: npt.NDArray[Any], guess: npt.NDArray[
     )
     shape = (len(labels), len(genres))
 
-    def count(of: npt.NDArray[Any], rows: npt.NDArray[Any]) -> Counts:
+    def count(of: npt.NDArray[Any], rows: npt.NDArray[Any]) -> Floats:
         cells = np.bincount(group[rows] * shape[1] + of[rows], minlength=shape[0] * shape[1])
         return cells.reshape(shape).astype(np.float64)
 
     every = np.ones(len(truth), dtype=bool)
-    return Tally(count(true, true == guessed), count(true, every), count(guessed, every))
+    return GroupCounts(count(true, true == guessed), count(true, every), count(guessed, every))
 
 
-def draws(groups: int, *, samples: int, seed: int) -> Iterator[Counts]:
-    """Blocks of draws: how often each group was taken, float64 [shape=(up to TOGETHER, groups)]."""
+def draws(groups: int, *, samples: int, seed: int) -> Iterator[Floats]:
+    """Blocks of draws: how often each group was drawn [shape=(up to DRAWS_TOGETHER, groups)]."""
     random = np.random.default_rng(seed)
     even = np.full(groups, 1 / groups)
-    for start in range(0, samples, TOGETHER):
-        size = min(TOGETHER, samples - start)
+    for start in range(0, samples, DRAWS_TOGETHER):
+        size = min(DRAWS_TOGETHER, samples - start)
         yield random.multinomial(groups, even, size=size).astype(np.float64)
 
 
-def intervals(counts: Tally, *, samples: int, seed: int) -> tuple[list[float], list[float]]:
+def intervals(counts: GroupCounts, *, samples: int, seed: int) -> tuple[list[float], list[float]]:
     """The 95 % intervals of accuracy and of macro-F1, each `[low, high]`."""
     groups = len(counts.hits)
     taken = [counts.draw(weights) for weights in draws(groups, samples=samples, seed=seed)]
@@ -121,10 +122,10 @@ def interval(values: npt.NDArray[np.float64]) -> list[float]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better the first of two models is: a difference of song-level macro-F1.
+    """The difference of the song-level macro-F1 of two models, the first minus the second.
 
-    `low` and `high` bound its 95 % interval; `songs` were compared, of `groups` groups. `first` and
-    `second` are the macro-F1 of each, with its own 95 % interval as `[value, low, high]`.
+    `low` and `high` are its 95 % interval; `songs` songs of `groups` groups were compared. `first`
+    and `second` are the macro-F1 of each with its 95 % interval: `(value, low, high)`.
     """
 
     estimate: float
@@ -139,8 +140,8 @@ class Comparison:
 def compare(one: pd.DataFrame, other: pd.DataFrame, *, samples: int, seed: int) -> Comparison:
     """Compare two models on the same songs by a paired bootstrap over the groups of `one`.
 
-    Both are predictions of one model; they may know different genres. Raises `InputError` where
-    they are not of the same songs with the same genres.
+    Each table has predictions of one model; the models may have been trained on different genres.
+    Raises `InputError` if the tables do not have the same songs with the same genres.
     """
     songs, others = (
         by_song(table).sort_values("track_id", ignore_index=True) for table in (one, other)
@@ -152,7 +153,7 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, *, samples: int, seed: int) 
             "same songs with the same genres in both"
         )
     groups, truth = songs["group"].to_numpy(), songs["genre"].to_numpy()
-    first, second = (tally(groups, truth, predicted(table)) for table in (songs, others))
+    first, second = (count_by_group(groups, truth, predicted(table)) for table in (songs, others))
     number = len(first.hits)
     drawn = np.concatenate(
         [
@@ -165,10 +166,10 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, *, samples: int, seed: int) 
     return Comparison(ours[0] - theirs[0], low, high, len(songs), number, ours, theirs)
 
 
-def _score(counts: Tally, drawn: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+def _score(counts: GroupCounts, drawn: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     low, high = score_interval(drawn, len(counts.hits))
     return _whole(counts).f1_macro().item(), low, high
 
 
-def _whole(counts: Tally) -> Tally:
+def _whole(counts: GroupCounts) -> GroupCounts:
     return counts.draw(np.ones((1, len(counts.hits))))

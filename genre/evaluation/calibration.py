@@ -1,16 +1,16 @@
-"""Is a probability of 80 % right in 80 of 100 cases? Told, drawn and mended.
+"""Calibration: a prediction with a probability of 80 % should be correct in 80 of 100 cases.
 
-What is looked at is the probability of the predicted genre (the *confidence*) against how often the
-prediction is right. Rows must be independent of each other: use songs, not segments.
+Compared are the probability of the predicted genre (the *confidence*) and the accuracy. Rows must
+be independent of each other: use songs, not segments.
 
 Methods
 -------
 Expected calibration error: the mean distance of confidence and accuracy, in bins with the same
-number of rows (Naeini, Cooper and Hauskrecht 2015). Debiased: less what chance alone adds, by the
+number of rows (Naeini, Cooper and Hauskrecht 2015). Debiased: without what chance adds, by the
 normal approximation of Kumar, Liang and Ma 2019 ("Verified uncertainty calibration"), here in
-closed form. Consistency band: where the accuracy of a bin lies in 95 % of draws if the
-probabilities are true (Bröcker and Smith 2007). Temperature scaling: one number for all logits,
-fitted by likelihood (Guo, Pleiss, Sun and Weinberger 2017).
+closed form. Consistency band: the range of a bin's accuracy in 95 % of draws from a calibrated
+model (Bröcker and Smith 2007). Temperature scaling: one number for all logits, fitted by likelihood
+(Guo, Pleiss, Sun and Weinberger 2017).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 10
-ROWS_PER_BIN = 5  # at least; fewer bins where there are few rows
-TEMPERATURES = (0.05, 20.0)  # looked at; a model that needs more is not worth calibrating
+ROWS_PER_BIN = 5  # at least; with few rows there are fewer bins
+TEMPERATURES = (0.05, 20.0)  # the range that is searched
 LEVEL = 0.95
-TOGETHER = 100  # draws held in memory at once
+DRAWS_TOGETHER = 100  # in memory at once
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,10 +40,10 @@ Floats = npt.NDArray[np.float64]
 class Reliability:
     """How well confidence and accuracy agree.
 
-    `bins` has a row a bin: `n`, mean `confidence`, `accuracy`, and `low` and `high`, the 95 %
-    consistency band of the accuracy. `ece` is the expected calibration error, `ece_debiased` what
-    is left of it without chance (at least 0), and `ece_chance` the error that 95 % of draws stay
-    below if the probabilities are true.
+    `bins` has one row per bin: `n`, mean `confidence`, `accuracy`, and `low` and `high`, the 95 %
+    consistency band of the accuracy. `ece` is the expected calibration error, `ece_debiased` the
+    debiased one (at least 0), and `ece_chance` the 95 % quantile of the error of a calibrated
+    model.
     """
 
     bins: pd.DataFrame
@@ -53,23 +53,23 @@ class Reliability:
 
     @property
     def outside(self) -> int:
-        """How many bins lie outside their band; chance alone puts one in twenty there."""
+        """The number of bins outside their band; by chance it is one in twenty."""
         bins = self.bins
         return int(((bins["accuracy"] < bins["low"]) | (bins["accuracy"] > bins["high"])).sum())
 
     @property
     def consistent(self) -> bool:
-        """Whether the error as a whole is one that true probabilities could show."""
+        """Whether the error is one that a calibrated model could have."""
         return self.ece <= self.ece_chance
 
 
 def reliability(
     proba: Floats, truth: npt.NDArray[Any], *, samples: int, seed: int, bins: int = BINS
 ) -> Reliability:
-    """The reliability of `proba` [shape=(n, classes)] where `truth` [shape=(n,)] numbers classes.
+    """The reliability of `proba` [shape=(n, classes)]; `truth` [shape=(n,)] indexes classes.
 
-    Bins hold the same number of rows, to one. The band comes from `samples` draws of what would be
-    right, row by row, if the confidences were true. Raises `InputError` for fewer than 5 rows.
+    Sizes of bins differ by one at most. The band is simulated with `samples` draws of a calibrated
+    model's correct rows. Raises `InputError` for fewer than 5 rows.
     """
     import pandas as pd
 
@@ -78,14 +78,14 @@ def reliability(
     confidence = proba.max(axis=1)
     order = np.argsort(confidence, kind="stable")
     confidence = confidence[order]
-    right = (proba.argmax(axis=1) == truth)[order].astype(np.float64)
-    sizes = _sizes(len(right), bins)
+    correct = (proba.argmax(axis=1) == truth)[order].astype(np.float64)
+    sizes = _sizes(len(correct), bins)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     mean_confidence = np.add.reduceat(confidence, starts) / sizes
-    accuracy = np.add.reduceat(right, starts) / sizes
+    accuracy = np.add.reduceat(correct, starts) / sizes
     drawn = _draws(confidence, starts, sizes, samples=samples, seed=seed)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    weights = sizes / len(right)
+    weights = sizes / len(correct)
     errors = abs(drawn - mean_confidence) @ weights
     table = {"n": sizes, "confidence": mean_confidence, "accuracy": accuracy}
     return Reliability(
@@ -97,10 +97,10 @@ def reliability(
 
 
 def fit_temperature(proba: Floats, truth: npt.NDArray[Any]) -> float:
-    """The temperature that makes `truth` [shape=(n,)] likeliest under `scale(proba, temperature)`.
+    """Fit the temperature that maximises the likelihood of `truth` [shape=(n,)] after scaling.
 
-    Above 1 the model is too sure of itself, below 1 not sure enough. Fit it on rows that the model
-    did not learn from. Raises `InputError` where there are none.
+    Above 1 the model is overconfident, below 1 underconfident. Fit it on rows that the model was
+    not trained on. Raises `InputError` if there are none.
     """
     from scipy.optimize import minimize_scalar
 
@@ -131,20 +131,20 @@ def _draws(
     samples: int,
     seed: int,
 ) -> Floats:
-    """The accuracy of each bin in each draw [shape=(samples, bins)], if confidences are true."""
+    """The accuracy of each bin in draws from a calibrated model [shape=(samples, bins)]."""
     random = np.random.default_rng(seed)
     drawn = []
-    for start in range(0, samples, TOGETHER):
-        uniform = random.random((min(TOGETHER, samples - start), len(confidence)))
-        right = (uniform < confidence).astype(np.float64)
-        drawn.append(np.add.reduceat(right, starts, axis=1) / sizes)
+    for start in range(0, samples, DRAWS_TOGETHER):
+        uniform = random.random((min(DRAWS_TOGETHER, samples - start), len(confidence)))
+        correct = (uniform < confidence).astype(np.float64)
+        drawn.append(np.add.reduceat(correct, starts, axis=1) / sizes)
     return np.concatenate(drawn)
 
 
 def _debiased(accuracy: Floats, confidence: Floats, sizes: npt.NDArray[Any]) -> float:
-    """Twice the error, less its mean if the accuracy of each bin were drawn anew.
+    """The error minus its estimated bias: its mean over resampled accuracies minus itself.
 
-    With accuracies drawn from a normal distribution the mean distance is that of a folded normal.
+    Accuracies are resampled from normal distributions, so distances are folded normal.
     """
     from scipy.special import erf
 

@@ -1,4 +1,4 @@
-"""Scores of a table of predictions, for all rows together and genre by genre."""
+"""Scores of a table of predictions, over all rows and by genre."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genre.evaluation.bootstrap import intervals, tally
+from genre.evaluation.bootstrap import count_by_group, intervals
 from genre.evaluation.predictions import by_song, classes_of, predicted, probabilities
 from genre.splits import SUBSETS
 
@@ -34,7 +34,7 @@ def measure(rows: pd.DataFrame, *, samples: int, seed: int) -> Scores:
     precision, recall, f1, _ = precision_recall_fscore_support(
         truth, guess, average="macro", zero_division=0
     )
-    counts = tally(rows["group"].to_numpy(), truth, guess)
+    counts = count_by_group(rows["group"].to_numpy(), truth, guess)
     accuracy_ci, f1_ci = intervals(counts, samples=samples, seed=seed)
     scores = {
         "accuracy": accuracy_score(truth, guess),
@@ -68,9 +68,9 @@ def evaluate(predictions: pd.DataFrame, *, samples: int, seed: int) -> dict[str,
 
 
 def confusion(rows: pd.DataFrame, classes: Sequence[str] | None = None) -> pd.DataFrame:
-    """How often each genre (rows) was taken for each (columns): counts, int64.
+    """The confusion matrix: actual genres in rows, predicted ones in columns, counts as int64.
 
-    `classes` are the genres that the model knows unless given.
+    `classes` are by default the genres of the model.
     """
     import pandas as pd
     from sklearn.metrics import confusion_matrix
@@ -82,9 +82,9 @@ def confusion(rows: pd.DataFrame, classes: Sequence[str] | None = None) -> pd.Da
 
 
 def most_confused(counts: pd.DataFrame, pairs: int = 10) -> pd.DataFrame:
-    """The pairs of genres most often taken for another: `actual, predicted, n, share`.
+    """The most frequent confusions of two genres: `actual, predicted, n, share`.
 
-    `counts` is a confusion matrix; `share` is the part of the actual genre's rows.
+    `counts` is a confusion matrix; `share` is relative to the rows of the actual genre.
     """
     long = counts.reset_index().melt(id_vars="actual", var_name="predicted", value_name="n")
     totals = counts.sum(axis=1)
@@ -96,10 +96,10 @@ def most_confused(counts: pd.DataFrame, pairs: int = 10) -> pd.DataFrame:
 
 
 def per_genre(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a genre: `genre, n, predicted, precision, recall, f1, mistaken_for`, sorted by genre.
+    """One row per genre: `genre, n, predicted, precision, recall, f1, mistaken_for`, sorted.
 
-    `n` rows are of the genre and `predicted` were taken for it; `mistaken_for` is the genre it was
-    most often taken for wrongly, null where it never was.
+    `n` rows are of the genre, and `predicted` rows were predicted as it; `mistaken_for` is the most
+    frequent wrong prediction, None if there was none.
     """
     import pandas as pd
     from sklearn.metrics import precision_recall_fscore_support
@@ -127,13 +127,13 @@ def per_genre(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _top_accuracy(rows: pd.DataFrame) -> float:
-    """The share of rows whose genre is among the three likeliest; 1 where there are only three."""
+    """The share of rows whose genre is among the three most likely; 1 for up to three genres."""
     from sklearn.metrics import top_k_accuracy_score
 
     classes = classes_of(rows)
     if len(classes) <= TOP:
         return 1.0
-    order = np.argsort(classes)  # scikit-learn wants the labels sorted
+    order = np.argsort(classes)  # scikit-learn needs sorted labels
     return float(
         top_k_accuracy_score(
             rows["genre"].to_numpy(dtype=object),

@@ -1,4 +1,4 @@
-"""The table of predictions: made, checked, and brought from segments to songs."""
+"""The table of predictions: make it, validate it, and average segments to songs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PREFIX = "p_"
 TEMPERATURE = "temperature"
 KEYS = ("model", "track_id", "segment", "group", "subset", "genre")
-SUM_TOLERANCE = 1e-5  # of a row of probabilities; networks answer in float32
+SUM_TOLERANCE = 1e-5  # of a row of probabilities; networks predict in float32
 
 
 def make(
@@ -28,10 +28,10 @@ def make(
     model: str,
     temperature: float = 1.0,
 ) -> pd.DataFrame:
-    """The predictions `proba` [shape=(n, classes)] of `model` for `rows`, sorted and checked.
+    """Make the table of the predictions `proba` [shape=(n, classes)] of `model` for `rows`.
 
-    `rows` has the columns `track_id, segment, group, subset, genre`; `temperature` is that of the
-    model's songs.
+    `rows` has the columns `track_id, segment, group, subset, genre`; `temperature` is that of
+    songs. The table is sorted and validated.
     """
     import pandas as pd
 
@@ -45,7 +45,7 @@ def make(
 
 
 def classes_of(predictions: pd.DataFrame) -> list[str]:
-    """The genres that the model knows, in the order of the columns."""
+    """The genres that the model was trained on, in the order of the columns."""
     return [str(n).removeprefix(PREFIX) for n in predictions.columns if str(n).startswith(PREFIX)]
 
 
@@ -61,16 +61,16 @@ def predicted(predictions: pd.DataFrame) -> npt.NDArray[Any]:
 
 
 def truth(predictions: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """The true genre of each row, as its place among the classes [shape=(n,)]."""
+    """The true genre of each row, as an index into the classes [shape=(n,)]."""
     numbers = {genre: number for number, genre in enumerate(classes_of(predictions))}
     return np.array([numbers[genre] for genre in predictions["genre"]], dtype=np.int64)
 
 
 def validate(predictions: pd.DataFrame) -> None:
-    """Raise `InputError` for what is no table of predictions.
+    """Raise `InputError` unless this is a valid table of predictions.
 
-    Probabilities must lie between 0 and 1 and sum to 1 in each row, each true genre must be one
-    that the model knows.
+    Probabilities must be between 0 and 1 and sum to 1 in each row; the model must have been trained
+    on each true genre.
     """
     if missing := [name for name in KEYS if name not in predictions.columns]:
         raise InputError(f"predictions: found no column {', '.join(missing)}")
@@ -78,22 +78,24 @@ def validate(predictions: pd.DataFrame) -> None:
     proba = probabilities(predictions)
     if unknown := sorted(set(predictions["genre"]) - set(classes_of(predictions))):
         raise InputError(
-            f"model {model}: knows no {', '.join(unknown)}, of which there are songs; train it "
-            f"again ({command('dvc repro train')})"
+            f"model {model}: was not trained on {', '.join(unknown)}, of which there are songs; "
+            f"train it again ({command('dvc repro train')})"
         )
     if not np.isfinite(proba).all():
-        raise InputError(f"model {model}: gives probabilities that are not numbers; train it again")
+        raise InputError(
+            f"model {model}: predicts probabilities that are not finite; train it again"
+        )
     if (proba < 0).any() or (abs(proba.sum(axis=1) - 1) > SUM_TOLERANCE).any():
         raise InputError(
-            f"model {model}: gives rows that are no probabilities, expected values of 0 to 1 that "
-            "sum to 1"
+            f"model {model}: predicts rows that are not probabilities, expected values from 0 to 1 "
+            "that sum to 1"
         )
 
 
 def by_song(predictions: pd.DataFrame) -> pd.DataFrame:
-    """A row a song and subset: the mean of its segments' probabilities, at its temperature.
+    """One row per song and subset: the mean of its segments' probabilities, scaled.
 
-    The columns `segment` and `temperature` are gone, as both are used up.
+    The result has no columns `segment` and `temperature`.
     """
     names = [PREFIX + genre for genre in classes_of(predictions)]
     keys = ["model", "track_id", "group", "subset", "genre", TEMPERATURE]

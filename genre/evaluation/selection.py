@@ -1,12 +1,11 @@
-"""Which model answers: chosen by songs that none of the models has learned from.
+"""Select the model on out-of-fold predictions, a vote of all models among the candidates.
 
-Looked at are the *held-out* predictions of each trained model (`genre.models.folds`): songs of
-train and validation, each answered by a model that has heard neither it nor its group. Test songs
-are not among them. The vote's weights are part of what is judged, so that each fold of songs is
-answered with weights learned from the others.
+*Out-of-fold* predictions (`genre.models.folds`) are of songs of train and validation, each by a
+model that was trained neither on the song nor on its group. Test songs are not among them. The vote
+is scored with weights that are fitted on the other folds of songs.
 
-Temperatures are fitted twice: to a model's segments, before they are averaged, as a model that is
-far too sure of a few segments would drown the others; and to the songs that come of it.
+Temperatures are fitted twice: to a model's segments before they are averaged, because a few
+overconfident segments would outweigh the others, and then to the songs.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.core.errors import InputError
 from genre.core.messages import command
@@ -29,54 +29,58 @@ from genre.evaluation.predictions import (
     probabilities,
     truth,
 )
-from genre.evaluation.voting import fit_mixture
-from genre.soft_voting import Mixture
+from genre.soft_voting import SoftVoting, scale
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VOTE = "vote"
 FOLDS = 5  # of groups, for the weights of the vote
-SMALLEST_WEIGHT = 0.02  # of a member of the vote; one that counts for less is left out
+MIN_WEIGHT = 0.02  # of a member of the vote; models with less are left out
 KEYS = ["track_id", "segment", "group", "subset", "genre"]
+MAX_ITERATIONS = 1000  # of the fit of the weights
+TOLERANCE = 1e-9  # change of a weight at which the fit stops
+DECIMALS = 6  # of weights
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model or a vote that could be chosen.
+    """A model or a vote that can be selected.
 
-    `held_out` are its predictions at `temperature`, of songs that all candidates have answered;
-    `scores` those of their songs (see `measure`).
+    `out_of_fold` are its predictions for the segments that all candidates have predicted, `scores`
+    are those of the songs (see `measure`).
     """
 
     name: str
     members: tuple[str, ...]
-    mixture: Mixture
+    voting: SoftVoting
     temperature: float
-    held_out: pd.DataFrame
+    out_of_fold: pd.DataFrame
     scores: Scores
 
 
 def candidates(
-    held_out: Mapping[str, pd.DataFrame], *, vote: bool, samples: int, seed: int
+    out_of_fold: Mapping[str, pd.DataFrame], *, vote: bool, samples: int, seed: int
 ) -> list[Candidate]:
-    """Each model of `held_out` (a table of predictions a model), and with `vote` all together.
+    """Each model in `out_of_fold` (name → table of predictions), and with `vote` their soft voting.
 
-    Temperatures are fitted to songs. Raises `InputError` where the models have not answered for
-    the same genres, or for no song in common.
+    Raises `InputError` if the models were trained on different genres, or have predicted no song in
+    common.
     """
-    tables = _in_common(held_out)
+    tables = _in_common(out_of_fold)
     settings = {"samples": samples, "seed": seed}
-    found = [_alone(name, table, **settings) for name, table in tables.items()]
+    found = [_single(name, table, **settings) for name, table in tables.items()]
     if vote and len(tables) > 1:
-        mixture = _mixture(tables)
+        voting = _fit_voting(tables)
         table = _voted(tables, seed)
-        kept = [at for at, weight in enumerate(mixture.weights) if weight >= SMALLEST_WEIGHT]
+        kept = [at for at, weight in enumerate(voting.weights) if weight >= MIN_WEIGHT]
         if len(kept) > 1:
-            total = sum(mixture.weights[at] for at in kept)
-            fewer = Mixture(
-                tuple(mixture.temperatures[at] for at in kept),
-                tuple(mixture.weights[at] / total for at in kept),
+            total = sum(voting.weights[at] for at in kept)
+            fewer = SoftVoting(
+                tuple(voting.temperatures[at] for at in kept),
+                tuple(voting.weights[at] / total for at in kept),
             )
             names = tuple(list(tables)[at] for at in kept)
             found.append(_candidate(VOTE, names, fewer, table, **settings))
@@ -84,34 +88,36 @@ def candidates(
 
 
 def select(found: list[Candidate]) -> Candidate:
-    """The best candidate: song-level macro-F1, then accuracy, then the earlier one."""
+    """The candidate with the best song-level macro-F1, then accuracy, then the first."""
     return max(found, key=lambda one: (one.scores["f1_macro"], one.scores["accuracy"]))
 
 
 def vote(
-    tables: Sequence[pd.DataFrame], mixture: Mixture, *, name: str, temperature: float
+    tables: Sequence[pd.DataFrame], voting: SoftVoting, *, name: str, temperature: float
 ) -> pd.DataFrame:
-    """The common predictions of several models, of the segments that all of them have answered.
+    """Soft voting of several models, for the segments that all of them have predicted.
 
-    `tables` are the members' predictions in the order of `mixture`.
+    `tables` are the members' predictions in the order of `voting`.
     """
     keys = _keys_in_common(tables)
-    answers = [probabilities(keys.merge(table, on=KEYS, validate="one_to_one")) for table in tables]
-    return make(keys, mixture.mix(answers), classes_of(tables[0]), name, temperature)
+    members = [probabilities(keys.merge(table, on=KEYS, validate="one_to_one")) for table in tables]
+    return make(keys, voting.combine(members), classes_of(tables[0]), name, temperature)
 
 
-def _alone(name: str, table: pd.DataFrame, *, samples: int, seed: int) -> Candidate:
-    """One model as a candidate, its segments at the temperature that suits them."""
-    mixture = _mixture({name: table})
-    (heat,) = mixture.temperatures
-    scaled = vote([table], mixture, name=name, temperature=1.0)
-    return _candidate(name, (name,), Mixture((heat,), (1.0,)), scaled, samples=samples, seed=seed)
+def _single(name: str, table: pd.DataFrame, *, samples: int, seed: int) -> Candidate:
+    """One model as a candidate, with a temperature fitted to its segments."""
+    voting = _fit_voting({name: table})
+    (temperature,) = voting.temperatures
+    scaled = vote([table], voting, name=name, temperature=1.0)
+    return _candidate(
+        name, (name,), SoftVoting((temperature,), (1.0,)), scaled, samples=samples, seed=seed
+    )
 
 
 def _candidate(
     name: str,
     members: tuple[str, ...],
-    mixture: Mixture,
+    voting: SoftVoting,
     table: pd.DataFrame,
     *,
     samples: int,
@@ -121,28 +127,28 @@ def _candidate(
     temperature = fit_temperature(probabilities(songs), truth(songs))
     table = table.assign(**{TEMPERATURE: temperature})
     scores = measure(by_song(table), samples=samples, seed=seed)
-    return Candidate(name, members, mixture, temperature, table, scores)
+    return Candidate(name, members, voting, temperature, table, scores)
 
 
-def _in_common(held_out: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _in_common(out_of_fold: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables with the rows that all of them have, in one order."""
-    if len({tuple(classes_of(table)) for table in held_out.values()}) != 1:
-        known = "; ".join(f"{name}: {', '.join(classes_of(t))}" for name, t in held_out.items())
+    if len({tuple(classes_of(table)) for table in out_of_fold.values()}) != 1:
+        found = "; ".join(f"{name}: {', '.join(classes_of(t))}" for name, t in out_of_fold.items())
         raise InputError(
-            f"models know different genres ({known}); train them again "
+            f"the models were trained on different genres ({found}); train them again "
             f"({command('dvc repro train')})"
         )
-    keys = _keys_in_common(list(held_out.values()))
+    keys = _keys_in_common(list(out_of_fold.values()))
     if keys.empty:
         raise InputError(
-            f"no song that {', '.join(held_out)} have all answered without learning from it; "
+            f"no song has out-of-fold predictions of all of {', '.join(out_of_fold)}; "
             f"train them again ({command('dvc repro train')})"
         )
     return {
         name: keys.merge(table, on=KEYS, validate="one_to_one").sort_values(
             KEYS[:2], ignore_index=True
         )
-        for name, table in held_out.items()
+        for name, table in out_of_fold.items()
     }
 
 
@@ -153,13 +159,13 @@ def _keys_in_common(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return keys
 
 
-def _mixture(tables: Mapping[str, pd.DataFrame]) -> Mixture:
-    answers = [probabilities(table) for table in tables.values()]
-    return fit_mixture(answers, truth(next(iter(tables.values()))))
+def _fit_voting(tables: Mapping[str, pd.DataFrame]) -> SoftVoting:
+    members = [probabilities(table) for table in tables.values()]
+    return fit_voting(members, truth(next(iter(tables.values()))))
 
 
 def _voted(tables: Mapping[str, pd.DataFrame], seed: int) -> pd.DataFrame:
-    """The vote's predictions; each fold's weights are learned from the other folds."""
+    """The vote's predictions; the weights for each fold are fitted on the other folds."""
     rows = next(iter(tables.values()))
     names, group = np.unique(rows["group"].to_numpy(str), return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
@@ -168,8 +174,37 @@ def _voted(tables: Mapping[str, pd.DataFrame], seed: int) -> pd.DataFrame:
     proba = np.zeros((len(rows), len(classes)))
     for number in np.unique(fold):
         inside = fold == number
-        learned = {name: table[~inside] for name, table in tables.items()}
-        mixture = _mixture(learned if not inside.all() else tables)
-        answers = [probabilities(table[inside]) for table in tables.values()]
-        proba[inside] = mixture.mix(answers)
+        others = {name: table[~inside] for name, table in tables.items()}
+        voting = _fit_voting(others if not inside.all() else tables)
+        proba[inside] = voting.combine([probabilities(table[inside]) for table in tables.values()])
     return make(rows, proba, classes, VOTE)
+
+
+def fit_voting(members: Sequence[Floats], truth: npt.NDArray[np.int64]) -> SoftVoting:
+    """Fit the temperature of each member by maximum likelihood of `truth`, then their weights.
+
+    `members` are out-of-fold probabilities [each shape=(n, classes)], `truth` indexes classes
+    [shape=(n,)]. Raises `InputError` if there are no rows.
+    """
+    temperatures = tuple(fit_temperature(proba, truth) for proba in members)
+    rows = np.arange(len(truth))
+    scaled = [scale(*pair) for pair in zip(members, temperatures, strict=True)]
+    weights = fit_weights(np.stack([proba[rows, truth] for proba in scaled]))
+    return SoftVoting(temperatures, tuple(round(float(weight), DECIMALS) for weight in weights))
+
+
+def fit_weights(proba: Floats) -> Floats:
+    """The weights of the members that maximise the likelihood of the true genres; they sum to 1.
+
+    `proba` is each member's probability of the true genre of each row [shape=(members, n)]. Fitted
+    by expectation-maximisation; the likelihood has one maximum.
+    """
+    weights = np.full(len(proba), 1 / len(proba))
+    for _ in range(MAX_ITERATIONS):
+        share = weights[:, np.newaxis] * np.maximum(proba, 1e-12)
+        updated = (share / share.sum(axis=0)).mean(axis=1)
+        converged = np.abs(updated - weights).max() < TOLERANCE
+        weights = updated
+        if converged:
+            break
+    return np.asarray(weights / weights.sum(), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The table of feature families: what each is, what computes it, what its values depend on.
+"""The table of feature families: description, extractor, and what their values depend on.
 
 Training, classification, packaging and the model card read it. A new family is one row here and one
 module with an `Extractor`. The module is imported when the family is used.
@@ -35,7 +35,7 @@ from genre.core.params import Section
 
 Rows = npt.NDArray[Any]
 
-LONG, SHORT = "30s", "3s"  # the datasets with a row a song, and with a row a segment
+LONG, SHORT = "30s", "3s"  # datasets with one row per song, and per segment
 SEGMENT_STARTS = range(0, SEGMENTS_PER_CLIP * SEGMENT_SAMPLES, SEGMENT_SAMPLES)
 
 
@@ -89,11 +89,11 @@ class Extractor(ABC):
         """The row of the whole of `y` [shape=(columns,)]."""
 
     def compute(self, y: Samples) -> Rows:
-        """All that is kept of a song: here its row, then those of its ten segments."""
+        """The values of a song that are cached: by default its row, then those of its segments."""
         return np.vstack([self.whole(y), self.segments(y, SEGMENT_STARTS)])
 
     def datasets(self) -> dict[str, Dataset]:
-        """The tables that are written of this family."""
+        """The tables of this family."""
         return {LONG: Dataset(self.columns), SHORT: Dataset(self.columns)}
 
     def rows(self, computed: Rows) -> dict[str, Rows]:
@@ -106,17 +106,17 @@ class Extractor(ABC):
 
     @classmethod
     def read_weights(cls, folder: Path, name: str) -> bytes | None:
-        """The file of the weights `name` in `folder`; None if it is missing or another."""
+        """The file of the weights `name` in `folder`; None if it is missing or invalid."""
         raise NotImplementedError
 
     @classmethod
     def fetch_weights(cls, names: Sequence[str]) -> dict[str, bytes]:
-        """Fetch weights; raises `GenreError` if they cannot be had."""
+        """Download weights; raises `GenreError` if that fails."""
         raise NotImplementedError
 
     @classmethod
     def credits(cls, settings: Mapping[str, Any]) -> list[str]:
-        """What the model card must say of the pretrained network, a paragraph each."""
+        """The paragraphs of the model card about the pretrained network."""
         del settings
         return []
 
@@ -147,7 +147,7 @@ class Family:
 
     @property
     def extractor_class(self) -> type[Extractor]:
-        """The class of its extractor, imported now."""
+        """The class of its extractor, imported on use."""
         module, _, name = self.extractor.partition(":")
         found: type[Extractor] = getattr(import_module(module), name)
         return found

@@ -1,16 +1,16 @@
-"""Log-mel spectrograms: what the residual network looks at, kept as small grey pictures.
+"""Log-mel spectrograms, the input of the residual network, as small grey pictures.
 
 An array is uint8, shape=(128, frames), lowest mel band first: decibels of power in steps of half a
-decibel from `FLOOR_DB`, against a fixed reference (a power of 1), so that the level of a song is
-seen and silence is 0 everywhere. Power is librosa's `melspectrogram` (Slaney's filters, Hann
-window, `center=True`). In a file low bands are at the bottom, as people draw spectrograms.
+decibel from `FLOOR_DB`, relative to a power of 1, so that the level of a song is kept and silence
+is 0. Power is librosa's `melspectrogram` (Slaney's filters, Hann window, `center=True`). In a file
+low bands are at the bottom.
 
-At 2048 samples a frame the scale holds what a clip can hold: the rounding of 16-bit samples lies at
--83 dB, the loudest square wave between -1 and 1 at 43 dB.
+At 2048 samples per frame the range is sufficient: the rounding of 16-bit samples is at -83 dB, the
+loudest square wave between -1 and 1 at 43 dB.
 
-Cut segments out of the picture of the whole 30 s. A frame near either end of a stretch looks
-beyond it, at silence: the first and last two columns of 3 s drawn alone are other ones (by 4 dB at
-the very end, in real songs), and all of them lie elsewhere by a part of a hop.
+Cut segments out of the picture of the whole 30 s. Frames at the ends of a separate 3 s signal would
+include padding: their first and last two columns differ (by 4 dB at the very end, in real songs),
+and all columns are shifted by a part of a hop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Levels = npt.NDArray[np.uint8]
 
 FLOOR_DB = -80.0  # decibels of the shade 0, and of anything softer
-STEP_DB = 0.5  # decibels between two shades: the loudest that can be told is 47.5 dB
+STEP_DB = 0.5  # decibels between two shades; the maximum is 47.5 dB
 LOUDEST = 255
 PNG_COMPRESSION = 6  # of zlib's 9; more saves a hundredth
 
@@ -56,7 +56,7 @@ def log_mel(y: Samples, settings: LogMelParams) -> Levels:
 def picture_of_clip(source: Path | bytes, content: str, *, settings: LogMelParams) -> bytes:
     """The log-mel spectrogram of a clip whose sha256 is `content`, as a PNG file.
 
-    Raises `AudioError` where the clip is another by now, or cannot be read.
+    Raises `AudioError` if the file has changed or cannot be read.
     """
     return encode_png(log_mel(read_clip(source, content), settings))
 
@@ -74,7 +74,7 @@ def encode_png(levels: Levels) -> bytes:
 def read(path: Path) -> Levels:
     """The array that `encode_png` wrote to `path`, uint8, shape=(128, frames).
 
-    Raises `InputError` where the file cannot be read, or is another kind of picture.
+    Raises `InputError` if the file cannot be read, or is another kind of picture.
     """
     from PIL import Image
 

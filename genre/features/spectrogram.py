@@ -1,4 +1,4 @@
-"""Spectrogram pictures: what the report's CNN looks at, and a person can open.
+"""Spectrogram pictures, the input of the report's CNN, as PNG files.
 
 An image is uint8, shape=(height, width, 4), RGBA: time runs to the right from 0 to 30 s,
 frequency upwards from 0 to half the sample rate, and the colour is the level in dB below the
@@ -66,7 +66,7 @@ def draw(y: Samples, settings: SpectrogramParams) -> Image:
 def picture_of_clip(source: Path | bytes, content: str, *, settings: SpectrogramParams) -> bytes:
     """The spectrogram of a clip whose sha256 is `content`, as a PNG file.
 
-    Raises `AudioError` where the clip is another by now, or cannot be read.
+    Raises `AudioError` if the file has changed or cannot be read.
     """
     return encode_png(draw(read_clip(source, content), settings))
 
@@ -83,7 +83,7 @@ def encode_png(image: Image) -> bytes:
 def read_picture(path: Path) -> Image:
     """The image in the file `path`, channels first: uint8, shape=(4, height, width).
 
-    Raises `InputError` where it cannot be read.
+    Raises `InputError` if it cannot be read.
     """
     from PIL import Image as Pillow
 
@@ -103,7 +103,7 @@ def read_picture(path: Path) -> Image:
 def colours(name: str) -> Image:
     """The 256 colours of a matplotlib colour map: uint8, shape=(256, 4).
 
-    Raises `ParameterError` where matplotlib has no colour map of that name.
+    Raises `ParameterError` if matplotlib has no colour map of that name.
     """
     import difflib
 

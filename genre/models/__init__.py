@@ -1,8 +1,8 @@
-"""The models, all behind one interface, looked up by name.
+"""The models, all with one interface (`genre.models.base.Model`), by name.
 
-`make_model` gives an untrained model with its settings of `params.yaml`, `load_model` a trained
-one from its folder. Families are imported when they are asked for: a name costs nothing, and the
-multilayer perceptron answers without torch.
+`make_model` makes an untrained model with its settings from `params.yaml`, `load_model` loads a
+trained one from its folder. Modules are imported on use, so that the multilayer perceptron predicts
+without importing torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NAMES = tuple(_FAMILIES)
 
 
 def family(name: str) -> type[Model]:
-    """The class behind the name of a model; `ParameterError` with a suggestion where unknown."""
+    """The class of a model; raises `ParameterError` for an unknown name."""
     if name not in _FAMILIES:
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -45,7 +45,7 @@ def family(name: str) -> type[Model]:
 
 
 def make_model(name: str, params: TrainParams) -> Model:
-    """An untrained model with the settings of the section `train.<name>`.
+    """Make an untrained model with the settings in `train.<name>`.
 
     Raises `ParameterError` for an unknown name.
     """
@@ -53,9 +53,9 @@ def make_model(name: str, params: TrainParams) -> Model:
 
 
 def load_model(folder: str | Path) -> Model:
-    """The trained model that `Model.save` wrote to `folder`; no code of the folder is run.
+    """Load the trained model that `Model.save` wrote to `folder`; no code in the folder is run.
 
-    Raises `InputError` where the folder does not hold a model, or holds a damaged one.
+    Raises `InputError` if there is no model in `folder`, or a damaged one.
     """
     from genre.models import serialization
 
@@ -65,7 +65,7 @@ def load_model(folder: str | Path) -> Model:
         model_class = family(name)
     except ParameterError as error:
         raise InputError(
-            f"{folder / serialization.DESCRIPTION}: the model {name!r} is not known to this "
-            f"version of the software, which knows {', '.join(NAMES)}; train it again or update"
+            f"{folder / serialization.DESCRIPTION}: found the model {name!r}, expected one of "
+            f"{', '.join(NAMES)}; train it again, or update this software"
         ) from error
     return model_class.load(folder)

@@ -1,7 +1,7 @@
-"""Training examples changed a little each time they are seen, so that less is learned by heart.
+"""Augmentation of spectrograms in training, against overfitting.
 
-Spectrograms are [shape=(n, channels, bands, frames)], targets [shape=(n, classes)]. All that is
-drawn at random comes from the generator that is given.
+Spectrograms are [shape=(n, channels, bands, frames)], targets [shape=(n, classes)]. Random numbers
+come from the generator that is passed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 class SpectrogramAugment:
     """Random crops in time, SpecAugment (Park et al. 2019) and mixup (Zhang et al. 2017).
 
-    `mask_bands` and `mask_frames` are the widest masks; a mask shows the mean of its example.
-    `mixup` is the parameter of the symmetric Beta distribution of the blend, 0 for none.
+    `mask_bands` and `mask_frames` are the greatest widths of masks, which are filled with the mean
+    of the example. `mixup` is the parameter of the symmetric Beta distribution, 0 for no mixup.
     """
 
     crop_frames: int
@@ -28,16 +28,16 @@ class SpectrogramAugment:
     def __call__(
         self, rows: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """A changed batch, float32, `crop_frames` wide where the rows are at least that wide."""
+        """The augmented batch, float32, `crop_frames` wide (or less if the rows are narrower)."""
         rows = crop(rows, self.crop_frames, generator).to(torch.float32)
         fill = rows.mean(dim=(1, 2, 3), keepdim=True)
         rows = torch.where(mask(len(rows), rows.shape[2], self.mask_bands, generator), fill, rows)
-        hidden = mask(len(rows), rows.shape[3], self.mask_frames, generator).transpose(2, 3)
-        return mix(torch.where(hidden, fill, rows), targets, self.mixup, generator)
+        masked = mask(len(rows), rows.shape[3], self.mask_frames, generator).transpose(2, 3)
+        return mixup(torch.where(masked, fill, rows), targets, self.mixup, generator)
 
 
 def crop(rows: torch.Tensor, frames: int, generator: torch.Generator) -> torch.Tensor:
-    """`frames` neighbouring frames of each row, from a place of its own."""
+    """Crop each row to `frames` frames at a random position."""
     spare = rows.shape[3] - frames
     if spare <= 0:
         return rows
@@ -47,17 +47,20 @@ def crop(rows: torch.Tensor, frames: int, generator: torch.Generator) -> torch.T
 
 
 def mask(n: int, size: int, widest: int, generator: torch.Generator) -> torch.Tensor:
-    """True over a stretch of 0 to `widest` of `size` places [shape=(n, 1, size, 1)]."""
+    """A random mask for each row: True over a run of 0 to `widest` of `size` positions.
+
+    Returns [shape=(n, 1, size, 1)].
+    """
     widths = torch.randint(min(widest, size) + 1, (n, 1, 1, 1), generator=generator)
     starts = (torch.rand((n, 1, 1, 1), generator=generator) * (size - widths + 1)).long()
-    places = torch.arange(size).reshape(1, 1, size, 1)
-    return (places >= starts) & (places < starts + widths)
+    positions = torch.arange(size).reshape(1, 1, size, 1)
+    return (positions >= starts) & (positions < starts + widths)
 
 
-def mix(
+def mixup(
     rows: torch.Tensor, targets: torch.Tensor, alpha: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend each row, and its target, with another row of the batch."""
+    """Blend each row and its target with another row of the batch."""
     if alpha == 0:
         return rows, targets
     seed = int(torch.randint(2**31, (), generator=generator))  # torch's Beta takes no generator

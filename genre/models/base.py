@@ -1,14 +1,14 @@
-"""What every model is: one interface for networks, scikit-learn families and combinations.
+"""The interface of all models: networks and scikit-learn estimators.
 
 Conventions
 -----------
-X is float [shape=(n, features)], a row a segment or a song, or for images
+X is float [shape=(n, features)], one row per segment or song, or for images
 [shape=(n, channels, height, width)]; y is int64 [shape=(n,)], an index into `classes`;
-probabilities are float64 [shape=(n, classes)] with rows that sum to 1. `groups` says which rows
-may never stand on two sides (pieces of one song, one artist).
+probabilities are float64 [shape=(n, classes)] with rows that sum to 1. Rows with the same value in
+`groups` (one song, one artist) are always in the same fold.
 
-A model is made with its settings, then either fitted or loaded. Scaling belongs to the model: it
-is learned from the training rows alone and saved with it.
+A model is made with its settings, then fitted or loaded. Scaling is part of the model: it is fitted
+to the training rows and saved with it.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ Input = Literal["features_3s", "features_30s", "report_3s", "spectrogram", "log_
 
 
 class Progress(Protocol):
-    """What a training calls with steps done, steps at most and a few words.
+    """The callback of a training: steps done, steps at most, a message.
 
-    A network also hands over the points of its curves that belong to the step, an epoch.
+    For a network a step is an epoch, and `rows` are its points on the training curves.
     """
 
-    def __call__(self, done: int, total: int, words: str, rows: Sequence[Epoch] = (), /) -> None:
-        """Show it, or record it."""
+    def __call__(self, done: int, total: int, message: str, rows: Sequence[Epoch] = (), /) -> None:
+        """Show or record the progress."""
 
 
-def silent(done: int, total: int, words: str, rows: Sequence[Epoch] = ()) -> None:
-    """Progress that nobody watches."""
+def silent(done: int, total: int, message: str, rows: Sequence[Epoch] = ()) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows to learn from or to look at, with their genres.
+    """Rows with their genres, to train on or to validate with.
 
-    `features` names the columns of `X`; it is empty where `X` holds images.
+    `features` names the columns of `X`; it is empty if `X` holds images.
     """
 
     X: npt.NDArray[Any]
@@ -71,18 +71,18 @@ class Examples:
         return len(self.y)
 
     def take(self, rows: npt.NDArray[Any]) -> Examples:
-        """The rows with these numbers (or where this mask is true)."""
+        """The rows with these indices, or for which this mask is True."""
         return Examples(self.X[rows], self.y[rows], self.groups[rows], self.classes, self.features)
 
     def absent(self) -> list[str]:
-        """The genres that have no row here."""
+        """The genres without a row."""
         present = set(np.unique(self.y).tolist())
         return [genre for number, genre in enumerate(self.classes) if number not in present]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One point of the loss and accuracy curves; loss is the mean cross-entropy in nats."""
+    """One point of the training curves; `loss` is the mean cross-entropy in nats."""
 
     epoch: int
     subset: str
@@ -92,7 +92,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """The curves of a training, and the epoch (from 1) whose weights were kept."""
+    """The training curves, and the epoch (from 1) whose weights were kept."""
 
     rows: tuple[Epoch, ...]
     best_epoch: int
@@ -109,7 +109,7 @@ class Model(ABC):
     name: ClassVar[str]
     input: ClassVar[Input]
     settings_type: ClassVar[type[Section]]
-    stops_early: ClassVar[bool] = False  # whether `fit` looks at validation rows
+    stops_early: ClassVar[bool] = False  # whether `fit` uses validation rows
 
     def __init__(self, settings: Section) -> None:
         self.settings = settings
@@ -120,20 +120,20 @@ class Model(ABC):
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
-        """An untrained model with its section of `train` in `params.yaml`."""
+        """Make an untrained model with the settings in its section of `train`."""
         return cls(getattr(params, cls.name))
 
     def fit(
         self, train: Examples, validation: Examples, *, seed: int, progress: Progress = silent
     ) -> History | None:
-        """Learn from `train`; `validation` is looked at by early stopping alone.
+        """Fit the model to `train`; `validation` is for early stopping.
 
         The same examples, settings and seed give the same arrays to the byte on one machine.
-        Returns the curves where the model is a network. Raises `InputError` where a genre has no
-        training row or a value is not finite.
+        Returns the training curves of a network, None for other models. Raises `InputError` if a
+        genre has no training row or a value is not finite.
         """
         if not len(train):
-            raise InputError(f"{self.name}: no training rows; the split leaves nothing to learn")
+            raise InputError(f"{self.name}: the split has no training rows")
         if missing := train.absent():
             raise InputError(f"{self.name}: no training rows of {', '.join(missing)}")
         if (train.classes, train.features) != (validation.classes, validation.features):
@@ -148,7 +148,7 @@ class Model(ABC):
     def predict_proba(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """The probability of each genre, float64 [shape=(n, classes)]; rows sum to 1.
 
-        Raises `InputError` where the columns are not the model's or a value is not finite.
+        Raises `InputError` if the columns are not the model's or a value is not finite.
         """
         if not self.classes:
             raise ValueError(f"{self.name}: fit or load it first")
@@ -158,9 +158,9 @@ class Model(ABC):
     def save(
         self, folder: str | Path, beside: Mapping[str, Callable[[Path], None]] | None = None
     ) -> None:
-        """Write the trained model to `folder`, in place of what was there, all or nothing.
+        """Save the trained model to `folder`, replacing it atomically.
 
-        `beside` names further files of the folder, each with what writes it.
+        `beside` maps the names of further files in the folder to functions that write them.
         """
         from genre.models import serialization
 
@@ -168,13 +168,13 @@ class Model(ABC):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """The trained model in `folder`; raises `InputError` where it is damaged or foreign."""
+        """Load the trained model in `folder`; raises `InputError` if it is damaged or another."""
         from genre.models import serialization
 
         return serialization.load(cls, Path(folder))
 
     def _check(self, X: npt.NDArray[Any]) -> None:
-        """Raise `InputError` for rows that this model cannot read."""
+        """Raise `InputError` if the model cannot predict these rows."""
         if X.ndim != 2 or X.shape[1] != len(self.features):
             raise InputError(
                 f"{self.name}: found rows of shape {X.shape[1:]}, expected "
@@ -192,31 +192,31 @@ class Model(ABC):
     def _fit(
         self, train: Examples, validation: Examples, seed: int, progress: Progress, /
     ) -> History | None:
-        """Learn; `classes`, `features` and `seed` are set."""
+        """Fit; `classes`, `features` and `seed` are set."""
 
     @abstractmethod
     def _predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Probabilities of rows that were checked."""
+        """The probabilities of rows that were checked."""
 
     @abstractmethod
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All that was learned."""
+        """The fitted parameters, by name."""
 
     @abstractmethod
     def restore(self, reader: Reader) -> None:
-        """Take back what `arrays` gave, each checked; `classes` and `features` are set."""
+        """Restore and check what `arrays` returned; `classes` and `features` are set."""
 
 
-def ask(model: Model, X: Any) -> npt.NDArray[np.float64]:
-    """The probabilities of `model` for pictures, or for a table of features that has its columns.
+def predict_proba(model: Model, X: Any) -> npt.NDArray[np.float64]:
+    """The probabilities of `model` for images (an array) or a table with its feature columns.
 
-    A table is pandas' or a dictionary of columns. Raises `InputError` where columns are missing.
+    A table is a DataFrame or a dict of columns. Raises `InputError` if a column is missing.
     """
     if isinstance(X, np.ndarray):
         return model.predict_proba(X)
     if missing := [name for name in model.features if name not in X]:
         raise InputError(
-            f"{model.name} was trained on features that are not there "
+            f"{model.name} was trained on features that are missing "
             f"({', '.join(missing[:5])}); train it again "
             f"({command('dvc repro train')})"
         )

@@ -1,8 +1,4 @@
-"""Gradient boosting: many small trees, each mending what those before it left wrong.
-
-Trained by scikit-learn; the trees are kept as flat arrays of nodes and it answers in numpy. Trees
-need no scaling.
-"""
+"""Gradient boosting, trained by scikit-learn; prediction is numpy on flat arrays of nodes."""
 
 from __future__ import annotations
 
@@ -17,15 +13,15 @@ from genre.models.base import Examples, Model, Progress, softmax
 if TYPE_CHECKING:
     from genre.models.serialization import Reader
 
-ROWS_TOGETHER = 1024  # rows that walk down the trees at once
+ROWS_TOGETHER = 1024  # rows that are predicted at once
 LEAF = -1  # in place of a child
 
 
 class Boosting(Model):
-    """scikit-learn's `GradientBoostingClassifier`, a tree a genre and round (one for two genres).
+    """scikit-learn's `GradientBoostingClassifier`: one tree per genre and round (one for two).
 
-    A node has a feature and a threshold: rows at most the threshold go left. The nodes of all
-    trees stand in one row, each tree's root first; children come after their parent.
+    A node has a feature and a threshold: rows up to the threshold go left. The nodes of all trees
+    are in one array, each tree from its root on; children come after their parent.
     """
 
     name = "boosting"
@@ -37,15 +33,15 @@ class Boosting(Model):
         from sklearn.ensemble import GradientBoostingClassifier
 
         settings = self.settings.model_dump()
-        # From zero: the genres' shares in the collection are no knowledge about the next song.
+        # init="zero": the collection's class frequencies are no prior for new songs.
         boosting = GradientBoostingClassifier(init="zero", random_state=seed, **settings)
         rounds = self.settings.n_estimators
 
-        def tell(number: int, *_: Any) -> bool:
+        def monitor(number: int, *_: Any) -> bool:
             progress(number + 1, rounds, f"tree {number + 1} of {rounds}")
             return False
 
-        boosting.fit(train.X.astype(np.float32), train.y, monitor=tell)
+        boosting.fit(train.X.astype(np.float32), train.y, monitor=monitor)
         trees = [estimator.tree_ for estimator in boosting.estimators_.ravel()]
         sizes = np.array([tree.node_count for tree in trees], dtype=np.int64)
         self.roots = np.cumsum(sizes) - sizes
@@ -83,7 +79,7 @@ class Boosting(Model):
         return found if columns > 1 else np.hstack([np.zeros_like(found), found])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The nodes of all trees, and where each tree begins."""
+        """The nodes of all trees, and the root of each tree."""
         return {
             "roots": self.roots,
             "left": self.left,
@@ -94,7 +90,7 @@ class Boosting(Model):
         }
 
     def restore(self, reader: Reader) -> None:
-        """Take back what `arrays` gave; every child must come after its parent."""
+        """Restore what `arrays` returned; every child must come after its parent."""
         columns = len(self.classes) if len(self.classes) > 2 else 1
         self.roots = reader.take("roots", np.int64, (self.settings.n_estimators * columns,))
         self.left = reader.take("left", np.int64, (None,))
@@ -105,9 +101,9 @@ class Boosting(Model):
         self.value = reader.take("value", np.float64, (size,))
         node = np.arange(size)
         for children in (self.left, self.right):
-            sound = (children == LEAF) | ((children > node) & (children < size))
-            if not sound.all():
-                raise reader.error("the nodes of the trees do not point to each other")
+            valid = (children == LEAF) | ((children > node) & (children < size))
+            if not valid.all():
+                raise reader.error("a node of a tree has an invalid child")
         inside = (self.feature >= 0) & (self.feature < len(self.features))
         if not (inside.all() and self.roots.min() >= 0 and self.roots.max() < size):
-            raise reader.error("a tree asks for a feature or a node that is not there")
+            raise reader.error("a tree has an invalid feature or root")

@@ -1,10 +1,10 @@
-"""The chosen classifier: one trained model, or several that vote, ready to be asked about songs.
+"""The selected classifier: one trained model, or several with soft voting.
 
-A folder that runs no code when it is loaded: `classifier.json` says which models answer, with which
-weights and temperatures, and how the sound was brought before them; each member's own folder lies
-below, and in `pretrained` the weights of the networks that listen for them, where they have any. A
-segment's probabilities are the members' weighted mean; a song's are the mean of its
-segments', scaled by one temperature (see `genre.soft_voting`).
+It is a folder that runs no code when it is loaded. `classifier.json` names the members, with
+weights and temperatures, and the preprocessing of their inputs; each member has a folder, and
+`pretrained` has the weights of pretrained networks, if its features need any. The probabilities of
+a segment are the weighted mean of its members'; those of a song are the mean of its segments',
+scaled by one temperature (see `genre.soft_voting`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from genre.core.errors import InputError
 from genre.core.files import atomic_folder, write_json
 from genre.core.messages import command
-from genre.models.base import Input, Model, ask
+from genre.models.base import Input, Model, predict_proba
 from genre.models.serialization import Classes, PlainName, read_file
-from genre.soft_voting import ALONE, Mixture, scale
+from genre.soft_voting import SINGLE, SoftVoting, scale
 
 DESCRIPTION = "classifier.json"
 PRETRAINED = "pretrained"
 FORMAT: Literal[1] = 1
-MOST_BYTES = 16 * 2**20  # of the description
-SYNTHETIC = (  # what a model of the demo songs was trained on
-    "synthetic demo songs, made by arithmetic: its figures and predictions say nothing about real "
+MAX_BYTES = 16 * 2**20  # of the description
+SYNTHETIC = (  # follows "trained on"
+    "synthetic demo songs, made by arithmetic: its figures and predictions mean nothing for real "
     "music"
 )
 
@@ -49,9 +49,10 @@ class Member(BaseModel):
 
 
 class Description(BaseModel):
-    """What `classifier.json` holds; `front` are the sections of `params.yaml` behind the inputs.
+    """The content of `classifier.json`.
 
-    `synthetic` if it was trained on the demo songs.
+    `preprocessing` holds the sections of `params.yaml` that its inputs depend on; `synthetic` is
+    true if it was trained on the demo songs.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -62,71 +63,80 @@ class Description(BaseModel):
     classes: Classes
     members: Annotated[list[Member], Field(min_length=1)]
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    front: dict[str, dict[str, Any]]
+    preprocessing: dict[str, dict[str, Any]] = Field(alias="front")
     synthetic: bool = False
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The feature families of its inputs; none if no member's input are features."""
-        return families_of(self.front)
+        """The feature families of its inputs; empty if no member uses features."""
+        return families_of(self.preprocessing)
 
 
-def families_of(front: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """The feature families that a classifier's `front` names; `report` if it is older than that."""
-    found = front["features"].get("families", ["report"]) if "features" in front else []
+def families_of(preprocessing: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The feature families in a classifier's `preprocessing`.
+
+    `report` for classifiers that were trained before there were families.
+    """
+    found = (
+        preprocessing["features"].get("families", ["report"]) if "features" in preprocessing else []
+    )
     return tuple(str(family) for family in found) if isinstance(found, list) else ()
 
 
 class Ensemble:
-    """Trained models that answer together, or one that answers alone."""
+    """Trained models with soft voting, or a single one."""
 
     def __init__(
         self,
         name: str,
         members: Sequence[Model],
-        mixture: Mixture = ALONE,
+        voting: SoftVoting = SINGLE,
         *,
         temperature: float = 1.0,
         protocol: str = "",
-        front: Mapping[str, Mapping[str, Any]] | None = None,
+        preprocessing: Mapping[str, Mapping[str, Any]] | None = None,
         pretrained: Path | None = None,
         synthetic: bool = False,
     ) -> None:
-        """Let `members` answer as `mixture` says.
+        """Combine `members` by `voting`.
 
-        `front` are the settings of what made their inputs: sections of `params.yaml`, by name;
-        `pretrained` is the folder of the weights that these need, None if they need none;
-        `synthetic` if the members were trained on the demo songs.
-        Raises `InputError` where the members know different genres.
+        `preprocessing` holds the settings of their inputs, sections of `params.yaml` by name;
+        `pretrained` is the folder of the pretrained weights, None if none are needed; `synthetic`
+        is true if the members were trained on the demo songs. Raises `InputError` if the members
+        were trained on different genres.
         """
         if len({member.classes for member in members}) != 1:
-            known = "; ".join(f"{m.name}: {', '.join(m.classes)}" for m in members)
+            found = "; ".join(f"{m.name}: {', '.join(m.classes)}" for m in members)
             raise InputError(
-                f"{name}: its models know different genres ({known}); train them again "
+                f"{name}: its models were trained on different genres ({found}); train them again "
                 f"({command('dvc repro train')})"
             )
-        self.name, self.members, self.mixture = name, tuple(members), mixture
+        self.name, self.members, self.voting = name, tuple(members), voting
         self.temperature, self.protocol = temperature, protocol
-        self.front = {section: dict(values) for section, values in (front or {}).items()}
+        self.preprocessing = {
+            section: dict(values) for section, values in (preprocessing or {}).items()
+        }
         self.pretrained, self.synthetic = pretrained, synthetic
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The genres that it knows."""
+        """The genres that it predicts."""
         return self.members[0].classes
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """What its members look at, sorted."""
+        """The inputs of its members, sorted."""
         return tuple(sorted({member.input for member in self.members}))
 
     def proba(self, inputs: Mapping[Input, Any]) -> Floats:
         """The probabilities of segments [shape=(n, classes)].
 
-        `inputs` gives what each of `self.inputs` is, a row a segment: a table of features with the
-        columns that its members know, or pictures [shape=(n, channels, height, width)].
+        `inputs` has one row per segment for each of `self.inputs`: a table with the feature columns
+        of the members, or pictures [shape=(n, channels, height, width)].
         """
-        return self.mixture.mix([ask(member, inputs[member.input]) for member in self.members])
+        return self.voting.combine(
+            [predict_proba(member, inputs[member.input]) for member in self.members]
+        )
 
     def song(self, proba: Floats) -> Floats:
         """The calibrated probabilities of a song [shape=(classes,)] whose segments have `proba`."""
@@ -134,8 +144,8 @@ class Ensemble:
         return calibrated
 
     def save(self, folder: str | Path) -> None:
-        """Write it to `folder`, in place of what was there, all or nothing."""
-        parts = zip(self.members, self.mixture.weights, self.mixture.temperatures, strict=True)
+        """Save it to `folder`, replacing it atomically."""
+        parts = zip(self.members, self.voting.weights, self.voting.temperatures, strict=True)
         description = Description(
             format=FORMAT,
             name=self.name,
@@ -143,11 +153,11 @@ class Ensemble:
             classes=list(self.classes),
             members=[Member(name=m.name, weight=w, temperature=t) for m, w, t in parts],
             temperature=self.temperature,
-            front=self.front,
+            front=self.preprocessing,
             synthetic=self.synthetic,
         )
         with atomic_folder(Path(folder)) as new:
-            write_json(new / DESCRIPTION, description.model_dump())
+            write_json(new / DESCRIPTION, description.model_dump(by_alias=True))
             if self.pretrained:
                 shutil.copytree(self.pretrained, new / PRETRAINED)
             for member in self.members:
@@ -155,45 +165,45 @@ class Ensemble:
 
     @classmethod
     def load(cls, folder: str | Path) -> Ensemble:
-        """The classifier in `folder`; raises `InputError` where it is damaged or is none."""
+        """Load the classifier in `folder`; raises `InputError` if it is missing or damaged."""
         from genre.models import load_model
 
         folder = Path(folder)
         found = read_description(folder)
         members = [load_model(folder / member.name) for member in found.members]
-        mixture = Mixture(
+        voting = SoftVoting(
             tuple(member.temperature for member in found.members),
             tuple(member.weight for member in found.members),
         )
         ensemble = cls(
             found.name,
             members,
-            mixture,
+            voting,
             temperature=found.temperature,
             protocol=found.protocol,
-            front=found.front,
+            preprocessing=found.preprocessing,
             pretrained=pretrained if (pretrained := folder / PRETRAINED).is_dir() else None,
             synthetic=found.synthetic,
         )
         if list(ensemble.classes) != found.classes:
             raise InputError(
-                f"{folder / DESCRIPTION}: its genres are not those of its models; choose it again "
+                f"{folder / DESCRIPTION}: its genres are not those of its models; select it again "
                 f"({command('dvc repro select')})"
             )
         return ensemble
 
 
 def read_description(folder: Path) -> Description:
-    """What `classifier.json` of `folder` says; raises `InputError` where it is none of ours."""
+    """Read `classifier.json` in `folder`; raises `InputError` if it is missing or invalid."""
     path = folder / DESCRIPTION
     try:
-        return Description.model_validate(json.loads(read_file(path, MOST_BYTES)))
+        return Description.model_validate(json.loads(read_file(path, MAX_BYTES)))
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no classifier here ({DESCRIPTION} is missing)") from error
     except (OSError, ValueError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
-        words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
         raise InputError(
-            f"{path}: not a classifier's description ({words}); choose it again "
+            f"{path}: not the description of a classifier ({problem}); select it again "
             f"({command('dvc repro select')})"
         ) from error

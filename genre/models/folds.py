@@ -1,8 +1,8 @@
 """*Out-of-fold* predictions: of rows that the model was not trained on.
 
-Rows of one group are always in one fold, and every genre stays in every training part. If a genre
-cannot be spared (all its rows are in one fold, as they are of one group), its groups are in no
-fold: they are always learned from and never predicted.
+Rows of one group are always in one fold, and every genre is in every training part: if all rows of
+a genre would be in one fold, its groups are in no fold, so they are always trained on and never
+predicted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from genre.models.data import Data, Mask
 if TYPE_CHECKING:
     import pandas as pd
 
-IN_NO_FOLD, NOT_ASKED = -1, -2
+NO_FOLD, NOT_USED = -1, -2
 
 Labels = npt.NDArray[np.int64]
 
@@ -34,7 +34,7 @@ Labels = npt.NDArray[np.int64]
 def fold_numbers(examples: Examples, folds: int, seed: int) -> Labels:
     """The fold of each row, from 0, or `IN_NO_FOLD` [shape=(n,)].
 
-    The groups of each genre are shuffled by `seed` and dealt out, so that genres are spread evenly.
+    The groups of each genre are shuffled with `seed` and dealt to the folds in turn.
     Raises `InputError` if no genre has groups for two folds.
     """
     names, group = np.unique(examples.groups.astype(str), return_inverse=True)
@@ -50,8 +50,8 @@ def fold_numbers(examples: Examples, folds: int, seed: int) -> Labels:
     for genre in range(len(examples.classes)):
         members = np.flatnonzero(rows[:, genre])
         if len(set(fold_of_group[members])) == 1:
-            fold_of_group[members] = IN_NO_FOLD
-    if (fold_of_group == IN_NO_FOLD).all():
+            fold_of_group[members] = NO_FOLD
+    if (fold_of_group == NO_FOLD).all():
         raise InputError(
             f"found one song or artist for each genre in the {len(examples)} training rows, "
             "expected at least two of a genre; add songs"
@@ -69,21 +69,21 @@ def predict_out_of_fold(
     workers: int = 1,
     progress: Progress = silent,
 ) -> pd.DataFrame:
-    """Fit one model a fold of `rows` on the others, and let it predict the fold.
+    """Predict each fold of `rows` with a model that is trained on the other folds.
 
-    Returns the table of predictions, rows in no fold left out. A model that stops early by
-    validation rows is given the next fold for that, and does not learn from it. `workers`
-    processes share the folds; their number changes nothing in the result.
+    Returns the table of predictions, without rows in no fold. A model with early stopping
+    validates on the next fold, and is not trained on that one. The folds are trained in `workers`
+    processes; the result does not depend on their number.
 
     Raises `WorkerError` if a process ends before its fold is predicted.
     """
     import pandas as pd
 
-    places = np.flatnonzero(rows)
-    blank = np.empty((len(places), 0))
-    number = np.full(len(rows), NOT_ASKED)
-    number[places] = fold_numbers(data.examples(rows, blank, ()), folds, seed)
-    used = sorted(set(number.tolist()) - {IN_NO_FOLD, NOT_ASKED})
+    indices = np.flatnonzero(rows)
+    blank = np.empty((len(indices), 0))
+    number = np.full(len(rows), NOT_USED)
+    number[indices] = fold_numbers(data.examples(rows, blank, ()), folds, seed)
+    used = sorted(set(number.tolist()) - {NO_FOLD, NOT_USED})
     count = min(workers, len(used))
     found: list[pd.DataFrame] = []
     with ExitStack() as stack:
@@ -111,7 +111,7 @@ def predict_out_of_fold(
 
 @contextmanager
 def _shared(data: Data) -> Iterator[Path]:
-    """A file of `data`, of whose arrays all processes that load it share the memory."""
+    """A file with `data`, which processes load with shared memory."""
     import joblib
 
     with TemporaryDirectory(prefix="genre-folds-") as folder:
@@ -133,12 +133,12 @@ def _predict_fold(
 
         data = cast("Data", joblib.load(data, mmap_mode="r"))
     model = make()
-    learned = (number != fold) & (number != NOT_ASKED)
+    training = (number != fold) & (number != NOT_USED)
     stopping = np.zeros(len(number), dtype=bool)
     if model.stops_early:
         stopping = number == following
-        kept = data.keys.loc[learned & ~stopping, "genre"]
-        if set(kept) == set(data.keys.loc[learned, "genre"]):
-            learned &= ~stopping  # else too few groups to spare two: it stops by what it learns
-    model.fit(data.learn(learned), data.learn(stopping), seed=seed)
-    return data.answer(model, number == fold)
+        kept = data.keys.loc[training & ~stopping, "genre"]
+        if set(kept) == set(data.keys.loc[training, "genre"]):
+            training &= ~stopping  # else too few groups: stop on rows that are trained on too
+    model.fit(data.training_examples(training), data.training_examples(stopping), seed=seed)
+    return data.predict(model, number == fold)

@@ -1,9 +1,9 @@
-"""The models that look at pictures: the report's SimpleCNN, and a small residual network.
+"""The models of pictures: the report's SimpleCNN, and a small residual network.
 
 X is [shape=(n, channels, height, width)], uint8 or float32: four-channel spectrogram pictures for
-the CNN, log-mel spectrograms with one channel for the residual network. They learn from whole
-clips, a row a song, and answer for pictures of any width: `cut` makes segments of clips. Both are
-trained and answer in torch, with as many threads as the caller has set (`torch.set_num_threads`).
+the CNN, log-mel spectrograms with one channel for the residual network. They are trained on whole
+clips, one row per song, and predict pictures of any width: `cut` cuts clips into segments. Both use
+torch, with as many threads as the caller has set (`torch.set_num_threads`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from genre.models.serialization import Reader
     from genre.models.training import Augment
 
-ROWS_TOGETHER = 64  # rows whose mean and deviation are summed at once
+ROWS_TOGETHER = 64  # rows whose mean and standard deviation are summed at once
 
 
 class ImageModel(Model):
@@ -39,7 +39,7 @@ class ImageModel(Model):
         """The untrained network, with a `Standardise` named `standardise`."""
 
     def new_network(self) -> torch.nn.Module:
-        """The untrained network, laid out in memory as convolutions are fastest."""
+        """The untrained network, in the memory layout that is fastest for convolutions."""
         import torch
 
         network = self.build()
@@ -47,11 +47,11 @@ class ImageModel(Model):
         return network
 
     def augment(self) -> Augment | None:
-        """How training examples are changed, if at all."""
+        """The augmentation of training examples, if any."""
         return None
 
     def patience(self) -> int | None:
-        """Epochs without a better one until training stops; null for one cycle of all epochs."""
+        """Epochs without improvement until training stops; None to train all epochs."""
         return None
 
     def _check(self, X: npt.NDArray[Any]) -> None:
@@ -65,7 +65,7 @@ class ImageModel(Model):
         if X.dtype not in (np.uint8, np.float32):
             raise InputError(f"{self.name}: found pictures of {X.dtype}, expected uint8 or float32")
         if X.dtype == np.float32 and not np.isfinite(X).all():
-            raise InputError(f"{self.name}: pictures hold values that are not finite")
+            raise InputError(f"{self.name}: the pictures have values that are not finite")
 
     def _fit(
         self, train: Examples, validation: Examples, seed: int, progress: Progress
@@ -107,11 +107,11 @@ class ImageModel(Model):
         return softmax(predict_logits(self.network, rows, self.settings.batch_size).numpy())
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The network's parameters and buffers, by torch's names."""
+        """The network's `state_dict`."""
         return {name: value.numpy() for name, value in self.network.state_dict().items()}
 
     def restore(self, reader: Reader) -> None:
-        """Take back what `arrays` gave."""
+        """Restore what `arrays` returned."""
         import torch
 
         with torch.device("meta"):  # no memory for sizes that the arrays may not have
@@ -135,7 +135,7 @@ class Cnn(ImageModel):
     stops_early = True
 
     def patience(self) -> int:
-        """As `params.yaml` says."""
+        """`train.cnn.patience`."""
         return self.settings.patience
 
     def _fit(
@@ -172,7 +172,7 @@ class Resnet(ImageModel):
         )
 
     def augment(self) -> Augment:
-        """Crops, masks and blends, as the settings say."""
+        """Crops, masks and mixup, with the model's settings."""
         from genre.models.augment import SpectrogramAugment
 
         return SpectrogramAugment(
@@ -184,9 +184,9 @@ class Resnet(ImageModel):
 
 
 def cut(X: npt.NDArray[Any], parts: int = SEGMENTS_PER_CLIP) -> npt.NDArray[Any]:
-    """Pictures of clips cut in time [shape=(n · parts, channels, height, width // parts)].
+    """Cut pictures of clips in time [shape=(n · parts, channels, height, width // parts)].
 
-    The parts of a clip follow each other; columns left over at the end are left out.
+    The parts of a clip follow each other; remaining columns at the end are dropped.
     """
     n, channels, height, width = X.shape
     narrow = width // parts
@@ -196,7 +196,7 @@ def cut(X: npt.NDArray[Any], parts: int = SEGMENTS_PER_CLIP) -> npt.NDArray[Any]
 
 
 def cut_examples(examples: Examples) -> Examples:
-    """Clips cut into segments, where they are wide enough to be clips."""
+    """Cut clips into segments, unless they are too narrow to be clips."""
     from genre.models.networks import SMALLEST_SIDE
 
     if examples.X.shape[3] < SEGMENTS_PER_CLIP * SMALLEST_SIDE:
@@ -208,7 +208,7 @@ def cut_examples(examples: Examples) -> Examples:
 def channel_scaling(
     X: npt.NDArray[Any],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Mean and standard deviation of each channel over all rows; a constant one is scaled by 1."""
+    """Mean and standard deviation of each channel over all rows; 1 for a constant channel."""
     total, squares = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for start in range(0, len(X), ROWS_TOGETHER):
         part = X[start : start + ROWS_TOGETHER].astype(np.float64)

@@ -1,7 +1,7 @@
 """Linear discriminant analysis with a shrunk covariance, on normalised features.
 
-Few numbers to learn, so it holds its ground where songs are few and test artists are new. All
-genres are held equally likely: their shares in the collection are no knowledge about the next song.
+It has few parameters, which helps if songs are few and test artists are new. Priors are equal: the
+collection's class frequencies are no prior for new songs.
 """
 
 from __future__ import annotations

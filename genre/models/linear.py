@@ -1,4 +1,4 @@
-"""What linear models share: a normaliser, and a coefficient a genre and feature."""
+"""The base class of linear models: a normaliser, and one coefficient per genre and feature."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Linear(Model, ABC):
-    """Yeo–Johnson → one linear function a genre → softmax; `_fit` learns all of it."""
+    """Yeo–Johnson → one linear function per genre → softmax."""
 
     normaliser: Normaliser
     coefficients: Floats
@@ -27,7 +27,7 @@ class Linear(Model, ABC):
     def each_genre(self, fitted: Any) -> tuple[Floats, Floats]:
         """Coefficients [shape=(classes, features)] and intercepts of scikit-learn's `fitted`."""
         coefficients, intercepts = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
-        if len(self.classes) == 2:  # scikit-learn keeps the difference of the two alone
+        if len(self.classes) == 2:  # scikit-learn has one row for two classes
             coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
             intercepts = np.concatenate([np.zeros(1), intercepts])
         return coefficients, intercepts
@@ -44,7 +44,7 @@ class Linear(Model, ABC):
         }
 
     def restore(self, reader: Reader) -> None:
-        """Take back what `arrays` gave."""
+        """Restore what `arrays` returned."""
         classes, features = len(self.classes), len(self.features)
         self.normaliser = Normaliser().restore(reader, features)
         self.coefficients = reader.take("coefficients", np.float64, (classes, features))

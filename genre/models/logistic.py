@@ -1,9 +1,8 @@
 """Multinomial logistic regression, on normalised and whitened features.
 
-The penalty on the coefficients acts in the whitened space, where every direction varies alike
-within genres, so that it is the same however many columns there are and however they are
-correlated. Genres weigh the same, however many rows each has: their shares in the collection are
-no knowledge about the next song.
+The penalty acts on coefficients in the whitened space, where all directions have the same variance
+within genres; so it does not depend on the number of columns and their correlations. Classes are
+balanced: the collection's class frequencies are no prior for new songs.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ TOLERANCE = 1e-6  # of the gradient at which scikit-learn stops
 class Logistic(Linear):
     """Yeo–Johnson → whitening within genres → scikit-learn's `LogisticRegression`.
 
-    Whitening is linear: it is kept as part of the coefficients.
+    Whitening is linear, so it is part of the coefficients.
     """
 
     name = "logistic"

@@ -1,7 +1,7 @@
 """The report's multilayer perceptron: 512-256-128-64, ReLU, dropout 0.2, cross-entropy.
 
-It is trained by torch and answers in numpy: a prediction is five matrix products, and `genre
-classify` need not wait for torch to be imported.
+Trained with torch; prediction is five matrix products in numpy, so that `genre classify` does not
+import torch.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Mlp(Model):
         return arrays
 
     def restore(self, reader: Reader) -> None:
-        """Take back what `arrays` gave."""
+        """Restore what `arrays` returned."""
         self.mean = reader.take("scaler.mean", np.float64, (len(self.features),))
         self.scale = reader.take("scaler.scale", np.float64, (len(self.features),))
         self.weights, self.biases = [], []
@@ -87,7 +87,7 @@ class Mlp(Model):
 
 
 class ReportMlp(Mlp):
-    """The same network on the report's 57 columns, whatever families the other models have."""
+    """The same network on the report's 57 columns: the baseline for other feature families."""
 
     name = "report_mlp"
     input = "report_3s"

@@ -1,8 +1,8 @@
-"""The networks that look at pictures of sound; batches are [shape=(n, channels, height, width)].
+"""The networks for spectrograms; batches are [shape=(n, channels, height, width)].
 
-Each holds the mean and the scale of its input's channels, learned from the training rows, and
-standardises what it is given, uint8 or float32. Height is frequency, width is time; any width from
-`SMALLEST_SIDE` on will do, as the last step before the output is a mean over all places.
+Each standardises its input (uint8 or float32) by the mean and the scale of each channel over the
+training rows. Height is frequency, width is time; any width from `SMALLEST_SIDE` on works, because
+of the global average pooling.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-SMALLEST_SIDE = 32  # what five halvings can bear
+SMALLEST_SIDE = 32  # halved five times
 
 
 class Standardise(nn.Module):
-    """Channels less their mean, over their scale."""
+    """Subtract the mean of each channel and divide by its scale."""
 
     mean: torch.Tensor
     scale: torch.Tensor
@@ -25,12 +25,12 @@ class Standardise(nn.Module):
         self.register_buffer("scale", torch.ones(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardise a batch, as float32."""
+        """The standardised batch, float32."""
         return (x.to(torch.float32) - self.mean[:, None, None]) / self.scale[:, None, None]
 
 
 class SimpleCnn(nn.Module):
-    """The report's: two 3×3 convolutions, 4→16→32, ReLU, 2×2 max-pool, average pool, linear."""
+    """The report's CNN: two 3×3 convolutions (4→16→32) with ReLU and 2×2 max-pooling, linear."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class SimpleCnn(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions and a way around them (He, Zhang, Ren and Sun 2015)."""
+    """Two 3×3 convolutions with a skip connection (He, Zhang, Ren and Sun 2015)."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -73,12 +73,12 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The sum of both ways, after ReLU."""
+        """ReLU of the sum of both branches."""
         return torch.relu(self.body(x) + self.around(x))
 
 
 class ResidualNetwork(nn.Module):
-    """Four stages of residual blocks, each half the size and twice as wide as the one before."""
+    """Four stages of residual blocks; each halves the size and doubles the channels."""
 
     def __init__(self, classes: int, *, width: int, blocks: int, dropout: float) -> None:
         super().__init__()

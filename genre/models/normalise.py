@@ -1,11 +1,10 @@
-"""Make features normally distributed, and alike in every direction within a genre.
+"""Normalise features with a power transform, and whiten them within genres.
 
-Both steps are learned, kept and applied as arrays of numpy. Rows are float64
-[shape=(n, features)].
+Rows are float64 [shape=(n, features)]; both steps are fitted and applied in numpy.
 
-Recordings of one genre differ by artist and by studio more than genres differ from each other.
-The covariance within genres holds these differences; *whitening* by it shrinks the directions in
-which a genre varies by itself, so that distances speak of genres.
+Recordings of one genre differ by artist and studio more than genres differ from each other.
+*Whitening* by the covariance within genres scales these differences down, so that distances reflect
+genres.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-MEDIAN = 10.0  # magnitude to which columns are brought, so that their units change nothing
-LIMIT = 3.0  # standard deviations at which what is further out is held
+MEDIAN = 10.0  # the median magnitude that columns are scaled to, so that units change nothing
+LIMIT = 3.0  # standard deviations; values beyond are clipped
 
 
 class Normaliser:
-    """The power transform of Yeo and Johnson (2000) by column, standardised, held at ±3."""
+    """The power transform of Yeo and Johnson (2000) by column, standardised and clipped at ±3."""
 
     def fit(self, X: npt.NDArray[Any]) -> Normaliser:
-        """Learn a power for each column of `X`, by likelihood."""
+        """Fit the power of each column of `X` by maximum likelihood."""
         from sklearn.preprocessing import StandardScaler
 
         X = X.astype(np.float64)
@@ -48,7 +47,7 @@ class Normaliser:
         return np.clip((powered - self.mean) / self.scale, -LIMIT, LIMIT)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All that was learned."""
+        """The fitted parameters, by name."""
         return {
             "normaliser.unit": self.unit,
             "normaliser.power": self.power,
@@ -57,7 +56,7 @@ class Normaliser:
         }
 
     def restore(self, reader: Reader, features: int) -> Normaliser:
-        """Take back what `arrays` gave."""
+        """Restore what `arrays` returned."""
         self.unit = reader.take("normaliser.unit", np.float64, (features,))
         self.power = reader.take("normaliser.power", np.float64, (features,))
         self.mean = reader.take("normaliser.mean", np.float64, (features,))
@@ -66,11 +65,10 @@ class Normaliser:
 
 
 def likeliest_power(X: Floats) -> Floats:
-    """The power of each column of `X` under which its transform is most likely normal.
+    """The maximum-likelihood power of each column of `X`, which is finite; 1 for a constant column.
 
-    Equal to that of `sklearn.preprocessing.PowerTransformer`, bit for bit, at a tenth of its time:
-    there the checks of scipy's likelihood are run for each power that is tried. `X` is finite. The
-    power of a constant column is 1.
+    Equal to `sklearn.preprocessing.PowerTransformer` bit for bit, in a tenth of its time, because
+    scipy's checks are not run for each power that is tried.
     """
     tiny = len(X) * np.finfo(np.float64).eps
     variance, mean = X.var(axis=0), X.mean(axis=0)
@@ -81,7 +79,7 @@ def likeliest_power(X: Floats) -> Floats:
 
 
 def _likeliest_power(x: Floats) -> float:
-    """Bounds, tolerance and search are those of `scipy.stats.yeojohnson_normmax`."""
+    """As `scipy.stats.yeojohnson_normmax`: the same bounds, tolerance and search."""
     from scipy.optimize import fminbound
 
     limits = np.finfo(np.float64)
@@ -112,14 +110,14 @@ def _likeliest_power(x: Floats) -> float:
 
 
 def _raised(logarithm: Floats, power: float) -> Floats:
-    """The transform of values at or above 0, of which the logarithms of 1 + value are given."""
+    """The transform of values at or above 0, from the logarithms of 1 + value."""
     if abs(power) < np.finfo(np.float64).eps:
         return logarithm
     return np.asarray(np.expm1(power * logarithm) / power)
 
 
 def yeo_johnson(X: Floats, power: Floats) -> Floats:
-    """The transform of Yeo and Johnson, column by column, as `scipy.stats.yeojohnson` gives it."""
+    """The transform of Yeo and Johnson of each column, as `scipy.stats.yeojohnson`."""
     result = np.empty_like(X)
     for column, exponent in enumerate(power):
         x, out = X[:, column], result[:, column]
@@ -131,10 +129,10 @@ def yeo_johnson(X: Floats, power: Floats) -> Floats:
 
 
 class Whitener:
-    """Rows whose covariance within genres is, but for shrinkage, that of white noise."""
+    """Scales rows so that their covariance within genres is the identity, up to shrinkage."""
 
     def fit(self, X: Floats, y: npt.NDArray[np.int64], shrinkage: float) -> Whitener:
-        """Learn from the deviations of each row from the mean of its genre.
+        """Fit to the deviations of rows from the mean of their genre.
 
         `shrinkage`, above 0 and at most 1, is the share of the covariance that is replaced by
         its mean variance in every direction.
@@ -155,11 +153,11 @@ class Whitener:
         return np.asarray((X - self.mean) @ self.matrix, dtype=np.float64)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All that was learned."""
+        """The fitted parameters, by name."""
         return {"whitener.mean": self.mean, "whitener.matrix": self.matrix}
 
     def restore(self, reader: Reader, features: int) -> Whitener:
-        """Take back what `arrays` gave."""
+        """Restore what `arrays` returned."""
         self.mean = reader.take("whitener.mean", np.float64, (features,))
         self.matrix = reader.take("whitener.matrix", np.float64, (features, features))
         return self

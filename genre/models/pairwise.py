@@ -1,9 +1,8 @@
-"""From the decisions between pairs of genres to the probabilities of all.
+"""Probabilities of genres from the one-vs-one decisions of a support vector machine.
 
-A support vector machine decides between every two genres. Platt's sigmoid makes a probability of
-each decision, and pairwise coupling finds the probabilities of the genres that agree best with
-all of them. Pairs are ordered (0, 1), (0, 2), …, (1, 2), …; a positive decision speaks for the
-first.
+Platt's sigmoid turns the decision value of each pair of genres into a probability, and pairwise
+coupling finds the probabilities of genres that fit all pairs best. Pairs are ordered (0, 1),
+(0, 2), …, (1, 2), …; a positive decision value is for the first.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-SLOPE = 2.0  # where nothing tells: at the margin of its machine, a genre has 88 %
-SURE = 1e-7  # no pair is told apart with more certainty, as in LIBSVM
+SLOPE = 2.0  # without data: a genre has 88 % at the margin
+CLIP = 1e-7  # probabilities of pairs are clipped to CLIP … 1 - CLIP, as in LIBSVM
 SMALLEST = 1e-12  # probability
 
 
@@ -26,12 +25,11 @@ def pairs(classes: int) -> list[tuple[int, int]]:
 
 
 def fit_sigmoids(decisions: Floats, y: npt.NDArray[np.int64], classes: int) -> Floats:
-    """Slope and offset of each pair's sigmoid [shape=(pairs, 2)], from decisions out of fold.
+    """Slope and offset of each pair's sigmoid [shape=(pairs, 2)], from out-of-fold decision values.
 
-    Targets are smoothed as by Platt (1999), so that a pair which is told apart without an error
-    gives no infinite slope. Both genres of a pair weigh the same, however many rows each has. Where
-    one of them has no row, the pair is given the mean slope of the others, and no offset: rows of
-    the other alone would teach it that there is no such genre. `decisions` is [shape=(n, pairs)].
+    `decisions` is [shape=(n, pairs)]. Targets are smoothed as by Platt (1999), so that separable
+    pairs do not get an infinite slope. Both genres of a pair have the same weight. If one has no
+    row, the pair gets the mean slope of the others and no offset.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -61,15 +59,15 @@ def couple(decisions: Floats, sigmoids: Floats, classes: int) -> Floats:
     """Probabilities [shape=(n, classes)] by the second method of Wu, Lin and Weng (2004).
 
     They minimise Σ (r_ji p_i − r_ij p_j)² under Σ p = 1, where r_ij is the probability of genre i
-    against genre j: one linear system a row.
+    against genre j: one linear system per row.
     """
     from scipy.special import expit
 
-    sure = np.clip(expit(decisions * sigmoids[:, 0] + sigmoids[:, 1]), SURE, 1 - SURE)
+    clipped = np.clip(expit(decisions * sigmoids[:, 0] + sigmoids[:, 1]), CLIP, 1 - CLIP)
     against = np.zeros((len(decisions), classes, classes))
     for column, (one, other) in enumerate(pairs(classes)):
-        against[:, one, other] = sure[:, column]
-        against[:, other, one] = 1 - sure[:, column]
+        against[:, one, other] = clipped[:, column]
+        against[:, other, one] = 1 - clipped[:, column]
     swapped = against.transpose(0, 2, 1)
     system = np.zeros((len(decisions), classes + 1, classes + 1))
     system[:, :classes, :classes] = -swapped * against

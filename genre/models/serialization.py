@@ -1,9 +1,8 @@
 """A trained model as a folder that runs no code when it is loaded.
 
-`weights.safetensors` holds every learned array, scaling included; `model.json` says what they
-are: format, name, classes, features, settings, seed. `history.csv` holds the curves of a network.
-The same model gives the same bytes. A folder is replaced in one exchange, so that a run killed at
-any time leaves the old model or the new one.
+`weights.safetensors` holds the fitted arrays, scaling included; `model.json` holds format, name,
+classes, features, settings and seed; `history.csv` holds the training curves of a network. The same
+model gives the same bytes. The folder is replaced atomically.
 """
 
 from __future__ import annotations
@@ -29,30 +28,32 @@ DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
 CURVES = "history.csv"
 FORMAT: Literal[1] = 1
-MOST_BYTES, MOST_BYTES_OF_WEIGHTS = 16 * 2**20, 2**30  # that are read of a file, and kept in memory
+MAX_BYTES, MAX_BYTES_OF_WEIGHTS = 16 * 2**20, 2**30  # of a file that is read into memory
 
 AnyModel = TypeVar("AnyModel", bound="Model")
 
 
-def _no_way_up(name: str) -> str:
+def _not_relative(name: str) -> str:
     if name in (".", ".."):
-        raise ValueError("is no name")
+        raise ValueError("is not a name")
     return name
 
 
 def _distinct(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
-        raise ValueError("names one twice")
+        raise ValueError("has duplicates")
     return names
 
 
-# A genre is the name of a folder, and a member of an ensemble that of one below its own.
-PlainName = Annotated[str, Field(min_length=1, pattern=r"^[^/\x00]+$"), AfterValidator(_no_way_up)]
+# Genres and members of an ensemble are names of folders.
+PlainName = Annotated[
+    str, Field(min_length=1, pattern=r"^[^/\x00]+$"), AfterValidator(_not_relative)
+]
 Classes = Annotated[list[PlainName], Field(min_length=2), AfterValidator(_distinct)]
 
 
 class Description(BaseModel):
-    """What `model.json` holds."""
+    """The content of `model.json`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -68,7 +69,7 @@ class Description(BaseModel):
 
 
 class Reader:
-    """The arrays of a file, handed out by name, type and shape; each must be asked for once."""
+    """The arrays of a file; each must be taken once, by name, type and shape."""
 
     def __init__(self, path: Path, arrays: dict[str, npt.NDArray[Any]], prefix: str = "") -> None:
         self.path, self._arrays, self._prefix = path, arrays, prefix
@@ -78,7 +79,7 @@ class Reader:
     ) -> npt.NDArray[Any]:
         """The array `name`; `None` in `shape` stands for any length.
 
-        Raises `InputError` where it is missing, of another type or shape, or not finite.
+        Raises `InputError` if it is missing, of another type or shape, or not finite.
         """
         name = self._prefix + name
         if name not in self._arrays:
@@ -94,7 +95,7 @@ class Reader:
                 f"{np.dtype(dtype)} ({expected}); train the model again"
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"{self.path}: {name} holds values that are not finite")
+            raise InputError(f"{self.path}: {name} has values that are not finite")
         return array
 
     def below(self, prefix: str) -> Reader:
@@ -102,17 +103,17 @@ class Reader:
         return Reader(self.path, self._arrays, f"{self._prefix}{prefix}.")
 
     def error(self, message: str) -> InputError:
-        """The error for arrays that contradict each other."""
+        """The error for arrays that do not fit together."""
         return InputError(f"{self.path}: {message}; train the model again")
 
     def finish(self) -> None:
-        """Raise `InputError` where arrays are left that nobody asked for."""
+        """Raise `InputError` if there are arrays that were not taken."""
         if self._arrays:
             raise InputError(f"{self.path}: unknown arrays {', '.join(sorted(self._arrays)[:5])}")
 
 
 def save(model: Model, folder: Path, beside: Mapping[str, Callable[[Path], None]]) -> None:
-    """Write `model`, and what else is to lie beside it, to `folder`, replacing it in one go."""
+    """Save `model` and the files `beside` it to `folder`, replacing it atomically."""
     from safetensors.numpy import save as encode
 
     arrays = {name: np.asarray(array, order="C") for name, array in model.arrays().items()}
@@ -138,18 +139,18 @@ def save(model: Model, folder: Path, beside: Mapping[str, Callable[[Path], None]
 
 
 def load(model_class: type[AnyModel], folder: Path) -> AnyModel:
-    """The model in `folder`, an instance of `model_class`; every array is checked."""
+    """Load the model in `folder`, an instance of `model_class`; every array is checked."""
     description = read_description(folder)
-    where = folder / DESCRIPTION
+    path = folder / DESCRIPTION
     if (description.name, description.input) != (model_class.name, model_class.input):
         raise InputError(
-            f"{where}: found the model {description.name} on {description.input}, expected "
+            f"{path}: found the model {description.name} on {description.input}, expected "
             f"{model_class.name} on {model_class.input}"
         )
     try:
         settings = model_class.settings_type.model_validate(description.settings)
     except ValidationError as error:
-        raise InputError(f"{where}: settings: {_first(error)}; train the model again") from error
+        raise InputError(f"{path}: settings: {_first(error)}; train the model again") from error
     model = model_class(settings)
     model.classes, model.features = tuple(description.classes), tuple(description.features)
     model.seed = description.seed
@@ -160,10 +161,10 @@ def load(model_class: type[AnyModel], folder: Path) -> AnyModel:
 
 
 def read_description(folder: Path) -> Description:
-    """What `model.json` of `folder` says; raises `InputError` where it is no model of ours."""
+    """Read `model.json` in `folder`; raises `InputError` if it is missing or invalid."""
     path = folder / DESCRIPTION
     try:
-        content = json.loads(read_file(path, MOST_BYTES))
+        content = json.loads(read_file(path, MAX_BYTES))
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no trained model here ({DESCRIPTION} is missing)") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -175,20 +176,20 @@ def read_description(folder: Path) -> Description:
     try:
         return Description.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: not a model's description: {_first(error)}") from error
+        raise InputError(f"{path}: not the description of a model: {_first(error)}") from error
 
 
-def read_file(path: Path, most: int) -> bytes:
+def read_file(path: Path, max_bytes: int) -> bytes:
     """The content of `path`.
 
-    Raises `InputError` where it is no file or has more than `most` bytes, `OSError` where it cannot
-    be read.
+    Raises `InputError` if it is not a file or has more than `max_bytes`, `OSError` if it cannot be
+    read.
     """
     about = path.stat()
-    if not stat.S_ISREG(about.st_mode) or about.st_size > most:
-        raise InputError(f"{path}: expected a file of at most {most} bytes; nothing of it is read")
+    if not stat.S_ISREG(about.st_mode) or about.st_size > max_bytes:
+        raise InputError(f"{path}: expected a file of at most {max_bytes} bytes")
     with path.open("rb") as file:
-        return file.read(most)
+        return file.read(max_bytes)
 
 
 def _read_weights(folder: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
@@ -197,7 +198,7 @@ def _read_weights(folder: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
 
     path = folder / WEIGHTS
     try:
-        content = read_file(path, MOST_BYTES_OF_WEIGHTS)
+        content = read_file(path, MAX_BYTES_OF_WEIGHTS)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if sha256_of(content) != sha256:

@@ -1,9 +1,8 @@
 """Support vector machine with an RBF kernel, on normalised and whitened features.
 
-Trained by scikit-learn; its support vectors are kept as arrays and it answers in numpy. The
-probabilities are learned from decisions out of fold, with songs and artists kept together. Genres
-weigh the same, however many rows each has: their shares in the collection are no knowledge about
-the next song, and folds of whole artists shift them.
+Trained by scikit-learn; prediction is numpy on its support vectors. Probabilities are fitted to
+out-of-fold decision values, with songs and artists kept together in folds. Classes are balanced:
+the collection's class frequencies are no prior for new songs, and they differ between folds.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from genre.core.params import SvmParams
 from genre.models.base import Examples, Model, Progress
-from genre.models.folds import IN_NO_FOLD, fold_numbers
+from genre.models.folds import NO_FOLD, fold_numbers
 from genre.models.normalise import Normaliser, Whitener
 from genre.models.pairwise import couple, fit_sigmoids, pairs
 
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-ROWS_TOGETHER = 1024  # rows whose kernel is held in memory at once
-# Of the kernel, times the columns: squared distances of whitened rows grow with their number.
-# Chosen out of fold at 57 columns, where it makes gamma 0.002.
+ROWS_TOGETHER = 1024  # rows whose kernel is in memory at once
+# Gamma times the number of columns, as squared distances of whitened rows grow with it. Chosen on
+# out-of-fold predictions at 57 columns, where it makes gamma 0.002.
 AUTO_GAMMA = 0.114
 
 
@@ -49,12 +48,12 @@ class Svm(Model):
         decisions = np.empty((len(X), len(pairs(len(self.classes)))))
         steps = self.settings.folds + 1
         for fold in range(self.settings.folds):
-            held_out = number == fold
-            if held_out.any():
-                machine = self._machine().fit(X[~held_out], train.y[~held_out])
-                decisions[held_out] = self._decisions_of(machine, X[held_out])
+            inside = number == fold
+            if inside.any():
+                machine = self._machine().fit(X[~inside], train.y[~inside])
+                decisions[inside] = self._decisions_of(machine, X[inside])
             progress(fold + 1, steps, f"calibration, fold {fold + 1} of {self.settings.folds}")
-        scored = number != IN_NO_FOLD
+        scored = number != NO_FOLD
         self.sigmoids = fit_sigmoids(decisions[scored], train.y[scored], len(self.classes))
         machine = self._machine().fit(X, train.y)
         self.vectors = np.asarray(machine.support_vectors_, dtype=np.float64)
@@ -65,7 +64,7 @@ class Svm(Model):
 
     @property
     def gamma(self) -> float:
-        """Of the RBF kernel: as the settings say, or as suits the number of columns."""
+        """Gamma of the RBF kernel; `auto` depends on the number of columns."""
         found = self.settings.gamma
         return AUTO_GAMMA / len(self.features) if found == "auto" else found
 
@@ -83,7 +82,7 @@ class Svm(Model):
 
     def _decisions_of(self, machine: SVC, X: Floats) -> Floats:
         found = np.asarray(machine.decision_function(X), dtype=np.float64)
-        # Between two genres, scikit-learn's positive decision speaks for the second.
+        # For two classes, scikit-learn's positive decision value is for the second.
         return found if len(self.classes) > 2 else -found[:, np.newaxis]
 
     def _predict(self, X: npt.NDArray[Any]) -> Floats:
@@ -91,7 +90,7 @@ class Svm(Model):
         return couple(self.decisions(rows), self.sigmoids, len(self.classes))
 
     def decisions(self, rows: Floats) -> Floats:
-        """Decisions of whitened rows between pairs [shape=(n, pairs)], as `SVC` gives them."""
+        """The decision values of whitened rows [shape=(n, pairs)], as of `SVC`."""
         coefficients = self._coefficients()
         lengths = (self.vectors**2).sum(axis=1)
         parts = [np.empty((0, coefficients.shape[1]))]
@@ -104,22 +103,22 @@ class Svm(Model):
         return found if len(self.classes) > 2 else -found
 
     def _coefficients(self) -> Floats:
-        """LIBSVM's compact coefficients spread out [shape=(support vectors, pairs)].
+        """The dual coefficients of each pair [shape=(support vectors, pairs)].
 
-        A support vector of genre i has its coefficient against genre j in row j − 1 of the
-        compact array where i < j, else in row j.
+        LIBSVM's compact array has the coefficient of a support vector of genre i against genre j
+        in row j − 1 if i < j, else in row j.
         """
         ends = np.cumsum(self.counts)
         starts = ends - self.counts
-        spread = np.zeros((len(self.vectors), len(self.intercepts)))
+        dense = np.zeros((len(self.vectors), len(self.intercepts)))
         for column, (one, other) in enumerate(pairs(len(self.classes))):
             of_one, of_other = slice(starts[one], ends[one]), slice(starts[other], ends[other])
-            spread[of_one, column] = self.dual[other - 1, of_one]
-            spread[of_other, column] = self.dual[one, of_other]
-        return spread
+            dense[of_one, column] = self.dual[other - 1, of_one]
+            dense[of_other, column] = self.dual[one, of_other]
+        return dense
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Normaliser, whitener, the machine as scikit-learn lays it out, and the sigmoids."""
+        """Normaliser, whitener, the SVM in scikit-learn's layout, and the sigmoids."""
         return {
             **self.normaliser.arrays(),
             **self.whitener.arrays(),
@@ -131,7 +130,7 @@ class Svm(Model):
         }
 
     def restore(self, reader: Reader) -> None:
-        """Take back what `arrays` gave."""
+        """Restore what `arrays` returned."""
         classes, features = len(self.classes), len(self.features)
         number = len(pairs(classes))
         self.normaliser = Normaliser().restore(reader, features)

@@ -1,9 +1,8 @@
-"""The one training loop of all networks: batches, optimiser, early stopping, curves.
+"""The training loop of all networks: batches, optimiser, early stopping, curves.
 
-A network takes a batch of rows as they are stored, float32 or uint8, and gives logits
-[shape=(batch, classes)]. Everything drawn at random comes from the seed, and torch is held to its
-deterministic algorithms: on one machine, with the same number of threads, two trainings give the
-same weights to the byte.
+A network takes a batch of rows, float32 or uint8, and returns logits [shape=(batch, classes)]. All
+randomness comes from the seed, and torch uses deterministic algorithms: on one machine, with the
+same number of threads, two trainings give the same weights to the byte.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from genre.core.errors import ParameterError
 from genre.models.base import Epoch, Examples, History, Progress, silent
 
 Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-"""Rows and targets [shape=(batch, classes)] in, changed rows and targets out."""
+"""Rows and targets [shape=(batch, classes)] in, augmented rows and targets out."""
 
 
 class AdamW(torch.optim.AdamW):
     """AdamW without torch's compiler, whose import takes longer than a short training.
 
-    torch wraps these methods so that the compiler leaves them alone, and imports it for that.
+    torch decorates these methods to exclude them from the compiler, and imports it for that.
     """
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
@@ -38,7 +37,7 @@ class AdamW(torch.optim.AdamW):
 
 
 class LoopSettings(Protocol):
-    """What the loop listens to; each network's section of `params.yaml` has it."""
+    """The settings of the loop; each network's section of `params.yaml` has them."""
 
     learning_rate: float
     weight_decay: float
@@ -48,8 +47,8 @@ class LoopSettings(Protocol):
 
 @contextmanager
 def _memory_not_filled() -> Iterator[None]:
-    """Spare torch the filling of memory that is written before it is read: a third of the time."""
-    setting = "fill_uninitialized_memory"  # a property that torch's types do not know
+    """Do not fill uninitialised memory, which deterministic mode does: a third of the time."""
+    setting = "fill_uninitialized_memory"  # missing from torch's type hints
     before = getattr(torch.utils.deterministic, setting)
     setattr(torch.utils.deterministic, setting, False)
     try:
@@ -60,10 +59,10 @@ def _memory_not_filled() -> Iterator[None]:
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[torch.Generator]:
-    """Seed torch and hold it to deterministic algorithms; its former state is put back."""
+    """Seed torch and use deterministic algorithms; the former state is restored at the end."""
     mode = torch.get_deterministic_debug_mode()
     with torch.random.fork_rng(devices=[]), _memory_not_filled():
-        torch.manual_seed(seed)  # for weights and dropout, which know no generator of their own
+        torch.manual_seed(seed)  # for weights and dropout, which take no generator
         torch.set_deterministic_debug_mode(
             "error"
         )  # use_deterministic_algorithms is slow to import
@@ -85,18 +84,17 @@ def train_network(
     augment: Augment | None = None,
     label_smoothing: float = 0.0,
 ) -> tuple[torch.nn.Module, History]:
-    """Train with AdamW on cross-entropy; give back the best epoch's network, or the last one's.
+    """Train with AdamW on cross-entropy; return the network and its training curves.
 
-    With a `patience`, training stops after so many epochs without a better one, and the best is
-    kept: the one with the highest validation accuracy, of several the one with the lowest
-    validation loss. With none, the learning rate rises to `settings.learning_rate` and falls to
-    nothing over `settings.max_epochs` (one cycle: Smith and Topin 2018); a network is at its best
-    where the cycle ends, so the last epoch is kept, and validation rows, if any, choose nothing.
+    With a `patience`, training stops after so many epochs without improvement, and the best epoch
+    is kept: the one with the highest validation accuracy, among equals the lowest validation loss.
+    With `patience=None`, the learning rate rises to `settings.learning_rate` and falls to 0 over
+    `settings.max_epochs` (one cycle: Smith and Topin 2018), and the last epoch is kept; validation
+    rows are only reported.
 
-    `label_smoothing` (Szegedy et al. 2016) is the share of each target that is spread over all
-    classes in training, and never in validation. Training loss and accuracy are running means
-    over the epoch, dropout and augmentation included. Raises `ParameterError` where the loss is
-    no longer finite.
+    `label_smoothing` (Szegedy et al. 2016) applies to training, not to validation. Training loss
+    and accuracy are running means over the epoch, with dropout and augmentation. Raises
+    `ParameterError` if the loss is no longer finite.
     """
     if not len(validation) and patience is not None:
         raise ValueError("early stopping needs validation rows")
@@ -116,9 +114,9 @@ def train_network(
         best, best_epoch = copy.deepcopy(network.state_dict()), 0
         highest = (-math.inf, -math.inf)
         data = _tensors(train)
-        held_out = _tensors(validation)
+        validation_tensors = _tensors(validation)
         for epoch in range(1, settings.max_epochs + 1):
-            seen = len(rows)
+            before = len(rows)
             loss, accuracy = _one_epoch(
                 network, optimiser, schedule, *data, batches, generator, augment, label_smoothing
             )
@@ -128,18 +126,18 @@ def train_network(
                     f"lower learning_rate ({settings.learning_rate:g})"
                 )
             rows.append(Epoch(epoch, "train", loss, accuracy))
-            words = f"training loss {loss:.3f}"
+            message = f"training loss {loss:.3f}"
             if len(validation):
-                loss, accuracy = _evaluate(network, *held_out, settings.batch_size)
+                loss, accuracy = _evaluate(network, *validation_tensors, settings.batch_size)
                 rows.append(Epoch(epoch, "validation", loss, accuracy))
-                words = f"validation loss {loss:.3f}, accuracy {accuracy:.1%}"
+                message = f"validation loss {loss:.3f}, accuracy {accuracy:.1%}"
             if patience is not None:
                 if (accuracy, -loss) > highest:
                     best, best_epoch = copy.deepcopy(network.state_dict()), epoch
                     highest = accuracy, -loss
-                words += f", best epoch {best_epoch}"
-            words = f"epoch {epoch} of at most {settings.max_epochs}, {words}"
-            progress(epoch, settings.max_epochs, words, rows[seen:])
+                message += f", best epoch {best_epoch}"
+            message = f"epoch {epoch} of at most {settings.max_epochs}, {message}"
+            progress(epoch, settings.max_epochs, message, rows[before:])
             if patience is not None and epoch - best_epoch >= patience:
                 break
     if patience is None:
@@ -149,10 +147,7 @@ def train_network(
 
 
 def predict_logits(network: torch.nn.Module, X: torch.Tensor, batch_size: int) -> torch.Tensor:
-    """Logits of the rows of `X` [shape=(n, classes)], without learning.
-
-    Rows are taken in the batches of training, so that memory which was enough there is enough.
-    """
+    """The logits of the rows of `X` [shape=(n, classes)], in batches of `batch_size`."""
     network.eval()
     with torch.inference_mode():
         return torch.cat([network(rows) for rows in torch.split(X, batch_size)])
@@ -174,24 +169,24 @@ def _one_epoch(
     augment: Augment | None,
     label_smoothing: float,
 ) -> tuple[float, float]:
-    """Learn from every row once; return the running loss and accuracy."""
+    """Train on every row once; return the running loss and accuracy."""
     network.train()
     order = torch.randperm(len(X), generator=generator)
     total, hits = 0.0, 0.0
-    # Batches of nearly equal size: a last one of a single row would unsettle batch normalisation.
+    # Batches of nearly equal size: batch normalisation needs more than a single row.
     for batch in order.tensor_split(batches):
-        rows, wanted = X[batch], targets[batch]
+        rows, target = X[batch], targets[batch]
         if augment:
-            rows, wanted = augment(rows, wanted, generator)
+            rows, target = augment(rows, target, generator)
         logits = network(rows)
-        loss = cross_entropy(logits, wanted, label_smoothing=label_smoothing)
+        loss = cross_entropy(logits, target, label_smoothing=label_smoothing)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if schedule:
             schedule.step()
         total += loss.item() * len(batch)
-        hits += float(wanted.gather(1, logits.detach().argmax(1, keepdim=True)).sum())
+        hits += float(target.gather(1, logits.detach().argmax(1, keepdim=True)).sum())
     return total / len(X), hits / len(X)
 
 

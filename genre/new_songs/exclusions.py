@@ -1,7 +1,7 @@
-"""Which songs are not new: the classifier learned from them, or from others of their artists.
+"""Exclude songs that were seen in training, and other songs by the same artists.
 
-*Training* is the split's train and validation: models learn from the one, and the other stops,
-chooses and calibrates them. Test songs, and songs that the split excludes, taught it nothing.
+*Training* means train and validation of the split: validation is used for early stopping, selection
+and calibration. Test songs and excluded songs were not used.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ FILE, AUDIO, RECORDING, ARTIST = "same_file", "same_audio", "same_recording", "s
 
 @dataclass(frozen=True)
 class Copies:
-    """Which recordings are the same, by how they sound.
+    """Recordings that are the same by their acoustic fingerprints.
 
-    `of_training` names, by a new song's `track_id`, the `track_id` of a training song and the
+    `in_training` names, by a new song's `track_id`, the `track_id` of a training song and the
     share of bits in which they agree; `among_new` is a table as `genre.duplicates.group` makes.
     """
 
-    of_training: dict[str, tuple[str, float]]
+    in_training: dict[str, tuple[str, float]]
     among_new: pd.DataFrame
 
 
-def of_training(catalogue: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the catalogue whose songs, or pieces of them, train or choose the classifier."""
-    heard = split.loc[split["subset"].isin([TRAIN, VALIDATION]), "track_id"]
-    return catalogue[catalogue["track_id"].isin(heard)]
+def training_songs(catalogue: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the catalogue with songs, or segments of songs, in train or validation."""
+    seen = split.loc[split["subset"].isin([TRAIN, VALIDATION]), "track_id"]
+    return catalogue[catalogue["track_id"].isin(seen)]
 
 
 def compare(
@@ -46,7 +46,7 @@ def compare(
     min_words: int,
     max_bit_error: float,
 ) -> Copies:
-    """Find the same recordings; both hold a song's words by its `track_id`.
+    """Find the same recordings; both map a `track_id` to a fingerprint.
 
     `min_words` and `max_bit_error` are those of `genre.duplicates.matches`.
     """
@@ -66,20 +66,25 @@ def compare(
     return Copies(across, fingerprints.group(names, among))
 
 
-def in_training(new: pd.DataFrame, training: pd.DataFrame, copies: Copies) -> pd.DataFrame:
-    """The rows of `new` that are not new, with `kind` and `reason`; the first kind that holds.
+def seen_in_training(new: pd.DataFrame, training: pd.DataFrame, copies: Copies) -> pd.DataFrame:
+    """The rows of `new` that were seen in training, with the first `kind` and `reason` that apply.
 
     Both tables are rows of a catalogue.
     """
     paths = training["path"]
     tracks = _first(training["track_id"], paths)
-    looked_up = (
+    checks = (
         (FILE, new["sha256"], _first(training["sha256"], paths), "is"),
-        (AUDIO, new["audio_sha256"], _first(training["audio_sha256"], paths), "sounds exactly as"),
+        (
+            AUDIO,
+            new["audio_sha256"],
+            _first(training["audio_sha256"], paths),
+            "has the same audio as",
+        ),
         (
             RECORDING,
             new["track_id"],
-            {track: tracks[other] for track, (other, _) in copies.of_training.items()},
+            {track: tracks[other] for track, (other, _) in copies.in_training.items()},
             "is the same recording as",
         ),
         (
@@ -89,28 +94,26 @@ def in_training(new: pd.DataFrame, training: pd.DataFrame, copies: Copies) -> pd
             "is by the same artist as",
         ),
     )
-    told = new.assign(kind=None, reason=None)
-    for kind, keys, known, words in looked_up:
-        other = keys.map(known)
-        rows = other.notna() & told["kind"].isna()
-        told.loc[rows, "kind"] = kind
-        told.loc[rows, "reason"] = [
-            f"{words} {path}, of the training songs" for path in other[rows]
-        ]
-    return told[told["kind"].notna()]
+    found = new.assign(kind=None, reason=None)
+    for kind, keys, path_of, relation in checks:
+        other = keys.map(path_of)
+        rows = other.notna() & found["kind"].isna()
+        found.loc[rows, "kind"] = kind
+        found.loc[rows, "reason"] = [f"{relation} the training song {path}" for path in other[rows]]
+    return found[found["kind"].notna()]
 
 
-def in_one(*tables: pd.DataFrame) -> pd.DataFrame:
-    """What is left out, each with `kind` and `reason`, in one table sorted by path."""
+def excluded_songs(*tables: pd.DataFrame) -> pd.DataFrame:
+    """All excluded songs, with `kind` and `reason`, in one table sorted by path."""
     import pandas as pd
 
     return pd.concat(tables).sort_values("path", ignore_index=True)
 
 
 def groups(new: pd.DataFrame, copies: Copies) -> list[str]:
-    """The group of each row of `new`: songs of one artist, or of one recording, share theirs.
+    """The group of each row of `new`: songs of one artist or one recording are in one group.
 
-    Named by the first `track_id` among them.
+    A group has the name of its first `track_id`.
     """
     songs = links(with_copies(new, copies.among_new))
     songs["label"] = components(songs)

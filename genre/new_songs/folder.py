@@ -1,4 +1,4 @@
-"""The folder of new songs, checked before any of them is listened to."""
+"""The folder of new songs, checked before songs are decoded."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PARAMETER = "evaluate.new_songs"
 def find(folder: Path, classes: Sequence[str]) -> list[str]:
     """The songs in the genre folders of `folder`, as sorted posix paths relative to it.
 
-    There may be none. Raises `InputError` where there is no such folder, or it has songs of a
-    genre that is not one of `classes`.
+    There may be none. Raises `InputError` if there is no such folder, or it has a genre that is
+    not in `classes`.
     """
     if not folder.is_dir():
-        found = "is no folder" if folder.exists() else "no such folder"
+        found = "is not a folder" if folder.exists() else "no such folder"
         raise InputError(
             f"{folder}: {found}; {PARAMETER} in params.yaml names it, expected a folder of genre "
             "folders with new songs"
@@ -34,18 +34,17 @@ def find(folder: Path, classes: Sequence[str]) -> list[str]:
     genres = {song.partition("/")[0] for song in songs}
     if unknown := sorted(genres - set(classes)):
         raise InputError(
-            f"{folder}: holds the genre{'s' * (len(unknown) > 1)} {', '.join(unknown)}, which the "
-            f"classifier does not know; expected folders named {', '.join(classes)}"
-            f"{_hint(unknown, classes)}; rename or remove what is not one of them"
+            f"{folder}: found the genre{'s' * (len(unknown) > 1)} {', '.join(unknown)}, which the "
+            f"classifier was not trained on; expected folders named {', '.join(classes)}"
+            f"{_hint(unknown, classes)}; rename or remove the others"
         )
     return songs
 
 
 def read_manifest(folder: Path, songs: Sequence[str]) -> pd.DataFrame:
-    """What `manifest.csv` of `folder` says of `songs`: `path` and its other columns, null for "".
+    """The rows of `manifest.csv` in `folder` for `songs`: `path` and its other columns.
 
-    Empty if there is none. Raises `InputError` if it is no manifest, or names a song that is not
-    there.
+    Empty if there is no manifest. Raises `InputError` if it is invalid, or names a missing song.
     """
     found = manifest.read(folder)
     composed = {normalize("NFC", song) for song in songs}
@@ -53,14 +52,14 @@ def read_manifest(folder: Path, songs: Sequence[str]) -> pd.DataFrame:
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise InputError(
-            f"{folder / manifest.MANIFEST}: tells of {unknown[0]}{more}, which is no song in a "
-            f"genre folder there{_hint(unknown[:1], songs)}; mend the path, or take the row out"
+            f"{folder / manifest.MANIFEST}: found {unknown[0]}{more}, expected songs in genre "
+            f"folders there{_hint(unknown[:1], songs)}; fix the path, or remove the row"
         )
     return found.table(songs)
 
 
 def _hint(unknown: Iterable[str], known: Sequence[str]) -> str:
-    """Which of the `known` names may have been meant."""
+    """A hint at the most similar of the `known` names."""
     plain = {_plain(name): name for name in known}
     near = [
         f"{plain[matches[0]]} for {name}"
@@ -71,5 +70,5 @@ def _hint(unknown: Iterable[str], known: Sequence[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """Letters and digits alone: `Hip-Hop` is close to `hiphop`."""
+    """Only letters and digits: `Hip-Hop` is similar to `hiphop`."""
     return "".join(letter for letter in name.casefold() if letter.isalnum() or letter in "/.")

@@ -1,4 +1,4 @@
-"""What came of the new songs: predictions, scores, and a table for a person to read."""
+"""The results for new songs: predictions, scores, and the top three genres of each song."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ if TYPE_CHECKING:
     from genre.models.ensemble import Ensemble
 
 SUBSET = "new"  # in the predictions' column `subset`
-PLACES = ("first", "second", "third")
+RANKS = ("first", "second", "third")
 DECIMALS = 4
 
-# By `track_id`: where samples start, in seconds [shape=(n,)], and their probabilities
+# `track_id` → starts of the samples in seconds [shape=(n,)], their probabilities
 # [shape=(n, classes)].
-Answers = dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+SampleProba = dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
 
 
 def predictions(
     songs: pd.DataFrame,
-    answers: Answers,
+    proba_of: SampleProba,
     ensemble: Ensemble,
 ) -> pd.DataFrame:
-    """The table of predictions, a row a sample, with `start_s` (seconds into the song).
+    """The table of predictions, one row per sample, with `start_s` (seconds into the song).
 
-    `songs` has `track_id, genre, group`; those without answers are left out.
+    `songs` has `track_id, genre, group`; songs without samples are left out.
     """
     import pandas as pd
 
-    heard = songs[songs["track_id"].isin(set(answers))]
-    counts = [len(answers[track][0]) for track in heard["track_id"]]
-    rows = heard[["track_id", "group", "genre"]].loc[heard.index.repeat(counts)]
+    audible = songs[songs["track_id"].isin(set(proba_of))]
+    counts = [len(proba_of[track][0]) for track in audible["track_id"]]
+    rows = audible[["track_id", "group", "genre"]].loc[audible.index.repeat(counts)]
     rows = rows.assign(segment=[n for count in counts for n in range(count)], subset=SUBSET)
-    starts = np.concatenate([answers[track][0] for track in heard["track_id"]])
-    proba = np.concatenate([answers[track][1] for track in heard["track_id"]])
+    starts = np.concatenate([proba_of[track][0] for track in audible["track_id"]])
+    proba = np.concatenate([proba_of[track][1] for track in audible["track_id"]])
     table = evaluation.make(
         rows, proba, ensemble.classes, ensemble.name, temperature=ensemble.temperature
     )
-    where = pd.DataFrame(
+    positions = pd.DataFrame(
         {"track_id": rows["track_id"], "segment": rows["segment"], "start_s": starts.round(3)}
     )
-    return table.merge(where, on=["track_id", "segment"], validate="one_to_one")
+    return table.merge(positions, on=["track_id", "segment"], validate="one_to_one")
 
 
 def describe(table: pd.DataFrame, *, samples: int, seed: int) -> dict[str, Any]:
-    """The scores of segments and of songs, all together and by genre.
+    """The scores of segments and of songs, overall and by genre.
 
-    `samples` draws of groups stand behind each interval.
+    Intervals are from `samples` bootstrap draws.
     """
     songs = evaluation.by_song(table)
     levels = dict(zip(evaluation.LEVELS, (table, songs), strict=True))
@@ -78,7 +78,7 @@ def describe(table: pd.DataFrame, *, samples: int, seed: int) -> dict[str, Any]:
 
 
 def top_genres(whole: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
-    """A row a song: `path, artist, genre`, and the likeliest genres with their probabilities.
+    """One row per song: `path, artist, genre`, and the most likely genres with probabilities.
 
     `whole` are predictions of songs; `songs` has `track_id, path, artist`. Sorted by path.
     """
@@ -88,21 +88,21 @@ def top_genres(whole: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
     found = whole[["track_id", "genre"]].merge(
         songs[["track_id", "path", "artist"]], on="track_id", how="left"
     )[["path", "artist", "genre"]]
-    for number, place in enumerate(PLACES[: len(classes)]):
-        found[place] = classes[order[:, number]]
+    for number, rank in enumerate(RANKS[: len(classes)]):
+        found[rank] = classes[order[:, number]]
         share = np.take_along_axis(proba, order[:, [number]], axis=1)[:, 0]
-        found[f"p_{place}"] = share.round(DECIMALS)
+        found[f"p_{rank}"] = share.round(DECIMALS)
     return found.sort_values("path", ignore_index=True)
 
 
 def heading(what: str, protocol: str, *, demo: bool) -> str:
-    """The title of a figure; `protocol` is the one of the split that the classifier learned by."""
-    words = f"report's new-song protocol; classifier trained under protocol {protocol}"
-    return f"{what}\n{words}{', synthetic demo songs' if demo else ''}"
+    """The title of a figure; `protocol` is the split protocol of the classifier."""
+    note = f"report's new-song protocol; classifier trained under protocol {protocol}"
+    return f"{what}\n{note}{', synthetic demo songs' if demo else ''}"
 
 
 def _plain(rows: Mapping[Any, Mapping[Any, Any]]) -> dict[str, dict[str, Any]]:
-    """As JSON holds it: Python's own numbers, and null for what is missing."""
+    """Values for JSON: Python's numbers, None for missing values."""
     import pandas as pd
 
     def plain(value: Any) -> Any:

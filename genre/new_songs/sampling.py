@@ -1,7 +1,7 @@
-"""What a classifier looks at in ten random samples of a song; made by workers, song by song.
+"""The classifier's inputs for ten random samples of a song, computed by workers song by song.
 
-Which samples are drawn depends on a song's content and on the seed, and on nothing else; what is
-made of them depends on the classifier's settings, and not on what it has learned.
+The samples depend on the song's content and the seed; their inputs depend on the classifier's
+preprocessing and not on its weights, so they can be cached.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.audio import SAMPLE_RATE, verify
-from genre.classifier.inputs import Front, looks_at, others
+from genre.classifier.inputs import Preprocessing, make_inputs, other_rates
 from genre.classifier.samples import random_samples
 from genre.core.cache import VERSIONS
 from genre.core.errors import AudioError
@@ -24,7 +24,7 @@ from genre.models.base import Input
 
 SAMPLES = 10  # of each song, as in the report
 
-# What the samples of a song depend on besides its content.
+# The versions of the code that the inputs depend on.
 CODE = {
     **{name: VERSIONS[name] for name in ("audio", "log_mel", "samples", "spectrogram")},
     **{family.name: family.version for family in FAMILIES.values()},
@@ -42,7 +42,7 @@ LIBRARIES = (
     "torch",
 )
 
-PLACES, COLUMNS = "places", "columns"
+STARTS, COLUMNS = "places", "columns"
 FEATURES: Input = "features_3s"
 
 
@@ -51,31 +51,34 @@ def sample_song(
     content: str,
     *,
     inputs: Sequence[Input],
-    front: Front,
+    preprocessing: Preprocessing,
     seed: int,
     max_seconds: float,
     pretrained: Path | None = None,
 ) -> bytes:
-    """What `inputs` are, made with `front`, in the samples of a song whose sha256 is `content`.
+    """Compute `inputs` for the samples of the song whose sha256 is `content`; see `read_samples`.
 
-    `pretrained` is the folder of the weights that listen, where `front` needs them. Samples that
-    are nothing but digital silence are left out, as in evaluation. `read_samples` reads what is
-    returned. Raises `AudioError` where the song is another by now, cannot be heard, is longer than
-    `max_seconds`, or is silent in every sample.
+    `pretrained` is the folder of the pretrained weights, if the features need any. Samples of
+    digital silence are left out, as in evaluation. Raises `AudioError` if the file has changed,
+    cannot be decoded, is longer than `max_seconds`, or is silent in every sample.
     """
     verify(source, content)
     own = [seed, int(content, 16)]
     drawn = random_samples(
-        source, SAMPLES, seed=own, max_seconds=max_seconds, others=others(inputs, front)
+        source,
+        SAMPLES,
+        seed=own,
+        max_seconds=max_seconds,
+        other_rates=other_rates(inputs, preprocessing),
     )
-    heard = [stretch for stretch in drawn if stretch.segment(stretch.offsets[0]).any()]
-    if not heard:
+    audible = [window for window in drawn if window.segment(window.offsets[0]).any()]
+    if not audible:
         raise AudioError(f"is silent in each of its {SAMPLES} samples")
     arrays: dict[str, Any] = {
-        PLACES: np.array([stretch.start + stretch.offsets[0] for stretch in heard], dtype=np.int64)
+        STARTS: np.array([window.start + window.offsets[0] for window in audible], dtype=np.int64)
     }
-    for name, look in looks_at(inputs, front, "asked", pretrained).items():
-        rows = [look(stretch, stretch.offsets) for stretch in heard]
+    for name, make in make_inputs(inputs, preprocessing, "new songs", pretrained).items():
+        rows = [make(window, window.offsets) for window in audible]
         if name == FEATURES:
             arrays[COLUMNS] = np.array(list(rows[0]))
             rows = [np.array(list(row.values()), dtype=np.float64).T for row in rows]
@@ -86,10 +89,10 @@ def sample_song(
 
 
 def read_samples(stored: bytes) -> tuple[npt.NDArray[np.float64], dict[Input, Any]]:
-    """Where the samples start, in seconds [shape=(n,)], and what `Ensemble.proba` looks at."""
+    """The starts of the samples in seconds [shape=(n,)], and the inputs of `Ensemble.proba`."""
     with np.load(io.BytesIO(stored), allow_pickle=False) as file:
         arrays: dict[Any, npt.NDArray[Any]] = dict(file)
-    starts = arrays.pop(PLACES) / SAMPLE_RATE
+    starts = arrays.pop(STARTS) / SAMPLE_RATE
     names = [str(name) for name in arrays.pop(COLUMNS, ())]
     inputs: dict[Input, Any] = dict(arrays)
     if FEATURES in inputs:

@@ -1,7 +1,7 @@
-"""The MLflow store of the project: what was learned, and which version is looked up by name.
+"""The MLflow store of the project: runs, registered versions, and their aliases.
 
 `register` records a finished pipeline and creates a version of its model, which becomes champion if
-the gate says so; `promote` and `rollback` are manual; `models` lists the versions, `history` when
+it passes the gate; `promote` and `rollback` are manual; `models` lists the versions, `history` when
 and why they became champion; `open_store` opens the store that `params.yaml` names. The alias
 `champion` is the version to use, `challenger` did not pass the gate, `previous` was champion
 before. MLflow itself is imported on use.

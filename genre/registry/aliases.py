@@ -1,9 +1,9 @@
-"""Which version is champion, previous and challenger: MLflow's aliases, and who may move them.
+"""The aliases champion, previous and challenger in MLflow, and manual promotion.
 
-What MLflow holds counts, whoever set it. A version that becomes champion through this project gets
-the tags `promoted_at` (UTC, ISO 8601), `promoted_by` and `reason`, and the champion before it the
-alias `previous`. The alias is set after `promoted_by` and before `promoted_at`, so that a promotion
-that a kill interrupted is told from an alias that was moved in MLflow.
+Aliases may also be set in MLflow directly. A version that becomes champion through this project
+gets the tags `promoted_at` (UTC, ISO 8601), `promoted_by` and `reason`, and the champion before it
+the alias `previous`. The alias is set after `promoted_by` and before `promoted_at`: that tells a
+promotion that was interrupted from an alias that was set in MLflow.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from genre.core.errors import InputError
 from genre.core.messages import command
 from genre.core.params import Params
-from genre.registry.client import Store, open_store, tried_again
-from genre.registry.lookup import FOREIGN, verify
+from genre.registry.client import Store, open_store, retry_once
+from genre.registry.lookup import NOT_REGISTERED_HERE, verify
 from genre.registry.promotion import CHALLENGER, CHAMPION, PREVIOUS, leak
 from genre.splits import LEAKY
 
@@ -35,16 +35,16 @@ def promote(
 ) -> tuple[str, str | None]:
     """Make `version` (a number, or an alias) the champion.
 
-    Returns its number and the champion before; the two are equal if nothing changed. The gate is
-    not asked. Raises `InputError` if there is no store or no such version, its files are not those
-    that were registered, or its split leaks; `RegistryError` if the store fails.
+    The gate is not run. Returns the number of the version and of the champion before, which are
+    equal if nothing changed. Raises `InputError` if there is no store or no such version, its files
+    are not those that were registered, or its split leaks; `RegistryError` if the store fails.
     """
     store, name = open_store(params.tracking, root, create=False), params.register_.name
     with store.writing():
         found = {str(each.version): each for each in all_versions(store, name)}
         if not found:
             raise InputError(f"no version of {name} is registered yet. Next: make run")
-        number = version if version in found else held(store, name).get(version)
+        number = version if version in found else read_aliases(store, name).get(version)
         if number is None:
             raise InputError(
                 f"{name} has no version {version!r}: found {', '.join(found)}; "
@@ -63,7 +63,7 @@ def rollback(params: Params, root: Path, reason: str | None = None) -> tuple[str
         number = _before(store, name)
         if number is None:
             raise InputError(
-                f"no other version of {name} was champion: there is none to go back to; "
+                f"no other version of {name} was champion, so there is none to roll back to; "
                 f"{command('genre promote VERSION')} makes a version champion"
             )
         version = store.client.get_model_version(name, number)
@@ -71,16 +71,16 @@ def rollback(params: Params, root: Path, reason: str | None = None) -> tuple[str
 
 
 def models(params: Params, root: Path) -> list[dict[str, Any]]:
-    """A row for each version, newest first.
+    """One row per version, newest first.
 
     `version`, `aliases`, `created` (UTC), `model`, `protocol`, `accuracy` of whole songs with its
     95 % interval `accuracy_low` and `accuracy_high` on `subset`, `data_sha256`, `git_commit`,
-    `git_dirty`, `reason`; None for what a version's tags do not have. Raises `InputError` if there
+    `git_dirty`, `reason`; None if a version does not have the tag. Raises `InputError` if there
     is no store yet, `RegistryError` if it fails.
     """
     store, name = open_store(params.tracking, root, create=False), params.register_.name
     with store.reading():
-        aliases = held(store, name)
+        aliases = read_aliases(store, name)
         return [
             {
                 "version": str(version.version),
@@ -113,20 +113,20 @@ def history(params: Params, root: Path) -> list[dict[str, Any]]:
         ]
 
 
-def held(store: Store, name: str) -> dict[str, str]:
+def read_aliases(store: Store, name: str) -> dict[str, str]:
     """Alias to version number; empty if nothing is registered under `name`."""
     models = store.client.search_registered_models(f"name = '{name}'")
     return {alias: str(v) for model in models for alias, v in model.aliases.items()}
 
 
-def aliases_of(version: ModelVersion, held: dict[str, str]) -> list[str]:
+def aliases_of(version: ModelVersion, aliases: dict[str, str]) -> list[str]:
     """The aliases of a version, sorted."""
-    return sorted(alias for alias, number in held.items() if number == str(version.version))
+    return sorted(alias for alias, number in aliases.items() if number == str(version.version))
 
 
 def champion(store: Store, name: str) -> ModelVersion | None:
     """The version with the alias `champion`; None if there is none."""
-    number = held(store, name).get(CHAMPION)
+    number = read_aliases(store, name).get(CHAMPION)
     return store.client.get_model_version(name, number) if number else None
 
 
@@ -140,10 +140,10 @@ def make_champion(store: Store, version: ModelVersion, *, by: str, reason: str) 
     """Make `version` champion, and the champion before it `previous`; return the one before.
 
     The alias `challenger` is removed. Nothing changes if the version is champion and has its tags.
-    Call with the store's lock held.
+    The caller must hold the lock of the store.
     """
     name, number = version.name, str(version.version)
-    aliases = held(store, name)
+    aliases = read_aliases(store, name)
     before = aliases.get(CHAMPION)
     if before == number and {PROMOTED_AT, DECISION} <= version.tags.keys():
         return before
@@ -162,8 +162,8 @@ def make_champion(store: Store, version: ModelVersion, *, by: str, reason: str) 
 
 
 def set_alias(store: Store, name: str, alias: str, number: str) -> None:
-    """Set an alias, which another machine may add at the same moment."""
-    tried_again(store.client.set_registered_model_alias, name, alias, number)
+    """Set an alias; another machine may set it at the same time."""
+    retry_once(store.client.set_registered_model_alias, name, alias, number)
 
 
 def tag(store: Store, version: ModelVersion, tags: dict[str, str]) -> None:
@@ -179,11 +179,11 @@ def _promote_manually(
     protocol = version.tags.get("protocol")
     if protocol in LEAKY:
         raise InputError(f"{what}: {leak(protocol)}")
-    if wrong := verify(store, version):
-        way = "Restore them from a backup, or let make run register the model again"
-        if wrong == FOREIGN:
-            way = "Nothing tells what its files should be"
-        raise InputError(f"{what}: {wrong}. {way}")
+    if problem := verify(store, version):
+        remedy = "Restore them from a backup, or let make run register the model again"
+        if problem == NOT_REGISTERED_HERE:
+            remedy = "It has no checksums to verify its files with"
+        raise InputError(f"{what}: {problem}. {remedy}")
     with suppress(KeyError, OSError):  # a container's user may have no name
         by = f"{by} ({getpass.getuser()})"
     text = " ".join((reason or "").split()) or "no reason given"
@@ -193,9 +193,9 @@ def _promote_manually(
 def _before(store: Store, name: str) -> str | None:
     """The champion before this one: `previous`, else the version that was promoted last.
 
-    If the alias `champion` was removed, it is the one that was promoted last.
+    If the alias `champion` was removed, it is the version that was promoted last.
     """
-    aliases = held(store, name)
+    aliases = read_aliases(store, name)
     now, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
     others = [str(v.version) for v in _promoted(store, name) if str(v.version) != now]
     if previous not in (None, now) and (now or not others):
@@ -204,7 +204,7 @@ def _before(store: Store, name: str) -> str | None:
 
 
 def _promoted(store: Store, name: str) -> list[ModelVersion]:
-    """The versions that became champion through this project, the last one first."""
+    """The versions that became champion through this project, the latest first."""
     found = [version for version in all_versions(store, name) if PROMOTED_AT in version.tags]
     return sorted(found, key=lambda version: version.tags[PROMOTED_AT], reverse=True)
 

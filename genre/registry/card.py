@@ -1,7 +1,7 @@
-"""The model card: what a person should know before trusting the model, as Markdown.
+"""The model card, as Markdown.
 
-It is made of what the pipeline left and of nothing else, so the same run gives the same text. The
-sections follow Mitchell et al., "Model Cards for Model Reporting" (2019).
+It depends on the files of the pipeline only, so the same run has the same card. The sections follow
+Mitchell et al., "Model Cards for Model Reporting" (2019).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ METRICS = {
     "top3_accuracy": "top-3 accuracy",
 }
 PROTOCOLS = {
-    "song": "pieces of a song, its duplicates and, where a genre has at least three artists, all "
+    "song": "segments of a song, its duplicates and, if a genre has at least three artists, all "
     "songs of an artist stay in one subset",
     "artist": "all songs of an artist, with their duplicates, stay in one subset",
     "predefined": "the subsets were given by the collection's manifest",
-    "segment": "pieces of one song are in several subsets, so the figures are too good to be true",
+    "segment": "segments of one song are in several subsets, so the scores are too good",
 }
 ALL_VERSIONS = """\
 Predicts the genre of a song from its audio file. Each version was trained by the music genre \
-pipeline; its own description says on what, how good it is and where its limits are.
+pipeline; its description has the training data, the accuracy and the limits.
 
 The alias `champion` is the version to use: `models:/{name}@champion`. `challenger` did not pass \
 the comparison with it, `previous` was champion before.
@@ -43,9 +43,7 @@ DATA = (
     "{songs} songs, {hours:.1f} hours, by {artists} named artists; files set aside: {set_aside}. "
     "The hash of the collection (data_sha256) is `{data_sha256}`."
 )
-CITE = (
-    "Cite each source as it asks to be cited; the catalogue has source and licence of every song."
-)
+CITE = "Cite each source as it requests; the catalogue has source and licence of every song."
 INTERVALS = (
     "In brackets: 95 % interval by bootstrap over groups of songs that belong together (if all "
     "groups score the same, Wilson's interval for that many groups). The model was selected on "
@@ -79,12 +77,12 @@ def write(pipeline: Pipeline) -> str:
 
 
 def describe(pipeline: Pipeline, card: str) -> str:
-    """The description of a version: the start of its card, with a link to all of it."""
+    """The description of a version: the summary of its card, with a link to the card."""
     return "\n\n".join([*_summary(pipeline), f"[The whole model card]({card})"])
 
 
 def _summary(pipeline: Pipeline) -> Iterable[str]:
-    """What a person reads first: what it is, trained on what, how good, and the main limits."""
+    """The summary: what the model is, its training data, accuracy, and main limits."""
     songs = summarise(pipeline.songs)
     train = pipeline.subsets.loc[pipeline.subsets["subset"] == TRAIN, "track_id"].nunique()
     length = "" if songs["hours"] < 1 else f", {songs['hours']:.0f} hours"
@@ -108,14 +106,14 @@ def _summary(pipeline: Pipeline) -> Iterable[str]:
 
 
 def _inputs(pipeline: Pipeline) -> Iterable[str]:
-    """The feature families, and who trained the pretrained networks."""
+    """The feature families, and the credits of pretrained networks."""
     if not pipeline.described.families:
         return
     families = [FAMILIES[name] for name in pipeline.described.families]
     described = "; ".join(f"`{family.name}`: {family.description}" for family in families)
     yield f"## Inputs\n\nFeature families: {described}."
     for family in families:
-        settings = pipeline.described.front[family.section]
+        settings = pipeline.described.preprocessing[family.section]
         yield from family.extractor_class.credits(settings)
 
 
@@ -144,7 +142,7 @@ def _results(pipeline: Pipeline) -> Iterable[str]:
     if leak:
         yield (
             f"In {', '.join(leak)} songs of one artist may be in several subsets (too few artists "
-            "to keep them apart): the figures there are too good."
+            "to keep them apart): the scores there are too good."
         )
     yield _table(
         ["subset", "level", "n", *METRICS.values()],

@@ -1,10 +1,10 @@
-"""The MLflow store of the project: where it is, how it is opened, and what its errors mean.
+"""Open the MLflow store of the project.
 
 `tracking.uri` is `sqlite:///…` or the address of an MLflow server. A relative SQLite path belongs
 to the main checkout, which DVC names in `DVC_ROOT`, so that experiments in temporary folders are
 recorded in the same store. Artifacts of a SQLite store are in `artifacts/` beside the database.
 
-Writers of one checkout take turns (`Store.writing`). Other machines may write to a server at the
+Writers of one checkout hold a lock (`Store.writing`). Other machines may write to a server at the
 same time: artifacts, version and alias are written in this order, so that no alias names a version
 without files.
 """
@@ -32,7 +32,7 @@ from genre.core.errors import InputError, ParameterError, UnusableStoreError
 from genre.core.files import atomic_path
 from genre.core.messages import command
 from genre.core.params import TrackingParams
-from genre.registry.errors import SQLITE, named_errors, or_exists
+from genre.registry.errors import SQLITE, or_exists, store_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql", "databricks")
 DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
 ARTIFACTS, LOCK = "artifacts", "registry.lock"
-PATIENCE_SECONDS = 1.0  # before a message says that the store is busy
+LOCK_MESSAGE_SECONDS = 1.0  # of waiting for the lock before a message is printed
 
 # Read by MLflow when it is imported. Values that are set in the environment take precedence.
 SETTINGS = {
@@ -51,7 +51,7 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
-    "MLFLOW_UV_AUTO_DETECT": "false",  # requirements are ours, not those of a lock file nearby
+    "MLFLOW_UV_AUTO_DETECT": "false",  # package.requirements, not those of a lock file nearby
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # seconds, not minutes, if the server is down
@@ -74,29 +74,29 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Silence MLflow, and raise its errors as `RegistryError` with a remedy."""
-        with named_errors(self.uri):
+        with store_errors(self.uri):
             yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """As `reading`, while other writers of this checkout wait."""
-        with named_errors(self.uri), _locked(self.folder):
+        with store_errors(self.uri), _locked(self.folder):
             yield
 
 
-def tried_again(call: Callable[..., None], *arguments: Any, **named: Any) -> None:
-    """Call a method of MLflow's client; a second time if a server's database refuses it.
+def retry_once(call: Callable[..., None], *arguments: Any, **options: Any) -> None:
+    """Call a method of MLflow's client, a second time if the first fails with BAD_REQUEST.
 
-    It does so if another machine adds the same row (an alias, a dataset) at the same moment.
+    A server does so if another machine adds the same row (an alias, a dataset) at the same time.
     """
     from mlflow.exceptions import MlflowException
 
     try:
-        call(*arguments, **named)
+        call(*arguments, **options)
     except MlflowException as error:
         if error.error_code != "BAD_REQUEST":
             raise
-        call(*arguments, **named)
+        call(*arguments, **options)
 
 
 def configure() -> None:
@@ -109,7 +109,7 @@ def configure() -> None:
 def resolve_uri(uri: str, root: Path) -> str:
     """`tracking.uri` with a relative SQLite path anchored to the main checkout.
 
-    Raises `ParameterError` for a plain file store, which MLflow no longer has, and for an address
+    Raises `ParameterError` for a file store, which MLflow no longer supports, and for an address
     with a password.
     """
     path = uri.removeprefix(SQLITE)
@@ -117,23 +117,24 @@ def resolve_uri(uri: str, root: Path) -> str:
         return f"{SQLITE}{_checkout(root) / path}"
     if has_password(uri):
         raise ParameterError(
-            f"tracking.uri is {hidden(uri)!r} and names a password, which would be kept with every "
-            "run: give it in the environment, to an MLflow server as MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, to a database as its own client reads it (PGPASSWORD)"
+            f"tracking.uri is {hidden(uri)!r} and contains a password, which would be stored with "
+            "every run: set it in the environment, to an MLflow server as "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, to a database in the variable "
+            "of its client (PGPASSWORD)"
         )
     if urlsplit(uri).scheme.split("+")[0] in SERVERS:
         return uri
     raise ParameterError(
         f"tracking.uri is {hidden(uri)!r}: expected a SQLite file or a server, for example "
-        f"{DEFAULT_STORE} or http://127.0.0.1:5000 (MLflow keeps no plain file store any more)"
+        f"{DEFAULT_STORE} or http://127.0.0.1:5000 (MLflow no longer supports file stores)"
     )
 
 
 def open_store(tracking: TrackingParams, root: Path, *, create: bool = True) -> Store:
     """Open the store of `tracking.uri`; a SQLite store is created if there is none.
 
-    With `create=False` nothing is made, not even a lock. Raises `InputError` if there is no store
-    then, `RegistryError` if it cannot be reached or is damaged.
+    With `create=False` nothing is written, not even a lock, and `InputError` is raised if there is
+    no store. Raises `RegistryError` if it cannot be reached or is damaged.
     """
     uri = resolve_uri(tracking.uri, root)
     configure()
@@ -148,10 +149,10 @@ def open_store(tracking: TrackingParams, root: Path, *, create: bool = True) -> 
                     f"{path}: there is no MLflow store yet, and so no champion: make run trains "
                     "and registers a model"
                 )
-            with named_errors(uri), _locked(folder):
+            with store_errors(uri), _locked(folder):
                 if not _exists(uri, path):
                     _create(path)
-    with named_errors(uri):
+    with store_errors(uri):
         from mlflow import MlflowClient
 
         return Store(uri, MlflowClient(tracking_uri=uri, registry_uri=uri), folder)
@@ -181,11 +182,11 @@ def open_experiment(store: Store, name: str) -> Experiment:
     return experiment
 
 
-def moved(store: Store, location: str) -> str | None:
-    """What to do if a SQLite store was moved or copied away from its artifacts at `location`.
+def moved_store_remedy(store: Store, location: str) -> str | None:
+    """A remedy if a SQLite store was moved or copied away from its artifacts; else None.
 
-    MLflow keeps absolute paths. The commands of this project find the files beside the database;
-    MLflow itself does not, and would write new ones to the old place.
+    MLflow stores the absolute path `location`. The commands of this project find the artifacts
+    beside the database; MLflow does not, and would write new ones to the old path.
     """
     if not store.uri.startswith(SQLITE) or urlsplit(location).scheme not in ("", "file"):
         return None
@@ -194,18 +195,19 @@ def moved(store: Store, location: str) -> str | None:
         return None
     new, old = quote(str(store.folder)), quote(str(there.parent))
     return (
-        f"{store.uri}: MLflow keeps absolute paths and has its files in {there}, expected {here}. "
-        f"A project that was moved: mkdir -p {quote(str(there.parents[1]))} && ln -s {new} {old}; "
+        f"{store.uri}: MLflow stores absolute paths and expects its files in {there}, found "
+        f"{here}. A project that was moved: mkdir -p {quote(str(there.parents[1]))} && "
+        f"ln -s {new} {old}; "
         f"a copy, which needs a store of its own: mv {new} {new}.old && make run"
     )
 
 
 def _exists(uri: str, path: Path) -> bool:
     """Whether there is a database; raises `RegistryError` if it is not MLflow's."""
-    with named_errors(uri):
+    with store_errors(uri):
         if not path.exists() or not path.stat().st_size:
             return False
-        # Writing is allowed so that SQLite can roll back what a killed process left in a journal.
+        # mode=rw, so that SQLite can roll back the journal of a killed process.
         address = f"{path.absolute().as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
@@ -215,34 +217,34 @@ def _exists(uri: str, path: Path) -> bool:
 
 
 def _create(path: Path) -> None:
-    """Let MLflow create its database beside `path`, and rename it when it is complete.
+    """Create MLflow's database in a temporary file, and rename it to `path` when it is complete.
 
-    MLflow commits some four hundred migrations one by one: a kill between two of them leaves a
-    database that cannot be used, and waiting for the disk after each takes most of the time.
+    MLflow commits some four hundred migrations one by one: a kill between two of them would leave
+    an unusable database. Without waiting for the disk after each, it takes a fraction of the time.
     """
     from mlflow import MlflowClient
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    def do_not_wait(connection: sqlite3.Connection, _: object) -> None:
+    def without_sync(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
     with atomic_path(path) as temporary:
-        event.listen(Engine, "connect", do_not_wait)
+        event.listen(Engine, "connect", without_sync)
         try:
             uri = f"{SQLITE}{temporary}"
             MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
         finally:
-            event.remove(Engine, "connect", do_not_wait)
+            event.remove(Engine, "connect", without_sync)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of the store in `folder`; the system releases it if the process dies."""
+    """Hold the lock of the store in `folder`; the system releases it if the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=PATIENCE_SECONDS)
+        lock.acquire(timeout=LOCK_MESSAGE_SECONDS)
     except Timeout:
         print("waiting for another process that writes to the MLflow store", file=sys.stderr)
         lock.acquire()

@@ -1,4 +1,4 @@
-"""The errors of an MLflow store, with what to do about them."""
+"""Errors of the MLflow store as `RegistryError`, with remedies."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SQLITE_REMEDY = (
     "run the same again. If {file} is damaged, restore it from a backup, or move it away and type "
     "make run, which registers again"
 )
-# Words in errors of SQLite and MLflow that a second try does not fix.
-LASTING = (
+# Parts of error messages of SQLite and MLflow that a retry does not fix.
+PERMANENT = (
     *("out-of-date database schema", "readonly", "read-only", "permission denied"),
     *("not permitted", "not a database", "malformed", "unable to open"),
 )
@@ -30,7 +30,7 @@ AUTOFLUSH = "(raised as a result of Query-invoked autoflush"  # a line of SQLAlc
 
 @contextmanager
 def or_exists() -> Iterator[None]:
-    """Ignore MLflow's error that what is created exists already: another machine may create it."""
+    """Ignore MLflow's error that an entity already exists; another machine may create it."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -41,8 +41,8 @@ def or_exists() -> Iterator[None]:
 
 
 @contextmanager
-def named_errors(uri: str) -> Iterator[None]:
-    """Silence MLflow; raise its, SQLite's and the network's errors as `RegistryError`."""
+def store_errors(uri: str) -> Iterator[None]:
+    """Silence MLflow; raise errors of MLflow, SQLite and the network as `RegistryError`."""
     log = logging.getLogger("mlflow")
     level = log.level
     try:
@@ -56,19 +56,19 @@ def named_errors(uri: str) -> Iterator[None]:
 
         if not isinstance(error, MlflowException | SQLAlchemyError | sqlite3.Error | OSError):
             raise
-        raise named(uri, error) from error
+        raise to_registry_error(uri, error) from error
     finally:
         log.setLevel(level)
 
 
-def named(uri: str, error: Exception) -> RegistryError:
-    """What is wrong with the store, and what to do."""
+def to_registry_error(uri: str, error: Exception) -> RegistryError:
+    """The `RegistryError` for an error of the store, with its cause and a remedy."""
     text = str(error).strip()
     lines = [line for line in text.splitlines() if not line.startswith(AUTOFLUSH)]
     cause = lines[0] if lines else type(error).__name__
-    remedy, lasting = SERVER_REMEDY, False
+    remedy, permanent = SERVER_REMEDY, False
     if uri.startswith(SQLITE):
         remedy = SQLITE_REMEDY.format(file=uri.removeprefix(SQLITE))
-        lasting = any(words in text.lower() for words in LASTING)
+        permanent = any(part in text.lower() for part in PERMANENT)
     message = f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {remedy}"
-    return (UnusableStoreError if lasting else RegistryError)(hidden(message))
+    return (UnusableStoreError if permanent else RegistryError)(hidden(message))

@@ -1,6 +1,6 @@
-"""What a finished run of the pipeline left, read and hashed for its record.
+"""Read and hash the files of a finished pipeline run; without MLflow.
 
-Nothing here uses MLflow. Hashes are SHA-256, in hex.
+Hashes are SHA-256, in hex.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GIT_SECONDS = 30  # a slower repository is left out of the record
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The files of a finished run, below the project's `root`."""
+    """The files of a finished run in the project at `root`."""
 
     root: Path
     params: Params
@@ -64,12 +64,12 @@ class Pipeline:
 
     @property
     def protocol(self) -> str:
-        """The split protocol behind the figures."""
+        """The split protocol of the scores."""
         return str(self.report["protocol"])
 
     @cached_property
     def described(self) -> Description:
-        """What `classifier.json` says: classes, members, feature families."""
+        """The content of `classifier.json`: classes, members, preprocessing."""
         return read_description(self.classifier)
 
     @cached_property
@@ -99,7 +99,7 @@ class Pipeline:
         raise InputError(f"{self.metrics}: no song-level figures; run the step evaluate again")
 
     def settings(self, name: str) -> dict[str, Any]:
-        """The settings of the trained model `name`; of a vote, the members' weights."""
+        """The settings of the trained model `name`; for a vote, the weights of its members."""
         path = self.models / name / "model.json"
         if path.is_file():
             content: dict[str, Any] = json.loads(path.read_bytes())["settings"]
@@ -111,7 +111,7 @@ class Pipeline:
 
 
 def read(path: Path) -> bytes:
-    """The content of a file that a step left; raises `InputError` if it is missing."""
+    """The content of a file that a step wrote; raises `InputError` if it is missing."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; type make run")
     return path.read_bytes()
@@ -133,7 +133,7 @@ def folder_sha256(folder: Path) -> str:
 
 
 def data_sha256(songs: pd.DataFrame) -> str:
-    """Hash the collection as it was used: each usable song's content and genre."""
+    """Hash the content and genre of each usable song."""
     used = songs[songs["status"] == "ok"]
     pairs = zip(used["sha256"], used["genre"], strict=True)
     lines = sorted(f"{sha256} {genre}" for sha256, genre in pairs)
@@ -170,7 +170,7 @@ def training_songs(songs: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, Any]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as `section.key` to text; values that are no text as JSON."""
+    """Nested settings as `section.key` → text; values that are not text as JSON."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
@@ -182,7 +182,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def git_state(root: Path) -> dict[str, str]:
-    """`git_commit` and `git_dirty` of the checkout at `root`; empty if it is no repository.
+    """`git_commit` and `git_dirty` of the checkout at `root`; empty if it is not a repository.
 
     `dvc.lock` and `params.yaml` do not make it dirty: runs and experiments change them, and both
     are logged with the run.

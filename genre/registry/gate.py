@@ -1,9 +1,9 @@
-"""The facts behind a promotion: the champion evaluated on today's validation songs.
+"""Evaluate the champion on today's validation songs, for the promotion gate.
 
-The champion predicts from today's features and pictures; if these are computed in another way
-today, or no longer, it computes its own inputs from the clips, with its own settings. The
+The champion predicts from today's features and pictures. If their settings have changed, or they
+are no longer computed, its inputs are computed from the clips with its own preprocessing. The
 challenger's predictions are those of the step evaluate. Songs that the champion was trained on are
-left out: by file, and by decoded audio, so that the same recording in another container is found.
+left out, by file and by decoded audio, so that the same audio in another container is found too.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
-CHOICES = {"families", "layers"}  # of columns, which are compared themselves
+CHOICES = {"families", "layers"}  # select columns, which are compared themselves
 
 
 def evaluate_champion(store: Store, version: ModelVersion, pipeline: Pipeline) -> Champion:
     """Evaluate the champion `version` and today's classifier on today's validation songs.
 
-    `obstacle` says what makes a comparison impossible. Raises if the store fails.
+    If they cannot be compared, `obstacle` is the reason. Raises if the store fails.
     """
     import pandas as pd
 
     number = str(version.version)
     with TemporaryDirectory() as name:
-        if wrong := verify(store, version, Path(name)):
-            return Champion(number, (), obstacle=wrong, usable=False)
+        if problem := verify(store, version, Path(name)):
+            return Champion(number, (), obstacle=problem, usable=False)
         folder = Path(name, PACKED)
         try:
             model = Ensemble.load(folder / MODEL)
@@ -57,7 +57,7 @@ def evaluate_champion(store: Store, version: ModelVersion, pipeline: Pipeline) -
         trained = json.loads((folder / TRAINING_SONGS).read_bytes())
         then = pd.DataFrame(trained.get("genres", {}).items(), columns=["track_id", "genre"])
         renamed = changes.renamed(then, pipeline.songs[pipeline.songs["status"] == "ok"])
-        families = families_of(model.front)
+        families = families_of(model.preprocessing)
         champion = Champion(number, model.classes, renamed=renamed, families=families)
         for member in model.members:
             member.classes = tuple(renamed.get(genre, genre) for genre in member.classes)
@@ -104,14 +104,14 @@ def from_tables(pipeline: Pipeline, champion: Ensemble, songs: Sequence[str]) ->
     for member in champion.members:
         data = pipeline.data(member.input)
         rows = data.mask(VALIDATION) & np.asarray(data.keys["track_id"].isin(songs), dtype=np.bool_)
-        tables.append(data.answer(member, rows))
+        tables.append(data.predict(member, rows))
     return evaluation.vote(
-        tables, champion.mixture, name=champion.name, temperature=champion.temperature
+        tables, champion.voting, name=champion.name, temperature=champion.temperature
     )
 
 
 def from_clips(pipeline: Pipeline, champion: Ensemble, rows: pd.DataFrame) -> pd.DataFrame:
-    """The champion's predictions for the segments in `rows`, from the clips themselves."""
+    """The champion's predictions for the segments in `rows`, from the clips."""
     from genre.classifier import Classifier
 
     classifier = Classifier(champion)
@@ -123,10 +123,10 @@ def from_clips(pipeline: Pipeline, champion: Ensemble, rows: pd.DataFrame) -> pd
             timeline = classifier.classify(clip, timeline=True).timeline or ()
         except AudioError as error:
             raise InputError(f"{clip}: {error}") from error
-        segments = {round(moment.start_s / SEGMENT_SECONDS): moment for moment in timeline}
-        for place in np.flatnonzero(rows["track_id"] == track):
-            moment = segments[int(rows["segment"].iloc[place])]
-            proba[place] = [moment.probabilities[genre] for genre in champion.classes]
+        segments = {round(one.start_s / SEGMENT_SECONDS): one.probabilities for one in timeline}
+        for index in np.flatnonzero(rows["track_id"] == track):
+            found = segments[int(rows["segment"].iloc[index])]
+            proba[index] = [found[genre] for genre in champion.classes]
     return evaluation.make(rows, proba, champion.classes, champion.name, champion.temperature)
 
 
@@ -136,8 +136,8 @@ def _has_inputs(champion: Ensemble, pipeline: Pipeline) -> bool:
         data = pipeline.data(member.input)
         if isinstance(data, FeatureData) and not set(member.features) <= set(data.X):
             return False
-    for section, was in champion.front.items():
+    for section, then in champion.preprocessing.items():
         today = getattr(pipeline.params, section).model_dump(mode="json", exclude=CHOICES)
-        if any(today.get(key) != was[key] for key in was.keys() - CHOICES):
+        if any(today.get(key) != then[key] for key in then.keys() - CHOICES):
             return False
     return True

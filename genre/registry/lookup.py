@@ -1,10 +1,10 @@
-"""From a model's name to its verified classifier: `models:/music-genre@champion`.
+"""Look up a registered model, for example `models:/music-genre@champion`, and verify its files.
 
-The registry is asked at each call, so that an alias that was moved is followed. Size and SHA-256 of
-each file of a version that this project loads (classifier, training songs, drift reference) are in
-a tag of the version: in the registry and not among the files, so that whoever can change these
-alone cannot change what they are compared with. What is loaded is a copy of the very bytes that
-were compared. Other files in the folder are ignored; MLflow adds some when it looks a model up.
+Aliases are resolved at each call. Size and SHA-256 of each file of a version that this project
+loads (classifier, training songs, drift reference) are in a tag of the version: in the registry and
+not among the files, so that write access to the files is not enough to change both. What is loaded
+is a copy of the bytes that were verified. Other files in the folder are ignored; MLflow adds some
+when it loads a model.
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 URI = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-PACKED = "artifacts"  # MLflow's folder, in that of a model, of what it was saved with; in it are
+PACKED = "artifacts"  # MLflow's subfolder for the artifacts of a pyfunc model; it contains
 MODEL = "model"  # the classifier (see `genre.models.ensemble`),
-REFERENCE = "reference"  # what drift compares new songs with,
-TRAINING_SONGS = "training_songs.json"  # and the songs of `genre.registry.facts.training_songs`
+REFERENCE = "reference"  # the drift reference,
+TRAINING_SONGS = "training_songs.json"  # and `genre.registry.facts.training_songs`
 FILES = "mlflow.genre.files"  # the tag of the checksums: {path: [bytes, sha256]}
-FILES_BEFORE = "files"  # its name before; both once held all files of a version
+FILES_BEFORE = "files"  # its name in older versions
 GONE = "its files are gone"
-FOREIGN = "it was not registered by this pipeline"
+NOT_REGISTERED_HERE = "it was not registered by this pipeline"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes
 
 
 @dataclass(frozen=True)
-class Found:
-    """A registered version, with a verified copy of its files in `place`."""
+class VerifiedVersion:
+    """A registered version, with a verified copy of its files in the folder `copy`."""
 
     name: str
     version: str
-    place: Path
+    copy: Path
 
     @property
     def folder(self) -> Path:
         """The classifier (see `genre.models.ensemble`)."""
-        return self.place / PACKED / MODEL
+        return self.copy / PACKED / MODEL
 
 
 @contextmanager
-def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[Found]:
+def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[VerifiedVersion]:
     """Look up `models:/NAME@ALIAS` or `models:/NAME/VERSION`; the copy is removed afterwards.
 
     Raises `InputError` if there is no such version or its files are not those that were registered,
@@ -72,15 +72,15 @@ def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[Found]:
         )
     store = open_store(tracking, root, create=False)
     with TemporaryDirectory(prefix="genre-model-") as temporary:
-        place = Path(temporary)
-        with store.reading(), room_for(place):
+        copy = Path(temporary)
+        with store.reading(), room_for(copy):
             version = _version(store, **match.groupdict())
-            if wrong := verify(store, version, place):
+            if problem := verify(store, version, copy):
                 raise InputError(
-                    f"version {version.version} of {version.name}: {wrong}; nothing of it was "
-                    f"loaded. {ways_out(store, version, wrong)}"
+                    f"version {version.version} of {version.name}: {problem}; nothing of it was "
+                    f"loaded. {remedies(store, version, problem)}"
                 )
-        yield Found(version.name, str(version.version), place)
+        yield VerifiedVersion(version.name, str(version.version), copy)
 
 
 def checksums(folder: Path) -> str:
@@ -95,9 +95,9 @@ def checksums(folder: Path) -> str:
 
 
 def verify(store: Store, version: ModelVersion, target: Path | None = None) -> str | None:
-    """What is wrong with the files of a version, for a message; None if nothing is.
+    """The problem with the files of a version, for a message; None if there is none.
 
-    With `target`, they are copied to that folder.
+    If `target` is given, the verified files are copied to that folder.
     """
     tag = version.tags.get(FILES) or version.tags.get(FILES_BEFORE)
     return verify_at(store, source_of(store, version), tag, target)
@@ -114,7 +114,7 @@ def verify_at(store: Store, source: str, tag: str | None, target: Path | None = 
     except (AttributeError, TypeError, ValueError):
         files = {}
     if not files:
-        return FOREIGN
+        return NOT_REGISTERED_HERE
     if folder := _local(store, source):
         return _compare(folder, files, target)
     from mlflow.artifacts import download_artifacts, list_artifacts
@@ -132,26 +132,25 @@ def source_of(store: Store, version: ModelVersion) -> str:
     return str(store.client.get_model_version_download_uri(version.name, str(version.version)))
 
 
-def ways_out(store: Store, version: ModelVersion, wrong: str, other: str = "VERSION") -> str:
-    """What a person can do about a version with such files; `other` is another one to use."""
+def remedies(store: Store, version: ModelVersion, problem: str, other: str = "VERSION") -> str:
+    """The remedies for a version with this problem; `other` is another version to promote."""
     others = (
-        f"{command('genre rollback')} goes back to the champion before it, "
+        f"{command('genre rollback')} rolls back to the champion before it, "
         f"{command(f'genre promote {other}')} makes another version champion "
         f"({command('genre models')} lists them)"
     )
-    if wrong == FOREIGN:
+    if problem == NOT_REGISTERED_HERE:
         return others
     return (
-        f"Restore its files in {source_of(store, version)} from a backup; or {others}, and make "
-        "run registers one anew"
+        f"Restore its files in {source_of(store, version)} from a backup; or {others}; or make run "
+        "registers a new version"
     )
 
 
 def _local(store: Store, source: str) -> Path | None:
     """The folder on this machine at the address `source`; None if it is elsewhere.
 
-    MLflow keeps absolute paths. In a project that was moved, the folder beside the database is
-    meant.
+    MLflow stores absolute paths; if the project was moved, it is the folder beside the database.
     """
     address = urlsplit(source)
     if address.scheme not in ("", "file"):
@@ -163,31 +162,31 @@ def _local(store: Store, source: str) -> Path | None:
 
 
 def _compare(folder: Path, files: dict[str, tuple[int, str]], target: Path | None) -> str | None:
-    """Compare the files in `folder` with their checksums, and copy them to `target`, if given."""
+    """Compare the files in `folder` with their checksums; copy them to `target` if given."""
     if not folder.is_dir():
         return GONE
-    wrong = []
+    problems = []
     for path, (size, digest) in sorted(files.items()):
         try:
             content = _read(folder / path, size)
         except FileNotFoundError:
-            wrong.append(f"{path} is gone")
+            problems.append(f"{path} is gone")
         except OSError as error:
-            wrong.append(f"{path} cannot be read ({error.strerror})")
+            problems.append(f"{path} cannot be read ({error.strerror})")
         else:
             if sha256_of(content) != digest:
-                wrong.append(path)
+                problems.append(path)
             elif target:
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
                 (target / path).write_bytes(content)
-    if not wrong:
+    if not problems:
         return None
-    others = f", and {len(wrong) - 1} more" if wrong[1:] else ""
-    return f"its files are not those that were registered ({wrong[0]}{others})"
+    others = f", and {len(problems) - 1} more" if problems[1:] else ""
+    return f"its files are not those that were registered ({problems[0]}{others})"
 
 
 def _read(path: Path, size: int) -> bytes:
-    """The content of the file `path`, or nothing if it is no file or has another size.
+    """The content of the file `path`; empty if it is not a file or has another size.
 
     Raises `OSError` for a link.
     """

@@ -1,7 +1,7 @@
 """Package a trained model as MLflow's pyfunc: code, weights, requirements, signature, model card.
 
-The model predicts wherever its requirements are installed, without this project: the `genre`
-modules that it needs are in it. Nothing in it is pickled.
+The model predicts wherever its requirements are installed, without this project, because it
+contains the `genre` modules that it needs. Nothing in it is pickled.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(genre.__file__).parent
 CODE = Path(__file__).with_name("pyfunc_model.py")
-CLASSIFIER = "genre.classifier"  # what the code above imports of this package
+CLASSIFIER = "genre.classifier"  # what pyfunc_model.py imports of this package
 MODEL_CARD = "model_card.md"
 FEATURES: Input = "features_3s"
 EXAMPLE_RATE = 8_000  # Hz; low, because the example is stored as text
@@ -42,7 +42,7 @@ REQUIREMENTS = (
     *("av", "librosa", "mlflow", "numba", "numpy", "pandas", "pydantic", "safetensors", "scipy"),
     *("soundfile", "soxr"),
 )
-BY_INPUT = {  # what a model needs more, by its input
+BY_INPUT = {  # additional requirements of models, by their input
     "log_mel": ("torch",),
     "spectrogram": ("matplotlib", "pillow", "torch"),
 }
@@ -80,7 +80,7 @@ def save(pipeline: Pipeline, folder: Path, model: Model, model_card: str) -> Non
 
 
 def training_reference(pipeline: Pipeline) -> Reference:
-    """What drift compares new songs with: training songs, and confidences of held-out songs."""
+    """The drift reference: features of training songs, confidences of held-out songs."""
     import pandas as pd
 
     from genre import evaluation
@@ -92,7 +92,7 @@ def training_reference(pipeline: Pipeline) -> Reference:
     if FEATURES in inputs(pipeline):
         data = pipeline.data(FEATURES)
         rows = data.mask(TRAIN)
-        columns = data.look(rows).groupby(data.keys.loc[rows, "track_id"].to_numpy()).mean()
+        columns = data.inputs(rows).groupby(data.keys.loc[rows, "track_id"].to_numpy()).mean()
     held_out = pipeline.predicted[pipeline.predicted["subset"] != TRAIN]
     confidence = evaluation.probabilities(evaluation.by_song(held_out)).max(axis=1)
     return reference.make(
@@ -104,13 +104,13 @@ def training_reference(pipeline: Pipeline) -> Reference:
 
 
 def requirements(inputs: Iterable[str] = (), *, pretrained: bool = False) -> list[str]:
-    """What the model needs to predict from `inputs`, in the versions that are installed here.
+    """The packages that a model with `inputs` needs, in the versions that are installed here.
 
     `pretrained` if pretrained networks compute its features.
     """
     names = {*REQUIREMENTS, *(name for source in inputs for name in BY_INPUT.get(source, ()))}
     names |= {"torch"} if pretrained else set()
-    # What follows a plus names a build (torch's +cpu), which an index need not have.
+    # Without the local version (torch's +cpu), which a package index may not have.
     return [f"{name}=={version(name).partition('+')[0]}" for name in sorted(names)]
 
 
@@ -138,9 +138,9 @@ def copy_code(target: Path, names: Iterable[str], families: Iterable[str]) -> Pa
 
 @cache
 def needed_modules(*modules: str) -> set[Path]:
-    """The files of `modules` and of what they import of this package, wherever they import it.
+    """The files of `modules` and of all modules of this package that they import.
 
-    Nothing is imported: imports are read from compiled code.
+    Imports are read from compiled code, also those inside functions; nothing is imported.
     """
     finder = _OwnModules([str(PACKAGE.parent)])
     for module in modules:
@@ -150,7 +150,7 @@ def needed_modules(*modules: str) -> set[Path]:
 
 
 class _OwnModules(ModuleFinder):
-    """Finds the modules of this package alone."""
+    """Finds the modules of this package only."""
 
     def find_module(self, name: str, path: Any, parent: Any = None) -> Any:
         """As `ModuleFinder`; raises `ImportError` for other packages."""
@@ -160,13 +160,15 @@ class _OwnModules(ModuleFinder):
 
 
 def signature() -> ModelSignature:
-    """The columns that go in and come out, and `params`."""
+    """The columns of input and output, and `params`."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Map, Object, Property
 
-    choice = Object([Property("genre", DataType.string), Property("probability", DataType.double)])
-    moment = Object(
+    genre_probability = Object(
+        [Property("genre", DataType.string), Property("probability", DataType.double)]
+    )
+    segment = Object(
         [Property("start_s", DataType.double), Property("probabilities", Map(DataType.double))]
     )
     tag = Object([Property("tag", DataType.string), Property("activation", DataType.double)])
@@ -181,9 +183,9 @@ def signature() -> ModelSignature:
             [
                 ColSpec(DataType.string, "genre"),
                 ColSpec(DataType.double, "probability"),
-                ColSpec(Array(choice), "top"),
+                ColSpec(Array(genre_probability), "top"),
                 ColSpec(DataType.double, "seconds"),
-                ColSpec(Array(moment), "timeline", required=False),
+                ColSpec(Array(segment), "timeline", required=False),
                 ColSpec(Array(tag), "tags", required=False),
             ]
         ),
@@ -198,7 +200,7 @@ def signature() -> ModelSignature:
 
 
 def example() -> pd.DataFrame:
-    """An input that can be predicted anywhere: one second of a 440 Hz tone, as a WAV file."""
+    """An input example: one second of a 440 Hz tone, as a WAV file."""
     import numpy as np
     import pandas as pd
     import soundfile

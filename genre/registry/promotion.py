@@ -1,12 +1,11 @@
 """The promotion gate: whether a newly trained model gets the alias `champion`.
 
-One pure function, `decide`, over facts that others gather; it reads no file and no registry.
-Models are compared by the macro-F1 of whole songs, on the same validation songs for both, none of
-which either was trained on (`genre.evaluation.compare`, the challenger first). `register.policy`
-says what a challenger has to achieve:
+`decide` is a pure function; it reads no file and no registry. Models are compared by the macro-F1
+of songs, on the same validation songs, which neither was trained on (`genre.evaluation.compare`,
+the challenger first). `register.policy` is the condition for a promotion:
 
 - `not_worse`: the estimate is at least 0, and the lower end of its 95 % interval is above
-  `-register.margin`. A model trained on more songs may take over if it does no harm.
+  `-register.margin`. This promotes a model with more training songs if it is not worse.
 - `superior`: the whole interval is above 0.
 """
 
@@ -25,7 +24,7 @@ PREVIOUS: Final = "previous"
 Alias = Literal["champion", "challenger"]
 Policy = Literal["not_worse", "superior"]
 ROUNDING = 1e-9  # equal scores, summed in another order, differ by less
-FEWEST_GROUPS = 2  # one group drawn again and again is always the same: no interval
+MIN_GROUPS = 2  # a bootstrap of one group has no interval
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Champion:
 
     `comparison` is None if the two models cannot be compared; `obstacle` then says why. `usable` is
     False if the champion cannot predict at all: its files are damaged or it was registered by
-    something else. `renamed` maps genres that it knows to their names of today. `families` are the
-    feature families of its inputs, empty if its models use none.
+    something else. `renamed` maps its genres to their names of today. `families` are the feature
+    families of its inputs, empty if its models use none.
     """
 
     version: str
@@ -51,9 +50,9 @@ class Champion:
 class Decision:
     """The alias that the new version gets, and the reason, as a message.
 
-    `comparison` holds the figures behind it, the new version first and the champion `against`
-    second, if the two were compared. `blocked` if the champion cannot be used, so that there is
-    nothing to compare with until somebody restores or replaces it.
+    `comparison` has the scores, the new version first and the champion `against` second, if the two
+    were compared. `blocked` is true if the champion cannot be used, so that nothing can be compared
+    until it is restored or replaced.
     """
 
     alias: Alias | None
@@ -79,9 +78,9 @@ def decide(
     and `margin` (of macro-F1) are those of `register`, and `experiment` names the DVC experiment
     that the model comes from, if any. Experiments get no alias and leaky protocols are never
     promoted, even if there is no champion. A champion whose inputs are of more feature families
-    than `families`, the new model's, is only replaced manually. One that does not know one of
+    than `families`, the new model's, is only replaced manually. One that was not trained on all of
     today's genres is replaced without a comparison. Any other stays unless the challenger meets the
-    policy, also one that cannot be used or compared.
+    policy, also if it cannot be used or compared.
     """
     if experiment is not None:
         return Decision(None, f"experiment {experiment}: experiments are recorded, never promoted")
@@ -104,22 +103,22 @@ def decide(
     if missing := sorted(set(genres) - known):
         return Decision(
             CHAMPION,
-            f"version {champion.version} does not know {', '.join(missing)}, of today's genres",
+            f"version {champion.version} was not trained on today's genres {', '.join(missing)}",
         )
     if champion.comparison is None:
         return Decision(CHALLENGER, obstacle)
     decision = _by_score(champion.version, champion.comparison, policy, margin)
     if not champion.renamed:
         return decision
-    names = ", ".join(f"{old} is called {new} now" for old, new in champion.renamed.items())
+    names = ", ".join(f"{old} is now called {new}" for old, new in champion.renamed.items())
     return replace(decision, reason=f"{decision.reason}; {names}")
 
 
 def leak(protocol: str) -> str:
     """Why a model of a leaky protocol is never promoted."""
     return (
-        f"split.protocol is {protocol}: pieces of one song are on both sides, so its figures "
-        "are too good to be true and it is never promoted"
+        f"split.protocol is {protocol}: segments of one song are in several subsets, so its "
+        "figures are too good to be true and it is never promoted"
     )
 
 
@@ -133,7 +132,7 @@ def _by_score(version: str, found: Comparison, policy: Policy, margin: float) ->
     def decision(alias: Alias, reason: str) -> Decision:
         return Decision(alias, reason, version, found)
 
-    if found.groups < FEWEST_GROUPS:
+    if found.groups < MIN_GROUPS:
         return decision(CHALLENGER, f"too few songs to tell: {figures}")
     if found.estimate < -ROUNDING:
         return decision(CHALLENGER, f"worse: {figures}")
@@ -141,10 +140,10 @@ def _by_score(version: str, found: Comparison, policy: Policy, margin: float) ->
     floor = 0.0 if policy == "superior" else -margin
     if found.low > floor + ROUNDING:
         return decision(CHAMPION, f"{'better' if better else 'as good'}: {figures}")
-    verdict = "better, but not surely so" if better else "as good, but not surely so"
+    verdict = "better, but not significantly" if better else "as good, but not significantly"
     if policy == "superior" and not better:
         verdict = "no better"
     return decision(
         CHALLENGER,
-        f"{verdict}: {figures}; register.policy {policy} asks for a lower end above {floor:g}",
+        f"{verdict}: {figures}; register.policy {policy} requires a lower end above {floor:g}",
     )

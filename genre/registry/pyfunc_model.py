@@ -1,10 +1,10 @@
-"""The registered model: what MLflow runs for `models:/<name>@champion`.
+"""The pyfunc model that MLflow loads for `models:/<name>@champion`.
 
 MLflow copies this file and the `genre` modules that it needs into the model ("models from code");
-loading executes them and unpickles nothing. Input: a table with a column `path` (audio files) or
-`audio` (their content: bytes, or base64 text). Output: a row a song, `genre`, `probability`,
-`top` (list of `{genre, probability}`, likeliest first), `seconds` (the length that was decoded),
-and with `timeline` also `timeline`, a list of `{start_s, probabilities}`, one a 3 s segment; with
+nothing is unpickled. Input: a table with a column `path` (audio files) or
+`audio` (their content: bytes, or base64 text). Output: one row per song, `genre`, `probability`,
+`top` (list of `{genre, probability}`, most likely first), `seconds` (the length that was decoded),
+and with `timeline` also `timeline`, a list of `{start_s, probabilities}`, one per 3 s segment; with
 `tags` above 0 as many `{tag, activation}`, if the model predicts any. A song that cannot be
 classified is an error that names the row and, over HTTP, has the status 400.
 """
@@ -24,7 +24,7 @@ from genre.classifier import TOP, Classifier
 from genre.core.errors import InputError, ParameterError
 
 COLUMNS = ["genre", "probability", "top", "seconds"]
-MOST_BYTES = 100 * 10**6  # of one song's content
+MAX_BYTES = 100 * 10**6  # of one song's content
 
 
 class RequestError(MlflowException, InputError):
@@ -47,7 +47,7 @@ class SongModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Classify a song a row; raises `RequestError`, naming the row, if one cannot be.
+        """Classify one song per row; raises `RequestError`, which names the row, if one fails.
 
         `params`: `top` (how many genres, default 3), `timeline` (default false) and `tags` (how
         many, default 0).
@@ -60,34 +60,34 @@ class SongModel(PythonModel):
         rows = []
         for number, source in enumerate(sources(model_input)):
             try:
-                answer = self.classifier.classify(source, top=top, timeline=timeline, tags=tags)
+                prediction = self.classifier.classify(source, top=top, timeline=timeline, tags=tags)
             except ParameterError as error:
                 raise RequestError(str(error)) from error
             except InputError as error:
                 name = source if isinstance(source, Path) else "its audio"
                 raise RequestError(f"row {number}: {name} {error}") from error
-            rows.append(answer.as_dict())
-        more = [name for name, asked in (("timeline", timeline), ("tags", tags)) if asked]
+            rows.append(prediction.as_dict())
+        more = [name for name, wanted in (("timeline", timeline), ("tags", tags)) if wanted]
         return pd.DataFrame(rows, columns=[*COLUMNS, *more])
 
 
 def sources(model_input: Any) -> list[Path | bytes]:
-    """The songs, one a row: paths, or the content of files.
+    """The songs, one per row: paths, or the content of files.
 
     Takes a table with a column `path` or `audio` (or both, one of them filled in each row), or a
     plain list or Series of paths. Raises `RequestError` for anything else.
     """
     if not isinstance(model_input, pd.DataFrame):
         model_input = pd.DataFrame({"path": list(model_input)})
-    known = [name for name in ("path", "audio") if name in model_input.columns]
-    if not known:
-        found = ", ".join(map(str, model_input.columns)) or "no column that is known"
+    columns = [name for name in ("path", "audio") if name in model_input.columns]
+    if not columns:
+        found = ", ".join(map(str, model_input.columns)) or "no such column"
         raise RequestError(
             f"found {found}; expected the column path (audio files) or audio (their bytes, or "
             "base64 text)"
         )
     return [
-        _source(number, row) for number, row in enumerate(model_input[known].to_dict("records"))
+        _source(number, row) for number, row in enumerate(model_input[columns].to_dict("records"))
     ]
 
 
@@ -102,10 +102,10 @@ def _source(number: int, row: dict[Any, Any]) -> Path | bytes:
             raise RequestError(f"row {number}: audio is not base64 text ({error})") from error
     if not isinstance(audio, bytes | bytearray | memoryview):
         raise RequestError(f"row {number}: neither path nor audio is filled in")
-    if len(audio) > MOST_BYTES:
+    if len(audio) > MAX_BYTES:
         raise RequestError(
             f"row {number}: its audio has {len(audio) / 10**6:.0f} MB, expected at most "
-            f"{MOST_BYTES / 10**6:.0f}; send a shorter song, or a compressed one"
+            f"{MAX_BYTES / 10**6:.0f}; send a shorter song, or a compressed one"
         )
     return bytes(audio)
 

@@ -1,7 +1,7 @@
-"""The record of a finished pipeline: its run, one in it for each trained model, and the model.
+"""Record a finished pipeline: its run, a child run for each trained model, and the logged model.
 
-The songs of each subset are datasets of the run. They list songs and not features, so that their
-digests are the same whatever is computed from the songs.
+The songs of each subset are datasets of the run. They list songs and not features, so their digests
+do not depend on what is computed from the songs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from genre.registry import card, facts, package, runs
-from genre.registry.client import Store, tried_again
+from genre.registry.client import Store, retry_once
 from genre.registry.facts import Pipeline
 from genre.registry.lookup import FILES, checksums, verify_at
 from genre.registry.runs import EXPERIMENT, FAILED, FINISHED, MODEL_HASH, ROLE
@@ -57,9 +57,9 @@ def describe(pipeline: Pipeline) -> dict[str, str]:
 def find(
     store: Store, experiment: str, tags: dict[str, str], *, verified: bool
 ) -> tuple[str, LoggedModel] | None:
-    """The run with these tags, and its logged model; None if MLflow has them no longer.
+    """The run with these tags, and its logged model; None if MLflow does not have them.
 
-    Also None if they are to be `verified` and the model's files are not those that were logged.
+    Also None if `verified` is set and the model's files are not those that were logged.
     """
     same = [f"tags.{key} = '{tags[key]}'" for key in (MODEL_HASH, METRICS_HASH)]
     text = " AND ".join([*same, f"attributes.status = '{FINISHED}'"])
@@ -123,7 +123,7 @@ def _log_pipeline(
         DatasetInput(Dataset(**dataset.to_dict()), [InputTag(CONTEXT, subset)])
         for subset, dataset in datasets.items()
     ]
-    tried_again(store.client.log_inputs, run_id, datasets=inputs)
+    retry_once(store.client.log_inputs, run_id, datasets=inputs)
     store.client.log_dict(run_id, summary, "catalogue.json")
     if pipeline.figures.is_dir():
         store.client.log_artifacts(run_id, str(pipeline.figures), "figures")
@@ -135,7 +135,7 @@ def _log_pipeline(
 def _log_trained(store: Store, experiment: str, pipeline: Pipeline, parent: str) -> None:
     """Log every trained model as a run inside `parent`: settings, curves, figures.
 
-    It is the run that was open while the model trained, if there is one without a parent.
+    It is the run in which the model was trained, if there is one without a parent.
     """
     for name, results in sorted(pipeline.report["models"].items()):
         tags = {PARENT: parent, ROLE: runs.MODEL_ROLE, "model": name, "protocol": pipeline.protocol}
@@ -152,7 +152,7 @@ def _log_trained(store: Store, experiment: str, pipeline: Pipeline, parent: str)
 
 
 def _training(store: Store, experiment: str, pipeline: Pipeline, name: str) -> str | None:
-    """The id of the run in which a model was trained that belongs to no pipeline's run yet.
+    """The id of the run in which a model was trained, if it has no parent run yet.
 
     None for a vote, for a model from DVC's cache, and for one trained without this store.
     """
@@ -207,7 +207,7 @@ def _log_model(
 
 
 def _datasets(pipeline: Pipeline) -> dict[str, PandasDataset]:
-    """The songs of each subset that has any."""
+    """The songs of each subset that is not empty."""
     from mlflow.data.pandas_dataset import from_pandas
 
     found: dict[str, Any] = {}

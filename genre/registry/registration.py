@@ -1,9 +1,8 @@
-"""Register a finished pipeline: record it, create a version, let the gate decide, report.
+"""Register a finished pipeline: record it, create a version, run the gate, write a receipt.
 
-The registry is asked each time: what it holds is not made again, what it has lost is. Run and
-logged model are written first, then the version, then its alias, and last its tag `decision`: if a
-run is killed, every version has its files, and the next run goes on with a version that has no
-decision yet.
+The registry is read each time: what it has is not created again, what it lost is. Run and logged
+model are written first, then the version, its alias, and last its tag `decision`. So if a run is
+killed, every version has its files, and the next run continues with a version without a decision.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from genre.core.errors import UnusableStoreError
 from genre.core.messages import command
 from genre.registry import aliases, card, gate, lookup, package, record, runs
 from genre.registry.aliases import DECISION, PROMOTED_BY, REASON
-from genre.registry.client import Store, moved, open_experiment, open_store
+from genre.registry.client import Store, moved_store_remedy, open_experiment, open_store
 from genre.registry.errors import or_exists
 from genre.registry.facts import Pipeline
 from genre.registry.lookup import FILES
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 COMPARISON = "mlflow.genre.comparison"  # the figures behind the decision, as JSON
-MODEL_VERSIONS = "mlflow.modelVersions"  # names its versions to MLflow's page of a logged model
+MODEL_VERSIONS = "mlflow.modelVersions"  # links from a logged model to its versions
 
 
 def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
@@ -40,14 +39,14 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
     """
     tags, name = record.describe(pipeline), pipeline.params.register_.name
     store = open_store(pipeline.params.tracking, pipeline.root)
-    where = open_experiment(store, pipeline.params.tracking.experiment)
+    experiment = open_experiment(store, pipeline.params.tracking.experiment)
     with store.writing():
-        runs.end_killed(store, where.experiment_id)
+        runs.end_killed(store, experiment.experiment_id)
         version = None if pipeline.experiment else _find(store, name, tags[runs.MODEL_HASH])
-        found = record.find(store, where.experiment_id, tags, verified=version is None)
-        if not found and (problem := moved(store, where.artifact_location)):
+        found = record.find(store, experiment.experiment_id, tags, verified=version is None)
+        if not found and (problem := moved_store_remedy(store, experiment.artifact_location)):
             raise UnusableStoreError(problem)
-        run_id, logged = found or record.create(store, where.experiment_id, pipeline, tags)
+        run_id, logged = found or record.create(store, experiment.experiment_id, pipeline, tags)
         receipt: dict[str, Any] = {
             "name": name,
             "experiment": pipeline.experiment,
@@ -61,29 +60,31 @@ def register(pipeline: Pipeline) -> tuple[dict[str, Any], bool]:
         }
         if pipeline.experiment:
             receipt |= {"version": None, "aliases": [], "champion": None, "comparison": None}
-            reason = _ask_gate(store, None, pipeline).reason
+            reason = _run_gate(store, None, pipeline).reason
             return receipt | {"decision": "recorded", "reason": reason}, found is None
         if version is None:
-            page = f"#/experiments/{where.experiment_id}/runs/{run_id}/artifacts"
+            page = f"#/experiments/{experiment.experiment_id}/runs/{run_id}/artifacts"
             text = card.describe(pipeline, f"{page}/{package.MODEL_CARD}")
             version = _create(store, name, run_id, logged, tags, text)
-        before = _standing(store, version)
+        before = _status(store, version)
         if DECISION not in version.tags:
             _decide(store, version, pipeline)
             version = store.client.get_model_version(version.name, str(version.version))
-        after = _standing(store, version)
-        receipt["warning"] = _warning(store, version) or moved(store, where.artifact_location)
+        after = _status(store, version)
+        receipt["warning"] = _warning(store, version) or moved_store_remedy(
+            store, experiment.artifact_location
+        )
         return receipt | after, found is None or before != after
 
 
 def _warning(store: Store, version: ModelVersion) -> str | None:
-    """What a person has to decide about the champion, beside today's `version`; None if nothing."""
+    """A warning if the champion needs a manual decision, given today's `version`; else None."""
     name, number = version.name, str(version.version)
     champion = aliases.champion(store, name)
     promote = command(f"genre promote {number}")
     if champion is None:
         if version.tags.get("protocol") in LEAKY:
-            return None  # it is never promoted, as its reason says
+            return None  # a leaky protocol is never promoted
         return (
             f"{name} has versions and no champion: {promote} makes version {number} champion "
             f"({command('genre models')} lists all)"
@@ -91,12 +92,12 @@ def _warning(store: Store, version: ModelVersion) -> str | None:
     other = str(champion.version)
     if other == number:
         return None
-    wrong = lookup.verify(store, champion)
-    if not wrong and DECISION not in version.tags:
-        wrong = version.tags.get(REASON)
-    if wrong:
-        ways = lookup.ways_out(store, champion, wrong, other=number)
-        return f"version {other} of {name} is champion and cannot be used: {wrong}. {ways}"
+    problem = lookup.verify(store, champion)
+    if not problem and DECISION not in version.tags:
+        problem = version.tags.get(REASON)
+    if problem:
+        remedy = lookup.remedies(store, champion, problem, other=number)
+        return f"version {other} of {name} is champion and cannot be used: {problem}. {remedy}"
     ours, theirs = (each.tags.get("families") or "" for each in (version, champion))
     if ours and len(ours.split(", ")) < len(theirs.split(", ")):
         return (
@@ -111,7 +112,7 @@ def _find(store: Store, name: str, model_sha256: str) -> ModelVersion | None:
 
     Of several (a version may be copied in MLflow), the champion, else the newest.
     """
-    champion = aliases.held(store, name).get(CHAMPION)
+    champion = aliases.read_aliases(store, name).get(CHAMPION)
     found = [
         version
         for version in aliases.all_versions(store, name)
@@ -148,24 +149,24 @@ def _create(
 
 
 def _decide(store: Store, version: ModelVersion, pipeline: Pipeline) -> None:
-    """Let the gate decide which alias the version gets.
+    """Run the gate and set the alias of the version.
 
-    While the champion cannot be used, the version stays undecided: the next run asks again.
+    While the champion cannot be used, the version has no decision and the next run decides again.
     """
     name, number = version.name, str(version.version)
     champion = aliases.champion(store, name)
     if champion and str(champion.version) == number:
-        if by := version.tags.get(PROMOTED_BY):  # a kill came between the alias and its tags
+        if by := version.tags.get(PROMOTED_BY):  # the process was killed before the tags were set
             reason = version.tags.get(REASON, "not recorded")
             aliases.make_champion(store, version, by=by, reason=reason)
-        else:  # moved in MLflow
+        else:  # the alias was set in MLflow
             aliases.tag(store, version, {DECISION: CHAMPION})
         return
-    decision = _ask_gate(store, champion, pipeline)
+    decision = _run_gate(store, champion, pipeline)
     figures = decision.comparison and {"against": decision.against, **asdict(decision.comparison)}
     comparison = json.dumps(figures, sort_keys=True)
     aliases.tag(store, version, {REASON: decision.reason, COMPARISON: comparison})
-    if aliases.held(store, name).get(CHAMPION) != (champion and str(champion.version)):
+    if aliases.read_aliases(store, name).get(CHAMPION) != (champion and str(champion.version)):
         _decide(store, version, pipeline)  # another machine changed the champion meanwhile
     elif decision.alias == CHAMPION:
         aliases.make_champion(store, version, by="gate", reason=decision.reason)
@@ -175,7 +176,7 @@ def _decide(store: Store, version: ModelVersion, pipeline: Pipeline) -> None:
             aliases.tag(store, version, {DECISION: CHALLENGER})
 
 
-def _ask_gate(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> Decision:
+def _run_gate(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -> Decision:
     settings = pipeline.params.register_
     return decide(
         protocol=pipeline.protocol,
@@ -188,17 +189,17 @@ def _ask_gate(store: Store, champion: ModelVersion | None, pipeline: Pipeline) -
     )
 
 
-def _standing(store: Store, version: ModelVersion) -> dict[str, Any]:
-    """What the receipt says of a version: its aliases now, and the decision."""
-    held = aliases.held(store, version.name)
+def _status(store: Store, version: ModelVersion) -> dict[str, Any]:
+    """The part of the receipt about a version: its aliases now, and the decision."""
+    found = aliases.read_aliases(store, version.name)
     try:
         comparison = json.loads(version.tags.get(COMPARISON, "null"))
     except ValueError:  # edited in MLflow's pages
         comparison = None
     return {
         "version": str(version.version),
-        "aliases": aliases.aliases_of(version, held),
-        "champion": held.get(CHAMPION),
+        "aliases": aliases.aliases_of(version, found),
+        "champion": found.get(CHAMPION),
         "decision": version.tags.get(DECISION, CHALLENGER),
         "reason": version.tags.get(REASON, "not recorded"),
         "comparison": comparison,

@@ -1,4 +1,4 @@
-"""From what a person names to the folder of a classifier: a registered model, or a folder."""
+"""Resolve a model URI or a folder to the folder of a classifier."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OUTSIDE = ComputeParams(engine="local", workers=0, address="", song_timeout_seco
 
 @dataclass(frozen=True)
 class Found:
-    """The folder of a classifier, what to call it, and how its work is shared out.
+    """The folder of a classifier, its name in messages, and the settings of its workers.
 
-    `version` is null where it is no registered one.
+    `version` is None if it is not a registered model.
     """
 
     folder: Path
@@ -28,7 +28,7 @@ class Found:
 
     @property
     def reference(self) -> Path | None:
-        """What the version keeps of its training songs (`genre.drift.reference`), if anything."""
+        """The folder of its drift reference (`genre.drift.reference`), if it has one."""
         folder = self.folder.parent / "reference"
         return folder if self.folder.name == "model" and folder.is_dir() else None
 
@@ -40,7 +40,7 @@ class Found:
 def found_classifier(root: Path, model: str | None) -> Iterator[Found]:
     """The classifier that `model` names, or the champion of the project at `root`.
 
-    Files that were brought here go afterwards. Raises `InputError` where there is none.
+    Downloaded files are removed at the end. Raises `InputError` if there is no such classifier.
     """
     if model and not model.startswith("models:"):
         yield Found(_folder(Path(model)), model, None, OUTSIDE)
@@ -54,7 +54,7 @@ def found_classifier(root: Path, model: str | None) -> Iterator[Found]:
 
 
 def _folder(folder: Path) -> Path:
-    """The folder of a classifier: `folder` itself, or below it where it is a model of MLflow's."""
+    """The folder of a classifier: `folder`, or a folder in it if it is an MLflow model."""
     packed = folder / "artifacts" / "model"
     if not folder.is_dir():
         raise InputError(

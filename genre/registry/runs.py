@@ -1,4 +1,4 @@
-"""MLflow runs: created, and closed if the process that they belong to was killed; their metrics.
+"""MLflow runs and their metrics; runs of killed processes are ended.
 
 Metric names are `<subset>_<level>/<metric>`, with `_low` and `_high` for the ends of the 95 %
 interval, and `epochs/<subset>_<metric>` for the curves (step: the epoch).
@@ -22,7 +22,7 @@ PROCESS = "process"  # the tag that names the process of a run: id, start time, 
 EXPERIMENT, MODEL_HASH = "dvc_experiment", "model_sha256"
 INTERVAL = "ci95"
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
-CLOCK_SECONDS = 60  # by which the start time of a process may seem to change
+CLOCK_SECONDS = 60  # tolerance for the start time of a process
 
 
 def create(store: Store, experiment: str, name: str, tags: dict[str, str]) -> str:
@@ -36,14 +36,14 @@ def create(store: Store, experiment: str, name: str, tags: dict[str, str]) -> st
 
 
 def end_killed(store: Store, experiment: str) -> None:
-    """Mark as killed what a registration or training of this machine left running."""
+    """Mark runs as killed if their process on this machine has ended."""
     for run in store.client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         if ROLE in run.data.tags and not is_alive(run.data.tags.get(PROCESS, "")):
             store.client.set_terminated(run.info.run_id, KILLED)
 
 
 def is_alive(process: str) -> bool:
-    """Whether the process that a tag names is running; of another machine, it is taken to be."""
+    """Whether the process in a tag is running; True for processes of other machines."""
     import psutil
 
     try:
@@ -72,7 +72,7 @@ def tags(values: Mapping[str, str]) -> list[RunTag]:
 
 
 def metrics(values: Mapping[str, float], *, step: int = 0, **about: str) -> list[Metric]:
-    """Metrics of now for `log_batch`; `about` names the model and dataset that they are of."""
+    """Metrics with the current time for `log_batch`; `about` names their model and dataset."""
     from mlflow.entities import Metric
 
     now = time.time_ns() // 1_000_000
@@ -80,7 +80,7 @@ def metrics(values: Mapping[str, float], *, step: int = 0, **about: str) -> list
 
 
 def epoch_metrics(epoch: int, subset: str, values: Mapping[str, Any]) -> list[Metric]:
-    """A point of the curves of `subset`."""
+    """A point on the training curves of `subset`."""
     return metrics({f"epochs/{subset}_{key}": v for key, v in values.items()}, step=epoch)
 
 

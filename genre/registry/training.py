@@ -1,11 +1,11 @@
 """The MLflow run of one training, open while the model trains.
 
-It holds the settings and a point on the curves for each epoch, and ends as `FINISHED`, `FAILED` or,
-if it is interrupted, `KILLED`. `genre.registry.record` later makes it a child of the run of the
-pipeline that the model belongs to, found by the hash of the trained model; no file of the model
-depends on it. A run whose process was killed is closed by the next training or registration.
+It has the settings and the training curves, and ends as `FINISHED`, `FAILED` or, if it is
+interrupted, `KILLED`. `genre.registry.record` later makes it a child of the pipeline's run, found
+by the hash of the trained model; no file of the model depends on it. The run of a killed process is
+ended by the next training or registration.
 
-If the store cannot be used, the model is trained without a record, and a warning says so.
+If the store cannot be used, the model is trained without a record, with a warning.
 """
 
 from __future__ import annotations
@@ -92,13 +92,13 @@ def training_run(
     run = TrainingRun(name)
     with run._or_warn():
         store = open_store(params.tracking, root)
-        where = open_experiment(store, params.tracking.experiment).experiment_id
+        experiment_id = open_experiment(store, params.tracking.experiment).experiment_id
         tags = {runs.ROLE: runs.MODEL_ROLE, "model": name}
         if experiment:
             tags[runs.EXPERIMENT] = experiment
         with store.writing():
-            runs.end_killed(store, where)
-            run._run_id = runs.create(store, where, name, tags)
+            runs.end_killed(store, experiment_id)
+            run._run_id = runs.create(store, experiment_id, name, tags)
             store.client.log_batch(run._run_id, params=runs.params(facts.flatten(settings)))
         run._store = store
     try:

@@ -1,26 +1,26 @@
-"""What a curator should listen to: suspected labels, clips that are mostly noise, duplicates.
+"""Songs for a curator to review: suspicious labels, defective clips, duplicates.
 
 Conventions
 -----------
-Everything here is a suggestion; nothing is changed or removed by itself. A *finding* is a row of
-the table with the columns `COLUMNS`: `kind` (one of `KINDS`), `path` (relative to the collection)
-and `genre` of a song, `what` was found and a `suggestion`, both in words, a `score` (the higher,
-the surer; null where there is none), and where to listen, `start_s` to `end_s`, in seconds of the
-song as it lies in the collection (null where there is nothing to listen to).
+The review only suggests; it changes nothing. A *finding* is a row of the table with the columns
+`COLUMNS`: `kind` (one of `KINDS`), `path` (relative to the collection) and `genre` of a song,
+`what` was found and a `suggestion` as texts, a `score` (the higher, the more certain; may be
+missing), and the part of the song to play, `start_s` to `end_s` in seconds of the file (may be
+missing).
 """
 
-from genre.review.defects import Fault, judge, measure, measures_of_clip, read_measures
+from genre.review.defects import Defect, judge, measure, measures_of_clip, read_measures
 from genre.review.findings import (
     COLUMNS,
+    DEFECT,
     DUPLICATE,
-    FAULT,
     KINDS,
     LABEL,
     SET_ASIDE,
     TWO_GENRES,
     collect,
+    defect_findings,
     duplicate_findings,
-    fault_findings,
     label_findings,
     set_aside_findings,
 )
@@ -29,16 +29,16 @@ from genre.review.page import page
 
 __all__ = [
     "COLUMNS",
+    "DEFECT",
     "DUPLICATE",
-    "FAULT",
     "KINDS",
     "LABEL",
     "SET_ASIDE",
     "TWO_GENRES",
-    "Fault",
+    "Defect",
     "collect",
+    "defect_findings",
     "duplicate_findings",
-    "fault_findings",
     "judge",
     "label_findings",
     "measure",

@@ -1,4 +1,4 @@
-"""The findings as one table: what was found in a song, a suggestion, and where to listen."""
+"""The findings as one table: what was found in a song, a suggestion, and the part to play."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from genre.audio import CLIP_SECONDS, SEGMENT_SECONDS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genre.review.defects import Fault
+    from genre.review.defects import Defect
 
 LABEL, TWO_GENRES, DUPLICATE = "label", "two genres", "duplicate"
-FAULT, SET_ASIDE = "noise", "set aside"
-KINDS = (LABEL, TWO_GENRES, FAULT, DUPLICATE, SET_ASIDE)
+DEFECT, SET_ASIDE = "noise", "set aside"
+KINDS = (LABEL, TWO_GENRES, DEFECT, DUPLICATE, SET_ASIDE)
 COLUMNS = ("kind", "path", "genre", "what", "suggestion", "score", "start_s", "end_s")
 RELABEL = "relabel to "
 DECIMALS = 4
@@ -26,12 +26,12 @@ def label_findings(suspects: pd.DataFrame, songs: pd.DataFrame, *, position: str
     """The suspected labels as findings; `score` is the normalised margin, 0 to 1.
 
     `suspects` is what `suspected_labels` returned; `songs` are the usable rows of the catalogue;
-    `position` is `trim.position`, which says where in a song its clip was cut.
+    `position` is `trim.position`, the position of the clip in the song.
     """
-    known = _by_track_id(songs)
+    by_track_id = _by_track_id(songs)
     found = []
     for suspect in _rows(suspects):
-        song = known[suspect["track_id"]]
+        song = by_track_id[suspect["track_id"]]
         what = (
             f"predicted {suspect['suggested']} ({suspect['p_suggested']:.2f}) "
             f"rather than {suspect['genre']} ({suspect['p_genre']:.2f})"
@@ -43,22 +43,24 @@ def label_findings(suspects: pd.DataFrame, songs: pd.DataFrame, *, position: str
     return found
 
 
-def fault_findings(faults: Mapping[str, Fault], songs: pd.DataFrame, *, position: str) -> list[Row]:
-    """The clips that are mostly noise, by `track_id`, as findings, the worst first.
+def defect_findings(
+    defects: Mapping[str, Defect], songs: pd.DataFrame, *, position: str
+) -> list[Row]:
+    """The defective clips, by `track_id`, as findings, the worst first.
 
-    `score` is the share of the clip that is faulty.
+    `score` is the share of the clip that is defective.
     """
-    known = _by_track_id(songs)
+    by_track_id = _by_track_id(songs)
     found = [
         _row(
-            FAULT,
-            known[track_id],
-            fault.what,
+            DEFECT,
+            by_track_id[track_id],
+            defect.what,
             "remove",
-            fault.share,
-            _times(known[track_id], fault.first, fault.last, position),
+            defect.share,
+            _times(by_track_id[track_id], defect.first, defect.last, position),
         )
-        for track_id, fault in faults.items()
+        for track_id, defect in defects.items()
     ]
     return sorted(found, key=lambda row: (-row["score"], row["path"]))
 
@@ -66,32 +68,32 @@ def fault_findings(faults: Mapping[str, Fault], songs: pd.DataFrame, *, position
 def duplicate_findings(
     duplicates: pd.DataFrame, catalogue: pd.DataFrame, *, position: str
 ) -> list[Row]:
-    """Near-duplicates as findings: all but the longest song of each group; `score` is likeness.
+    """Near-duplicates as findings: all but the longest song of a group; `score` is similarity.
 
     `duplicates` has the columns `track_id, duplicate_group, other, similarity, offset_s`. Songs of
-    one group under several genres, and files set aside as exact duplicates of a song of another
-    genre, may be label problems: each is listed as of two genres. Each pair is named once.
+    one group in several genres, and files set aside as exact duplicates of a song of another genre,
+    may be wrong labels and are of the kind `two genres`. Each pair is listed once.
     """
-    known = _by_track_id(catalogue[catalogue["status"] == "ok"])
+    by_track_id = _by_track_id(catalogue[catalogue["status"] == "ok"])
     found = []
     for _, group in duplicates.groupby("duplicate_group", sort=True):
-        members = [(known[row["track_id"]], row) for row in _rows(group)]
+        members = [(by_track_id[row["track_id"]], row) for row in _rows(group)]
         members.sort(key=lambda member: (-member[0]["seconds"], member[0]["path"]))
         keep = members[0][0]
         genres = {song["genre"] for song, _ in members}
         kind = DUPLICATE if len(genres) == 1 else TWO_GENRES
-        for place, (song, row) in enumerate(members[1:], start=1):
-            elsewhere = [s for s, _ in members[:place] if s["genre"] != song["genre"]]
+        for number, (song, row) in enumerate(members[1:], start=1):
+            elsewhere = [s for s, _ in members[:number] if s["genre"] != song["genre"]]
             what = f"nearly the same recording as {keep['path']}"
             if elsewhere:
                 what = _filed_elsewhere(elsewhere)
             times = _clip_times(song, position)
             found.append(_row(kind, song, what, _keep(keep), row["similarity"], times))
-    return found + _exact_under_two_genres(catalogue, known)
+    return found + _exact_under_two_genres(catalogue, by_track_id)
 
 
 def set_aside_findings(catalogue: pd.DataFrame) -> list[Row]:
-    """The files that ingest set aside, with the reason; nothing is to be heard of them."""
+    """The files that ingest set aside, with the reason; without a part to play."""
     aside = catalogue[catalogue["status"] != "ok"].sort_values("path")
     return [
         _row(SET_ASIDE, song, song["reason"], "remove", None, (None, None)) for song in _rows(aside)
@@ -99,9 +101,9 @@ def set_aside_findings(catalogue: pd.DataFrame) -> list[Row]:
 
 
 def collect(*findings: Sequence[Row]) -> pd.DataFrame:
-    """All findings in one table: kinds in the order of `KINDS`, as they come within a kind.
+    """All findings in one table, sorted by kind in the order of `KINDS`.
 
-    A file that is told of under two genres is not told of again as set aside.
+    A file of the kind `two genres` is not listed again as set aside.
     """
     import pandas as pd
 
@@ -115,11 +117,11 @@ def collect(*findings: Sequence[Row]) -> pd.DataFrame:
     return table.astype(types).round(decimals)
 
 
-def _exact_under_two_genres(catalogue: pd.DataFrame, known: Mapping[str, Row]) -> list[Row]:
-    """Files with the very audio of a usable song of another genre."""
+def _exact_under_two_genres(catalogue: pd.DataFrame, by_track_id: Mapping[str, Row]) -> list[Row]:
+    """Exact duplicates of a usable song of another genre."""
     found = []
     for copy in _rows(catalogue[catalogue["duplicate_of"].notna()]):
-        song = known[copy["duplicate_of"]]
+        song = by_track_id[copy["duplicate_of"]]
         if song["genre"] != copy["genre"]:
             what = _filed_elsewhere([song])
             found.append(_row(TWO_GENRES, copy, what, _keep(song), 1.0, (None, None)))
@@ -147,7 +149,7 @@ def _row(
 
 
 def _times(song: Row, first: int, last: int, position: str) -> tuple[float, float]:
-    """When segments `first` to `last` of a song's clip are heard, in seconds of the song."""
+    """Start and end of segments `first` to `last` of the clip, in seconds of the song."""
     start = _clip_start(song, position)
     end = start + (last + 1) * SEGMENT_SECONDS
     return start + first * SEGMENT_SECONDS, min(end, song["seconds"])
@@ -171,5 +173,5 @@ def _filed_elsewhere(songs: Sequence[Row]) -> str:
     return f"the recording is also filed under {_and(genres)}, as {_and(paths)}"
 
 
-def _and(words: set[str]) -> str:
-    return " and ".join(sorted(words))
+def _and(names: set[str]) -> str:
+    return " and ".join(sorted(names))

@@ -1,12 +1,10 @@
-"""Suspected labels, by confident learning.
+"""Suspected labels, by confident learning with `cleanlab`.
 
-The method is that of Northcutt, Jiang and Chuang 2021 ("Confident learning: estimating uncertainty
-in dataset labels"), as `cleanlab` implements it: a song is suspected where its predictions put it
-off the diagonal of the confident joint, that is where another genre is likelier than that genre is
-on average for songs that are filed under it. Suspects are ranked by normalised margin.
-
-Predictions must come from models that had heard neither the song nor its group; a model that knows
-the song believes the label that it learned.
+Northcutt, Jiang and Chuang 2021 ("Confident learning: estimating uncertainty in dataset labels"): a
+label is suspected if the song is off the diagonal of the confident joint, that is, if another genre
+is more likely for it than that genre is on average for its own songs. Suspects are ranked by
+normalised margin. Predictions must be out-of-fold: a model that was trained on a wrong label tends
+to predict it.
 """
 
 from __future__ import annotations
@@ -23,22 +21,21 @@ if TYPE_CHECKING:
 COLUMNS = ("track_id", "genre", "suggested", "p_genre", "p_suggested", "segment")
 
 
-def suspected_labels(held_out: pd.DataFrame) -> pd.DataFrame:
+def suspected_labels(out_of_fold: pd.DataFrame) -> pd.DataFrame:
     """The songs whose label is suspected, the most suspicious first: `COLUMNS`.
 
-    `held_out` is a table of predictions of segments (see `genre.evaluation`). `p_genre` and
-    `p_suggested` are the song's probabilities of the genre that it is filed under and of the
-    likeliest; `segment` is the one that disagrees most. Raises `InputError` for what is no table of
-    predictions.
+    `out_of_fold` is a table of predictions of segments (see `genre.evaluation`). `p_genre` and
+    `p_suggested` are the song's probabilities of its label and of the most likely genre; `segment`
+    is the one that disagrees most. Raises `InputError` if the table is invalid.
     """
     import pandas as pd
     from cleanlab.filter import find_label_issues
 
-    evaluation.validate(held_out)
-    if held_out.empty:
+    evaluation.validate(out_of_fold)
+    if out_of_fold.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    # One row a song, also where the pieces of a song stand on several sides.
-    whole = held_out.assign(subset="held out", group=held_out["track_id"])
+    # One row per song, also if its segments are in several subsets.
+    whole = out_of_fold.assign(subset="out of fold", group=out_of_fold["track_id"])
     songs = evaluation.by_song(whole)
     classes = evaluation.classes_of(songs)
     proba = evaluation.probabilities(songs)
@@ -60,7 +57,7 @@ def suspected_labels(held_out: pd.DataFrame) -> pd.DataFrame:
             float(proba[row, labels[row]]),
             float(proba[row, suggested[row]]),
             _disagrees_most(
-                held_out[held_out["track_id"] == track_ids[row]],
+                out_of_fold[out_of_fold["track_id"] == track_ids[row]],
                 classes[labels[row]],
                 classes[suggested[row]],
             ),
@@ -71,6 +68,6 @@ def suspected_labels(held_out: pd.DataFrame) -> pd.DataFrame:
 
 
 def _disagrees_most(segments: pd.DataFrame, genre: str, suggested: str) -> int:
-    """The number of the segment that prefers `suggested` to `genre` most; the first of equals."""
+    """The number of the segment with the greatest margin of `suggested` over `genre`."""
     margin = (segments[f"p_{suggested}"] - segments[f"p_{genre}"]).to_numpy()
     return int(segments["segment"].to_numpy()[margin.argmax()])

@@ -1,4 +1,4 @@
-"""The findings as a page for a person: sections, times to listen at, commands to copy."""
+"""The findings as a Markdown page: sections, times to play, commands to copy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from genre.core.markdown import table
 from genre.core.messages import command
 from genre.review.findings import (
+    DEFECT,
     DUPLICATE,
-    FAULT,
     KINDS,
     LABEL,
     RELABEL,
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """What stands above the songs of a kind, what stands there instead where there is none."""
+    """The texts of a kind of finding: with findings, without, and the command that fixes one."""
 
     title: str
-    words: str
+    text: str
     none: str
     fix: Callable[[Row], str]
 
@@ -48,95 +48,94 @@ def _remove(row: Row) -> str:
 SECTIONS = {
     LABEL: Section(
         "Labels to check",
-        "Models trained without these songs, and without others of their artists where artists "
-        "are known, predict another genre. Many will be the models' mistakes: start at the top, "
-        "and listen first. The score is the difference of the two probabilities. Test songs are "
-        "left out, so that nobody corrects them by what a model predicts.",
+        "Models trained without these songs, and without others of their artists (if artists "
+        "are known), predict another genre. Many of these are mistakes of the models: start at "
+        "the top, and listen first. The score is the difference of the two probabilities. Test "
+        "songs are left out, so that models do not influence their labels.",
         "No label is suspected.",
         _relabel,
     ),
     TWO_GENRES: Section(
         "One recording under several genres",
-        "Perhaps a label is wrong, or one of them is a remix that belongs where it is. The "
+        "A label may be wrong, or one of them may be a remix that belongs where it is. The "
         "commands keep the longest recording of each group; if another one has the right genre, "
         "remove the others instead.",
         "No recording is filed under several genres.",
         _remove,
     ),
-    FAULT: Section(
+    DEFECT: Section(
         "Clips that are mostly noise",
-        "Noise, hum, digital silence or overdrive in most of what the pipeline cuts out of the "
-        "song. The score is the share of the clip.",
+        "Noise, hum, digital silence or clipping in most of the 30 s clip of the song. The score "
+        "is the share of the clip.",
         "No clip is mostly noise.",
         _remove,
     ),
     DUPLICATE: Section(
         "Near-duplicates",
         "The same recording again: at another bit rate or level, or an excerpt. They stay "
-        "together in the split, so they do no harm but count twice. The commands "
+        "together in the split, so they do not leak but count twice. The commands "
         "keep the longest of each group.",
         "No near-duplicates were found.",
         _remove,
     ),
     SET_ASIDE: Section(
         "Files set aside",
-        "The pipeline works without them.",
+        "The pipeline does not use them.",
         "No file was set aside.",
         _remove,
     ),
 }
 
 
-def page(findings: pd.DataFrame, *, heard: str, most: int) -> str:
-    """The findings (see `genre.review`) as Markdown, at most `most` songs in each section.
+def page(findings: pd.DataFrame, *, scope: str, rows_shown: int) -> str:
+    """The findings (see `genre.review`) as Markdown, at most `rows_shown` songs in each section.
 
-    `heard` says in a sentence or two what was looked at.
+    `scope` is a sentence or two about what was reviewed.
     """
     lines = [
         "# Review of the collection",
         "",
-        heard,
-        "Nothing has been changed: these are songs to listen to. Times are those of the song in "
-        "`data/raw`. The commands can be pasted into a shell in the project's folder, one by one, "
-        "after listening; the whole list is in `review.csv`.",
+        scope,
+        "Nothing has been changed. Listen to a song before you run its command in the project's "
+        "folder. Times are those of the song in `data/raw`; the whole list is in `review.csv`.",
         "",
     ]
     parts = {kind: findings[findings["kind"] == kind] for kind in KINDS}
     counts = [(SECTIONS[kind].title, len(part)) for kind, part in parts.items()]
     lines.append(table(["what", "songs"], counts))
     for kind, part in parts.items():
-        lines += ["", *_section(SECTIONS[kind], part, most)]
+        lines += ["", *_section(SECTIONS[kind], part, rows_shown)]
     return "\n".join(lines) + "\n"
 
 
-def _section(section: Section, part: pd.DataFrame, most: int) -> list[str]:
+def _section(section: Section, part: pd.DataFrame, rows_shown: int) -> list[str]:
     lines = [f"## {section.title}", ""]
     if part.empty:
         return [*lines, section.none]
-    shown: list[Row] = part.head(most).to_dict("records")
+    shown: list[Row] = part.head(rows_shown).to_dict("records")
     rows = [
         (
             row["path"],
             row["what"],
-            _listen(row["start_s"], row["end_s"]),
+            _times_to_play(row["start_s"], row["end_s"]),
             "" if isnan(row["score"]) else f"{row['score']:.2f}",
         )
         for row in shown
     ]
-    lines += [section.words, "", table(["song", "what", "listen at", "score"], rows, left=3)]
+    lines += [section.text, "", table(["song", "what", "play at", "score"], rows, left=3)]
     if len(part) > len(shown):
         lines += ["", f"… and {len(part) - len(shown)} more in `review.csv`."]
     return [*lines, "", "```sh", *(section.fix(row) for row in shown), "```"]
 
 
-def _listen(start: float, end: float) -> str:
-    """`1:05–1:08`, empty where there is nothing to listen to."""
+def _times_to_play(start: float, end: float) -> str:
+    """`1:05–1:08`, or nothing if `start` is missing."""
     if isnan(start):
         return ""
     return "–".join(f"{int(at) // 60}:{int(at) % 60:02d}" for at in (start, end))
 
 
-def _arguments(*words: str) -> str:
-    """Words as a shell takes them; after `--` where one could be taken for an option."""
-    options = "-- " if any(word.startswith("-") for word in words) else ""
-    return options + " ".join(quote(word) for word in words)
+def _arguments(*arguments: str) -> str:
+    """Arguments quoted for a shell, after `--` if one of them begins with a dash."""
+    options = "-- " if any(one.startswith("-") for one in arguments) else ""
+    return options + " ".join(map(quote, arguments))

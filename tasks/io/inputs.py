@@ -1,9 +1,7 @@
-"""What a model learns from and answers for, read from the files of the steps before.
+"""Read the data that models are trained on and predict: features or pictures, and the split.
 
-Columns are those of the run's feature families (`tasks.io.families`), joined segment by segment,
-and of the layers in `musicnn.layers`. Features and pictures are joined with the split; excluded
-songs and segments that are nothing but appended silence are left out: they teach nothing and say
-nothing.
+Columns are those of the run's feature families (`tasks.io.families`), joined by segment, and of the
+layers in `musicnn.layers`. Excluded songs, and segments that are only padding, are left out.
 """
 
 from __future__ import annotations
@@ -32,15 +30,15 @@ if TYPE_CHECKING:
 
 DATASETS: dict[Input, str] = {"features_3s": SHORT, "features_30s": LONG, "report_3s": SHORT}
 PICTURES: dict[Input, Path] = {"spectrogram": paths.SPECTROGRAMS, "log_mel": paths.LOG_MEL}
-PLACE = ["track_id", "segment"]
+SEGMENT_KEYS = ["track_id", "segment"]
 KEYS = ["track_id", "segment", "genre", "group", "subset"]
 NO_FEATURES = {*KEYS, "start_s"}
 
 
 def read_data(root: Path, source: Input, params: Params) -> Data:
-    """The rows of the split, with what a model of `source` looks at.
+    """The rows of the split, with the model input `source`.
 
-    Raises `InputError` where files are absent or do not belong together.
+    Raises `InputError` if files are missing or do not fit together.
     """
     rows = read_rows(root, paths.FEATURES / REPORT / DATASETS.get(source, SHORT))
     by_segment = bool(rows.attrs["by_segment"])
@@ -55,14 +53,14 @@ def read_data(root: Path, source: Input, params: Params) -> Data:
             f"{folder}: {len(lost)} songs of {paths.SPLIT} have no picture, {lost[0]} first; "
             f"{run_step('spectrograms')}"
         )
-    _say_lost(lost, "picture")
+    _print_missing(lost, "picture")
     return PictureData(
         keys[keys["track_id"].isin(here)], partial(_read, folder, source), by_segment=by_segment
     )
 
 
 def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """The columns of the run's families for `rows`, side by side; of `report_3s`, the report's.
+    """The columns of the run's families for `rows`, side by side; for `report_3s`, the report's.
 
     `rows` are those of `read_rows`, with the columns of `report`. Raises `InputError` if a family
     was not computed, or not of all these songs.
@@ -76,8 +74,8 @@ def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) 
             continue
         folder = root / paths.FEATURES / name / DATASETS[source]
         found = _family(folder, FAMILIES[name], params)
-        joined = rows[PLACE].merge(found, on=PLACE, how="left", validate="one_to_one")
-        values = joined.drop(columns=PLACE)
+        joined = rows[SEGMENT_KEYS].merge(found, on=SEGMENT_KEYS, how="left", validate="one_to_one")
+        values = joined.drop(columns=SEGMENT_KEYS)
         if (lost := values.isna().all(axis=1)).any():
             tracks = joined.loc[lost, "track_id"]
             raise InputError(
@@ -89,27 +87,27 @@ def read_columns(root: Path, source: Input, rows: pd.DataFrame, params: Params) 
 
 
 def _family(folder: Path, family: Family, params: Params) -> pd.DataFrame:
-    """The columns of a family's dataset that models are trained on, with the place of each row."""
+    """The columns of a family that models are trained on, with `track_id` and `segment`."""
     import pyarrow.parquet as pq
 
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise InputError(
-            f"{folder}: not there, and {family.name} is a feature family; {run_step('features')}"
+            f"{folder}: not found, but {family.name} is a feature family; {run_step('features')}"
         )
     chosen = family.open(section(params, family)).chosen
     if missing := sorted(set(chosen) - set(pq.read_schema(files[0]).names)):
-        raise InputError(f"{folder}: has no column {missing[0]}; {run_step('features', 'again')}")
-    table: pd.DataFrame = pq.read_table(folder, columns=[*PLACE, *chosen]).to_pandas()
+        raise InputError(f"{folder}: found no column {missing[0]}; {run_step('features', 'again')}")
+    table: pd.DataFrame = pq.read_table(folder, columns=[*SEGMENT_KEYS, *chosen]).to_pandas()
     return table
 
 
 def read_rows(root: Path, folder: Path = paths.REPORT_3S) -> pd.DataFrame:
     """The features with their `group` and `subset`, in the order of the features' table.
 
-    Songs of the split that have no features were lost on the way (unreadable since, said so by
-    the step that lost them) and are named; when that is most of them, the files do not belong
-    together. Raises `InputError` for that, and for features of songs that the split does not know.
+    Songs of the split without features (unreadable in an earlier step) are printed. Raises
+    `InputError` if that is most of them, or if there are features of songs that are not in the
+    split.
     """
     features = _table(root / folder, "features")
     split = _table(root / paths.SPLIT, "split")
@@ -126,14 +124,14 @@ def read_rows(root: Path, folder: Path = paths.REPORT_3S) -> pd.DataFrame:
             f"{root / folder}: {len(lost)} songs of {paths.SPLIT} are missing, "
             f"{lost[0]} first; {run_step('features', 'again')}"
         )
-    _say_lost(lost, "features")
+    _print_missing(lost, "features")
     if not by_segment:
         split = split.drop(columns="segment")
     keys = ["track_id", "segment"] if by_segment else ["track_id"]
     rows = features.merge(split, on=keys, how="left", validate="many_to_one")
     if rows["subset"].isna().any():
         raise InputError(
-            f"{root / paths.SPLIT}: not every segment of the features has a side; "
+            f"{root / paths.SPLIT}: not every segment of the features has a subset; "
             f"{run_step('split', 'again')}"
         )
     used = (rows["rms_mean"] != 0) & (rows["subset"] != EXCLUDED)
@@ -143,13 +141,13 @@ def read_rows(root: Path, folder: Path = paths.REPORT_3S) -> pd.DataFrame:
 
 
 def check_genres(data: Data) -> None:
-    """Raise `InputError` that names the genres which train or validation lacks."""
+    """Raise `InputError` if train or validation has no song of a genre."""
     for subset in (TRAIN, VALIDATION):
         present = set(data.keys.loc[data.mask(subset), "genre"])
         if absent := sorted(set(data.classes) - present):
             raise InputError(
                 f"{paths.SPLIT}: no {subset} song of {', '.join(absent)}; add songs of that "
-                f"genre ({command('genre add SOURCE')}), or draw the split afresh with another "
+                f"genre ({command('genre add SOURCE')}), or make a new split with another "
                 "split.reseed"
             )
 
@@ -162,7 +160,7 @@ def _read(folder: Path, source: Input, track_id: str) -> npt.NDArray[np.uint8]:
     return read_picture(path)
 
 
-def _say_lost(lost: list[str], what: str) -> None:
+def _print_missing(lost: list[str], what: str) -> None:
     for track_id in lost:
         print(f"no {what}: {track_id} is left out")
 
@@ -171,5 +169,5 @@ def _table(path: Path, stage: str) -> pd.DataFrame:
     import pandas as pd
 
     if not path.exists():
-        raise InputError(f"{path}: not there; {run_step(stage)}")
+        raise InputError(f"{path}: no such file; {run_step(stage)}")
     return pd.read_parquet(path)

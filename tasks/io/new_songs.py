@@ -1,8 +1,8 @@
-"""Songs by other artists → `reports/new_songs/`, evaluated by the protocol of the student report.
+"""Evaluate new songs by other artists, as in the student report → `reports/new_songs/`.
 
 `evaluate.new_songs` names a folder of genre folders, with an optional `manifest.csv`. The
-classifier answers ten random 3 s samples of each song; what also stands in training, by content, by
-sound or by artist, is excluded and counted. The scores decide nothing.
+classifier predicts ten random 3 s samples of each song. Songs that were seen in training (by
+content, fingerprint or artist) are excluded and counted. The scores decide nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre import duplicates, evaluation, figures, new_songs
 from genre.audio import SEGMENT_SECONDS
-from genre.classifier.inputs import looks, preload
+from genre.classifier.inputs import input_makers, preload
 from genre.collection import catalogue
 from genre.collection.demo import SYNTHETIC
 from genre.core.cache import cache_key
@@ -22,7 +22,7 @@ from genre.core.errors import InputError
 from genre.core.files import atomic_folder, write_json, write_parquet, write_text
 from genre.core.params import Params
 from genre.models.ensemble import Ensemble
-from genre.new_songs import SET_ASIDE, Answers
+from genre.new_songs import SET_ASIDE, SampleProba
 from tasks.io import outcomes, paths
 from tasks.io.recordings import fingerprint_songs
 from tasks.io.scanning import scan_songs
@@ -37,114 +37,118 @@ COLUMNS = ["path", "genre", "artist", "kind", "reason"]  # of excluded.csv
 
 
 def run(params: Params, root: Path) -> str:
-    """Predict the new songs, write the report, and say how many are right; empty without songs.
+    """Predict the new songs and write the report; return a summary, empty without songs.
 
-    Raises `InputError` where the classifier or a table is missing, where the folder is missing,
-    has no songs (unless it is the one that the project brings), has a genre that the classifier
-    does not know or a manifest that tells of other songs. The report is then as it was.
+    Raises `InputError` if the classifier, a table or the folder is missing, if the folder has no
+    songs (unless it is the default one), a genre that the classifier was not trained on, or a
+    manifest with other songs. Then the report is not changed.
     """
     ensemble = Ensemble.load(root / paths.CLASSIFIER)
-    looks(ensemble)  # refuses what cannot be asked about songs before any is heard
-    training = new_songs.of_training(read_songs(root), read_split(root))
+    input_makers(ensemble)  # raises before any song is decoded
+    training = new_songs.training_songs(read_songs(root), read_split(root))
     folder = root / params.evaluate.new_songs
     own = folder.resolve() == (root / paths.NEW_SONGS).resolve()
     names = new_songs.find(folder, ensemble.classes) if folder.exists() or not own else []
     if not names:
         if not own:
             raise InputError(
-                f"{folder}: found no songs in genre folders; put some there, or let "
-                "evaluate.new_songs in params.yaml name another folder"
+                f"{folder}: found no songs in genre folders; put some there, or set "
+                "evaluate.new_songs in params.yaml to another folder"
             )
         with atomic_folder(root / paths.NEW_SONGS_REPORT) as report:
             write_json(report / METRICS, {"songs": 0})
         return ""
 
     manifest = new_songs.read_manifest(folder, names)
-    heard = listen(params, root, folder, names, manifest)
-    usable = heard[heard["status"] == catalogue.OK]
+    scanned = scan(params, root, folder, names, manifest)
+    usable = scanned[scanned["status"] == catalogue.OK]
     copies = find_copies(params, root, folder, usable, training)
-    known = new_songs.in_training(usable, training, copies)
-    songs = usable[~usable["track_id"].isin(known["track_id"])]
+    seen = new_songs.seen_in_training(usable, training, copies)
+    songs = usable[~usable["track_id"].isin(seen["track_id"])]
     songs = songs.assign(group=new_songs.groups(songs, copies))
-    answers, failed, tally = ask(params, root, folder, songs, ensemble)
-    aside = heard[heard["status"] != catalogue.OK].assign(kind=SET_ASIDE)
+    proba_of, failed, tally = predict(params, root, folder, songs, ensemble)
+    aside = scanned[scanned["status"] != catalogue.OK].assign(kind=SET_ASIDE)
     broken = songs[songs["track_id"].isin(failed)]
     broken = broken.assign(kind=SET_ASIDE, reason=broken["track_id"].map(failed))
-    excluded = new_songs.in_one(aside, known, broken)
+    excluded = new_songs.excluded_songs(aside, seen, broken)
     for row in excluded.itertuples():
         if row.kind == SET_ASIDE:
             outcomes.set_aside(f"{row.path} {row.reason}")
         else:
             print(f"excluded: {row.path} {row.reason}")
-    scores = write(params, root, ensemble, songs, answers, excluded, demo=is_demo(heard, training))
+    scores = write(
+        params, root, ensemble, songs, proba_of, excluded, demo=is_demo(scanned, training)
+    )
     return summary(ensemble.name, scores, excluded, tally)
 
 
-def listen(
+def scan(
     params: Params, root: Path, folder: Path, names: list[str], manifest: pd.DataFrame
 ) -> pd.DataFrame:
-    """The catalogue of the new songs; what the pipeline would not use is set aside in it."""
+    """The catalogue of the new songs; files that the pipeline would set aside are set aside."""
     least = max(params.ingest.min_seconds, float(SEGMENT_SECONDS))
     settings = params.ingest.model_copy(update={"min_seconds": least})
     songs = [as_song(name, folder / name) for name in names]
-    heard = scan_songs(songs, params, root, what="new songs", tally=Tally())
+    scanned = scan_songs(songs, params, root, what="new songs", tally=Tally())
     return catalogue.build(
-        (catalogue.judge(song, result, settings) for song, result in heard), manifest
+        (catalogue.judge(song, result, settings) for song, result in scanned), manifest
     )
 
 
 def find_copies(
     params: Params, root: Path, folder: Path, songs: pd.DataFrame, training: pd.DataFrame
 ) -> new_songs.Copies:
-    """Which of the new songs are recordings of training, or of each other, by how they sound."""
+    """The new songs with the same fingerprint as a training song or another new song."""
     settings = params.duplicates
     new, old = as_songs(songs, folder), as_songs(training, root / paths.RAW)
     both = {song.name: song for song in [*new, *old]}  # the same file has the same name
     prints = fingerprint_songs(list(both.values()), params, root, what="recordings", tally=Tally())
 
-    def words(part: list[Song]) -> dict[str, duplicates.Words]:
+    def fingerprints(part: list[Song]) -> dict[str, duplicates.Words]:
         return {song.name: prints[song.name] for song in part if song.name in prints}
 
     return new_songs.compare(
-        words(new),
-        words(old),
+        fingerprints(new),
+        fingerprints(old),
         min_words=round(settings.min_seconds * duplicates.WORDS_PER_SECOND),
         max_bit_error=settings.max_bit_error,
     )
 
 
-def ask(
+def predict(
     params: Params, root: Path, folder: Path, songs: pd.DataFrame, ensemble: Ensemble
-) -> tuple[Answers, dict[str, str], Tally]:
-    """The answers to the samples of each song by `track_id`; why there are none; the tally.
+) -> tuple[SampleProba, dict[str, str], Tally]:
+    """Probabilities of the samples by `track_id`; errors by `track_id`; the counts.
 
-    Workers make what the classifier looks at, and that is kept; the classifier answers here.
+    Workers compute the classifier's inputs, which are cached; the prediction is made here.
     """
     settings: dict[str, Any] = {
         "inputs": ensemble.inputs,
-        "front": ensemble.front,
+        "preprocessing": ensemble.preprocessing,
         "seed": params.evaluate.seed,
         "max_seconds": params.ingest.max_seconds,
     }
+    # In the cache key, the preprocessing has the same name as in classifier.json.
+    keyed = {"front" if name == "preprocessing" else name: settings[name] for name in settings}
     results = each_song(
         as_songs(songs, folder),
         partial(new_songs.sample_song, **settings, pretrained=ensemble.pretrained),
-        cache_key=cache_key(settings, new_songs.CODE, new_songs.LIBRARIES),
+        cache_key=cache_key(keyed, new_songs.CODE, new_songs.LIBRARIES),
         compute=params.compute,
         root=root,
         what="samples",
         tally=(tally := Tally()),
-        preload=preload(ensemble.inputs, ensemble.front),
+        preload=preload(ensemble.inputs, ensemble.preprocessing),
     )
-    answers: Answers = {}
+    proba_of: SampleProba = {}
     failed: dict[str, str] = {}
     for song, result in results:
         if isinstance(result, Failed):
             failed[song.name] = result.reason
         else:
             starts, inputs = new_songs.read_samples(result)
-            answers[song.name] = starts, ensemble.proba(inputs)
-    return answers, failed, tally
+            proba_of[song.name] = starts, ensemble.proba(inputs)
+    return proba_of, failed, tally
 
 
 def write(
@@ -152,12 +156,12 @@ def write(
     root: Path,
     ensemble: Ensemble,
     songs: pd.DataFrame,
-    answers: Answers,
+    proba_of: SampleProba,
     excluded: pd.DataFrame,
     *,
     demo: bool,
 ) -> dict[str, Any]:
-    """Write the report and return its scores; without answers it tells of what was excluded."""
+    """Write the report and return its scores; without predictions, only the exclusions."""
     scores: dict[str, Any] = {
         "songs": 0,
         "classifier": ensemble.name,
@@ -166,9 +170,9 @@ def write(
     }
     with atomic_folder(root / paths.NEW_SONGS_REPORT) as report:
         write_text(report / "excluded.csv", excluded[COLUMNS].to_csv(index=False))
-        if answers:
+        if proba_of:
             settings = params.evaluate
-            table = new_songs.predictions(songs, answers, ensemble)
+            table = new_songs.predictions(songs, proba_of, ensemble)
             scores |= new_songs.describe(
                 table, samples=settings.bootstrap_samples, seed=settings.seed
             )
@@ -180,8 +184,8 @@ def write(
                 ("segments", table, f"{len(table)} samples of {len(whole)} new songs"),
                 ("songs", whole, f"{len(whole)} new songs"),
             ):
-                words = f"Confusion of genres: {ensemble.name}, {what}"
-                title = new_songs.heading(words, ensemble.protocol, demo=demo)
+                shown = f"Confusion of genres: {ensemble.name}, {what}"
+                title = new_songs.heading(shown, ensemble.protocol, demo=demo)
                 figure = figures.confusion_figure(evaluation.confusion(rows), title)
                 figures.save(figure, report / f"confusion_{name}.png")
         write_json(report / METRICS, scores)
@@ -189,17 +193,17 @@ def write(
 
 
 def summary(name: str, scores: dict[str, Any], excluded: pd.DataFrame, tally: Tally) -> str:
-    """One line for a person: how many songs and samples are answered rightly, and of how many."""
+    """The summary: accuracy of songs and samples, and the number of excluded songs."""
     aside = int((excluded["kind"] == SET_ASIDE).sum())
-    left = f"{len(excluded) - aside} known from training, {aside} set aside; {tally}"
+    excluded_text = f"{len(excluded) - aside} seen in training, {aside} set aside; {tally}"
     if not scores["songs"]:
-        return f"no new song is unseen: {left}"
+        return f"no new song is unseen: {excluded_text}"
     song, segment = scores["song"], scores["segment"]
     low, high = song["ci95"]
     return (
         f"{name}: {100 * song['accuracy']:.1f} % of {song['n']} new songs right (95 % interval "
         f"{100 * low:.1f}–{100 * high:.1f}), {100 * segment['accuracy']:.1f} % of "
-        f"{segment['n']} samples ({left})"
+        f"{segment['n']} samples ({excluded_text})"
     )
 
 

@@ -1,6 +1,6 @@
-"""What the step evaluate draws: tables for `dvc plots` and figures as PNG files.
+"""The plots of the step evaluate: tables for `dvc plots`, and figures as PNG files.
 
-Both are of the selected model's songs, and of the training curves of every network.
+They show the selected model's songs, and the training curves of every network.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ FIGURES = paths.REPORTS / "figures"
 
 
 def write_tables(root: Path, songs: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> None:
-    """Write what DVC draws: the confusion of songs, scores by genre, a table of curves a network.
+    """Write the tables for `dvc plots`: confusion of songs, scores by genre, training curves.
 
-    Tables of curves are wide (`loss_train`, …), as DVC draws a line a column.
+    Tables of curves are wide (`loss_train`, …), because DVC draws one line per column.
     """
     import pandas as pd
 
@@ -57,8 +57,8 @@ def draw(
     """Draw the selected model's confusion, genres and calibration, and every network's curves."""
     demo = is_demo(root)
 
-    def title(words: str) -> str:
-        return figures.heading(words, protocol, demo=demo)
+    def title(what: str) -> str:
+        return figures.heading(what, protocol, demo=demo)
 
     with atomic_folder(root / FIGURES) as folder:
         counts = evaluation.confusion(songs)
@@ -69,18 +69,18 @@ def draw(
         figures.save(figure, folder / "genres.png")
         for name, panels in calibration.items():
             if panels:
-                words = f"Are the probabilities true? {name.replace('_', '-')} songs"
-                figure = figures.reliability_figure(panels, title(words))
+                shown = f"Calibration: {name.replace('_', '-')} songs"
+                figure = figures.reliability_figure(panels, title(shown))
                 figures.save(figure, folder / f"calibration_{name}.png")
         for name, history in curves.items():
             best = read_description(root / paths.MODELS / name).best_epoch
-            words = title(f"Training of {name}, by segment")
-            figure = figures.curves_figure(history, words, best_epoch=best)
+            shown = title(f"Training of {name}, by segment")
+            figure = figures.curves_figure(history, shown, best_epoch=best)
             figures.save(figure, folder / f"curves_{name}.png")
 
 
 def read_curves(root: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """The training curves of those of these models that are networks, by name."""
+    """The training curves of the networks among these models, by name."""
     import pandas as pd
 
     paths_of = {str(name): root / paths.MODELS / name / CURVES for name in names}

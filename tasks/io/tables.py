@@ -84,8 +84,8 @@ def read_protocol(root: Path) -> str:
     return str(read_split(root).attrs["settings"]["protocol"])
 
 
-def read_held_out(root: Path, name: str) -> pd.DataFrame:
-    """The held-out predictions of a trained model; `InputError` where there are none."""
+def read_out_of_fold(root: Path, name: str) -> pd.DataFrame:
+    """The out-of-fold predictions of a trained model; raises `InputError` if there are none."""
     import pandas as pd
 
     path = root / paths.MODELS / name / paths.HELD_OUT.name

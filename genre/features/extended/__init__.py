@@ -1,8 +1,8 @@
-"""The extended columns: what the literature found beside the 57, defined by librosa's functions.
+"""The extended columns: further features from the literature, defined by librosa's functions.
 
-Conventions: as in `genre.features.report`, whose spectrum, mel bands and kernels this family starts
-from. No column changes with the level of a recording, as long as what is heard lies above librosa's
-floors. A row is a dict of the columns in the order of `NAMES`.
+Conventions: as in `genre.features.report`, whose spectrum, mel bands and kernels this family uses.
+No column depends on the level of a recording, as long as it is above librosa's floors. A row is a
+dict of the columns in the order of `NAMES`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How the cepstrum moves from frame to frame, and which of its coefficients move together.
+"""Changes of the cepstrum from frame to frame, and correlations of its coefficients.
 
-Movement over time is what means and variances leave out (Furui, "Speaker-independent isolated
-word recognition using dynamic features of speech spectrum", 1986); which coefficients move
-together tells genres apart where their averages do not (Mandel and Ellis, "Song-level features and
+Means and variances do not describe changes over time (Furui, "Speaker-independent isolated
+word recognition using dynamic features of speech spectrum", 1986); correlations of
+coefficients separate genres with equal means (Mandel and Ellis, "Song-level features and
 support vector machines for music classification", 2005).
 
-Conventions: a series is shape=(n, n_frames), a row a feature; results have a number a row.
+Conventions: a series is shape=(n, n_frames), one row per feature; results have one number per row.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _curvature() -> tuple[float, ...]:
 
 
 def correlations(series: Series) -> Floats:
-    """Pearson's correlation of every two rows, upper triangle row by row; 0 where one is still.
+    """Pearson's correlation of every two rows, upper triangle row by row; 0 if one is constant.
 
     As `numpy.corrcoef`.
     """

@@ -1,7 +1,7 @@
-"""Spectral contrast: how far the loudest bins of each octave stand out of its quietest.
+"""Spectral contrast: the level difference of the loudest and the quietest bins of each octave.
 
-Peaks and valleys tell voices and strings from noise and drums where the average spectrum is the
-same (Jiang et al., "Music type classification by spectral contrast feature", 2002).
+It separates voices and strings from noise and drums with the same average spectrum (Jiang et al.,
+"Music type classification by spectral contrast feature", 2002).
 
 Conventions: magnitudes as in `genre.features.report.spectrum`.
 """
@@ -34,7 +34,7 @@ Contrast = npt.NDArray[np.float64]
 def contrast(magnitudes: Magnitudes, sr: float, frames: Frames) -> Contrast:
     """Peak over valley of each band in dB, shape=(N_BANDS, n_frames).
 
-    As `librosa.feature.spectral_contrast`. Raises `InputError` where the highest octave begins
+    As `librosa.feature.spectral_contrast`. Raises `InputError` if the highest octave begins
     above `sr / 2`, or a band has no bin.
     """
     bands = _bands(sr, frames.n_fft)

@@ -1,6 +1,6 @@
-"""From samples to the extended columns: the spectrum that the 57 start from, looked at again.
+"""Compute the extended columns from samples, with the spectrum of the 57.
 
-The kernels come in with the first signal, so that importing this module costs nothing.
+Kernels are imported with the first signal, so that importing this module is fast.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def extract(y: npt.ArrayLike, sr: float, *, n_fft: int = 2048, hop_length: int =
     every librosa function that takes them. Returns the columns in the order of `NAMES`
     (`genre.features.extended.reference` is the definition), every one of them finite.
 
-    Raises `InputError` where `y` is not a mono signal of finite samples, where the numbers do not
-    allow frames, and where `sr` is too low for the highest octave of the spectral contrast.
+    Raises `InputError` if `y` is not a mono signal of finite samples, if the numbers do not
+    allow frames, or if `sr` is too low for the highest octave of the spectral contrast.
     """
     return _row(checked(y, sr, n_fft, hop_length), sr, n_fft, hop_length)
 
@@ -37,7 +37,7 @@ def extract_clip(
 ) -> tuple[Row, list[Row]]:
     """Compute the row of a whole clip, and the rows of its ten 3 s segments.
 
-    Raises `InputError` as `extract`, and where `y` is too short to hold ten segments.
+    Raises `InputError` as `extract`, and if `y` is too short to hold ten segments.
     """
     samples = checked(y, sr, n_fft, hop_length)
     parts = [_row(part, sr, n_fft, hop_length) for part in segments(samples, sr)]

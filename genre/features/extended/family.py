@@ -7,7 +7,7 @@ from genre.features.report.family import Report
 
 
 class Extended(Report):
-    """The columns `NAMES`, which `extract` gives of a signal of any length."""
+    """The columns `NAMES`, which `extract` computes from a signal of any length."""
 
     names = NAMES
     extract = staticmethod(extract)

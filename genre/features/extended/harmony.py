@@ -1,12 +1,11 @@
-"""What sounds together and what lasts, whatever the key.
+"""Intervals between pitch classes and how long they last, independent of the key.
 
-Which pitch classes stand together, and for how long, is left of harmony when the key is not looked
-at: as in the pitch histograms of Tzanetakis, Ermolinskyi and Cook, "Pitch histograms in audio and
+As in the pitch histograms of Tzanetakis, Ermolinskyi and Cook, "Pitch histograms in audio and
 symbolic music information retrieval", 2003, but of chroma (Ellis, 2007) and by interval.
 
 Conventions: chroma is float32, shape=(12, n_frames), as `librosa.feature.chroma_stft` gives it.
-*Unit* chroma is `librosa.util.normalize(chroma, norm=2, axis=0)`. Transposing the music turns the
-rows round, and changes nothing here.
+*Unit* chroma is `librosa.util.normalize(chroma, norm=2, axis=0)`. Transposing the music rotates the
+rows, which does not change these values.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ Floats = npt.NDArray[np.float64]
 
 
 def intervals(unit: Chroma) -> list[float]:
-    """How much each interval sounds together, in [0, 1]: frames' autocorrelation over the pitches.
+    """The strength of each interval, in [0, 1]: autocorrelation of frames over the pitch classes.
 
     The mean over the frames of sum(unit[p] unit[p + interval]), for intervals of one to six
-    semitones; wider ones are those turned over. 1 where all pitch classes are as strong, 0 where
-    no two are that far apart, and of silent frames.
+    semitones; wider ones are those turned over. 1 if all pitch classes are equally
+    strong, 0 if no two are that far apart, and for silent frames.
     """
     together = unit @ unit.T / unit.shape[1]
     pitch = np.arange(N_CHROMA)
@@ -37,7 +36,7 @@ def intervals(unit: Chroma) -> list[float]:
 
 
 def persistence(unit: Chroma) -> list[float]:
-    """How alike frames `LAGS` apart are, in [0, 1]: the mean cosine; 0 for too few frames."""
+    """The mean cosine similarity of frames `LAGS` apart, in [0, 1]; 0 for too few frames."""
     n = unit.shape[1]
     pairs = [(unit[:, min(lag, n) :], unit[:, : max(0, n - lag)]) for lag in LAGS]
     return [float((late * early).sum(axis=0).mean()) if late.size else 0.0 for late, early in pairs]

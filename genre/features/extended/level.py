@@ -1,4 +1,4 @@
-"""How the level moves, whatever it is: numbers that turning a recording up or down leaves alone.
+"""Changes of the level: values that do not depend on the level of the whole recording.
 
 Conventions: `rms` is float32, shape=(n_frames,), as `librosa.feature.rms` gives it; levels are in
 dB below the loudest frame.
@@ -48,7 +48,7 @@ def crest(samples: npt.NDArray[np.float32]) -> float:
 
 
 def skewness(x: npt.NDArray[np.floating]) -> float:
-    """Third standardised moment, as `scipy.stats.skew`; 0 where nothing differs."""
+    """Third standardised moment, as `scipy.stats.skew`; 0 if all values are equal."""
     moved = x.astype(np.float64) - x.mean(dtype=np.float64)
     variance = (moved**2).mean()
     if variance <= 0.0 or variance < (1e-12 * np.abs(x).max()) ** 2:

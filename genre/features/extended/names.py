@@ -1,4 +1,4 @@
-"""The names of the extended columns, group by group; `docs/extended.md` tells where each is from.
+"""The names of the extended columns, group by group; `docs/extended.md` has the source of each.
 
 `_mean` and `_var` are numpy's mean and population variance over the frames.
 """

@@ -1,4 +1,4 @@
-"""When notes begin, and how strongly.
+"""Onsets of notes and their strength.
 
 Conventions: a mel spectrum is in decibels, shape=(n_frames, N_MELS), as in
 `genre.features.report.timbre`; an envelope is float32, shape=(n_frames,), in dB, and late by half a
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from genre.features.report.compiled import kernel
 from genre.features.report.rhythm import LAG, ONSET_N_FFT
 
-# Seconds that librosa's `onset_detect` looks around a peak, and how far it must stand out.
+# The windows around a peak in librosa's `onset_detect`, in seconds, and its threshold.
 PEAK_SECONDS, AVERAGE_SECONDS = 0.03, 0.1
 THRESHOLD = np.float32(0.07)  # above the average around, in parts of the greatest
 TINY = np.float32(np.finfo(np.float32).tiny)
@@ -28,7 +28,7 @@ def strength(mel: npt.NDArray[np.float32], hop_length: int) -> Envelope:
 
     As `librosa.onset.onset_strength` (spectral flux of Böck and Widmer, "Maximum filter vibrato
     suppression for onset detection", 2013, without the filter). The beat tracker of the report's
-    `tempo` listens to the median instead.
+    `tempo` uses the median instead.
     """
     n_frames = len(mel)
     delay = LAG + ONSET_N_FFT // (2 * hop_length)
@@ -39,7 +39,7 @@ def strength(mel: npt.NDArray[np.float32], hop_length: int) -> Envelope:
 
 
 def onsets(envelope: Envelope, sr: float, hop_length: int) -> Places:
-    """The frames in which something begins, as `librosa.onset.onset_detect`."""
+    """The frames with an onset, as `librosa.onset.onset_detect`."""
     normal = envelope - envelope.min()
     normal /= normal.max() + TINY
     if not normal.any():
@@ -52,7 +52,7 @@ def onsets(envelope: Envelope, sr: float, hop_length: int) -> Places:
 
 @kernel("i8(f4[::1], i8, i8, i8[::1])")
 def _peaks(x, before, around, found):  # type: ignore[no-untyped-def]
-    """Find what is greatest among the frames before and well above those around it."""
+    """Find local maxima that are well above the average around them."""
     n = len(x)
     count = frame = 0
     while frame < n:

@@ -1,4 +1,4 @@
-"""MusiCNN's outputs for a song, a row a patch.
+"""MusiCNN's outputs for a song, one row per patch.
 
 Rows are float32 [shape=(patches, columns)], in order; `genre.features.musicnn.columns.names` names
 their columns. They are finite whatever the song: silence too, and samples far beyond full scale.
@@ -35,7 +35,7 @@ class Embedder:
     """MusiCNN with one or more sets of weights."""
 
     def __init__(self, networks: dict[str, MusiCNN], device: torch.device) -> None:
-        """`load` is what makes one."""
+        """Use `load` to make one."""
         from genre.features.musicnn.front_end import SharedFrontEnd
 
         self.weights = tuple(networks)
@@ -49,8 +49,8 @@ class Embedder:
     def load(cls, folder: Path, weights: Sequence[str], *, device: str = "auto") -> Embedder:
         """Read the sets `weights` (`msd`, `mtt`) from `folder`.
 
-        `device` as PyTorch names it; `auto` is a GPU if there is one, which gives the same
-        numbers to 1e-3. Raises `InputError` if a file is missing or not the right one.
+        `device` is a PyTorch device; `auto` is a GPU if there is one, with the same values to
+        1e-3. Raises `InputError` if a file is missing or another.
         """
         import torch
 

@@ -1,8 +1,8 @@
 """The family `musicnn`: tags and embeddings that a pretrained network predicts.
 
-What is kept of a song are its 3 s patches. The dataset `patches` has a row a patch (`segment`
-counts patches); `3s` a row a segment, the mean of its patches; `30s` a row a song, mean and
-deviation of them all.
+The 3 s patches of a song are cached. The dataset `patches` has one row per patch (`segment` is the
+index of the patch), `3s` one row per segment (the mean of its patches), `30s` one row per song
+(mean and standard deviation of all patches).
 """
 
 from __future__ import annotations

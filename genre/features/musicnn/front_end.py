@@ -1,4 +1,4 @@
-"""MusiCNN's front end on patches that overlap: what they share is computed once.
+"""MusiCNN's front end on overlapping patches; shared frames are computed once.
 
 The result equals what `genre.features.musicnn.network.MusiCNN` computes patch by patch, to
 rounding, with an eighth of the work. `genre.features.musicnn.temporal` has the temporal filters;

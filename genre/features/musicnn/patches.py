@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float32]
 def log_mel(y: Samples, *, at_least: int = 1) -> Floats:
     """The spectrogram of `y`, mono at 16 kHz [shape=(n,)]: float32 [shape=(1 + n // 256, 96)].
 
-    Silence is appended where it would have fewer than `at_least` frames. Raises `AudioError` where
+    Silence is appended if it would have fewer than `at_least` frames. Raises `AudioError` if
     `y` holds values that are not numbers.
     """
     from scipy.fft import rfft

@@ -1,9 +1,8 @@
 """MusiCNN's published weights as safetensors files: checked and read.
 
 `<name>.safetensors` holds the arrays of `genre.features.musicnn.network.MusiCNN` under its own
-names, float32. `genre.features.musicnn.wheel` makes it, always the same bytes, whose sha256 stands
-here: any other file is refused. Its metadata says where the weights come from and under which
-licence they may be passed on.
+names, float32. `genre.features.musicnn.wheel` writes it, always with the same bytes, whose sha256
+is below: any other file is refused. Its metadata has the source and the licence of the weights.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""MusiCNN's weights from where they were published: a wheel, fetched through the user's own pip.
+"""Fetch MusiCNN's published weights: a wheel, downloaded with the user's pip.
 
-pip knows the index, the proxy and the certificates that the user has; it only fetches, and
-installs nothing. No code of the wheel is run, and nothing in it is opened before its sha256 is the
-one below. Its content is therefore known, and is read without TensorFlow and without doubting it.
+pip uses the index, the proxy and the certificates of the user; it downloads and does not install.
+No code of the wheel is run, and it is opened only if its sha256 is the one below. It is read
+without TensorFlow.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LICENCE_TEXT = "musicnn-0.1.0.dist-info/LICENSE.md"
 CHECKPOINT = "musicnn/{}_musicnn/.data-00000-of-00001"
 TIMEOUT_SECONDS = 1800
 ANOTHER = "DO NOT MATCH THE HASHES"  # pip's words for a file of another hash
-LOOK = "look at the index that pip is set up with (pip config list), and try again"
+LOOK = "check the index that pip uses (pip config list), and try again"
 
 # TensorFlow's names of the layers' kinds, and our layers of that kind in the order they were made.
 CONVOLUTIONS = (
@@ -61,7 +61,7 @@ POWERS = ("beta1_power", "beta2_power")  # two numbers of the optimiser
 
 
 def fetch() -> bytes:
-    """The wheel, through pip as the user has set it up.
+    """Download the wheel with pip and the user's configuration.
 
     Raises `GenreError` if pip cannot fetch it (trying again later may help), `InputError` if it
     found another file.

@@ -35,9 +35,9 @@ class Analysis:
         return timbre.mel_decibels(self.magnitudes, self.sr, self.frames)
 
     def onset_mel(self, mel: Mel) -> Mel:
-        """Return the mel spectrum that librosa's onsets listen to whatever `n_fft` is.
+        """Return the mel spectrum that librosa's onset strength uses, whatever `n_fft` is.
 
-        `mel`: the signal's own, which is the same one where `n_fft` is librosa's default.
+        `mel`: the signal's own, which is the same if `n_fft` is librosa's default.
         """
         if self.frames.n_fft == rhythm.ONSET_N_FFT:
             return mel

@@ -1,6 +1,6 @@
-"""From samples to the 57 columns: one spectrum, shared by everything.
+"""Compute the 57 columns from samples; all share one spectrum.
 
-The kernels come in with the first signal, so that importing this module costs nothing.
+Kernels are imported with the first signal, so that importing this module is fast.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def extract(y: npt.ArrayLike, sr: float, *, n_fft: int = 2048, hop_length: int =
     """Compute the 57 columns of one signal.
 
     `y`: float32, shape=(n,), n >= 1. `sr`: Hz. `n_fft` and `hop_length`: samples, as passed to
-    every librosa function that takes them. Returns the columns in the order of `NAMES`, valued as
-    librosa 0.11 gives them (`genre.features.report.reference` is the definition).
+    every librosa function that takes them. Returns the columns in the order of `NAMES`, with the
+    values of librosa 0.11 (`genre.features.report.reference` is the definition).
 
-    Raises `InputError` where `y` is not a mono signal of finite samples, or where the numbers do
+    Raises `InputError` if `y` is not a mono signal of finite samples, or if the numbers do
     not allow frames or a tempo.
     """
     return _row(checked(y, sr, n_fft, hop_length), sr, n_fft, hop_length)
@@ -33,7 +33,7 @@ def extract_segments(
     """Compute the 57 columns of each of the ten 3 s segments of a clip.
 
     Segment `i` is `y[i * 3 * sr : (i + 1) * 3 * sr]`; the last may be shorter. Raises
-    `InputError` as `extract`, and where `y` is too short to hold ten segments.
+    `InputError` as `extract`, and if `y` is too short to hold ten segments.
     """
     samples = checked(y, sr, n_fft, hop_length)
     return [_row(segment, sr, n_fft, hop_length) for segment in segments(samples, sr)]

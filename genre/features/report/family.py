@@ -13,7 +13,7 @@ from genre.features.report import NAMES, extract
 
 
 class Report(Extractor):
-    """The columns `NAMES`, which `extract` gives of a signal of any length."""
+    """The columns `NAMES`, which `extract` computes from a signal of any length."""
 
     names: ClassVar[tuple[str, ...]] = NAMES
     extract: ClassVar[Callable[..., dict[str, float]]] = staticmethod(extract)
@@ -24,7 +24,7 @@ class Report(Extractor):
         return self.names
 
     def segments(self, y: Samples, starts: Sequence[int]) -> Rows:
-        """A row a segment, each computed from its samples alone."""
+        """One row per segment, each computed from its samples only."""
         return np.vstack([self.whole(y[start : start + SEGMENT_SAMPLES]) for start in starts])
 
     def whole(self, y: Samples) -> Rows:

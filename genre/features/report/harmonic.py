@@ -1,8 +1,8 @@
 """The harmonic and the percussive part of a signal, and their means and variances.
 
-What lasts is a horizontal line in the spectrogram, what strikes a vertical one: a median over
-time keeps the first, a median over frequency the second, and whichever is greater takes most of
-the bin (Fitzgerald, "Harmonic/percussive separation using median filtering", 2010).
+Harmonic sounds are horizontal lines in the spectrogram, percussive ones vertical: a median over
+time keeps the first, a median over frequency the second, and the greater one gets most of the bin
+(Fitzgerald, "Harmonic/percussive separation using median filtering", 2010).
 
 Conventions: as in `spectrum`. The two masks add up to 1, so the percussive part is the signal
 without the harmonic part, and one inverse transform does for both.

@@ -1,4 +1,4 @@
-"""Tuning and chroma: how the energy is spread over the twelve semitones.
+"""Tuning and chroma: the distribution of energy over the twelve semitones.
 
 Conventions: magnitudes as in `spectrum`; their squares are the power that librosa works on.
 """
@@ -14,7 +14,7 @@ from genre.features.report.filters import A4, N_CHROMA
 from genre.features.report.lanes import LANES, any_less, load, spread, store, where_less
 from genre.features.report.spectrum import Frames, Magnitudes
 
-LOWEST, HIGHEST = 150.0, 4000.0  # Hz: where librosa's `piptrack` looks for peaks
+LOWEST, HIGHEST = 150.0, 4000.0  # Hz: the range in which librosa's `piptrack` finds peaks
 THRESHOLD = np.float32(0.1)  # of the frame's greatest power
 EDGES = np.linspace(-0.5, 0.5, 101)  # semitones: the histogram of the tuning
 SILENT = float(np.finfo(np.float32).tiny)

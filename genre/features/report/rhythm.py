@@ -31,7 +31,7 @@ def onset_strength(mel: npt.NDArray[np.float32], hop_length: int) -> Envelope:
     """Return how much louder the median mel band of each frame is than in the frame before.
 
     As `librosa.onset.onset_strength(..., aggregate=numpy.median)`, which is what
-    `librosa.beat.beat_track` listens to. The envelope is late by half a window, so that it lies
+    `librosa.beat.beat_track` uses. The envelope is late by half a window, so that it lies
     over the samples.
     """
     n_frames = len(mel)
@@ -42,13 +42,13 @@ def onset_strength(mel: npt.NDArray[np.float32], hop_length: int) -> Envelope:
 
 
 def tempo(envelope: Envelope, sr: float, hop_length: int) -> float:
-    """Return the tempo that `librosa.beat.beat_track` finds; 0 where nothing sets in.
+    """Return the tempo that `librosa.beat.beat_track` finds; 0 without onsets.
 
     The autocorrelations of eight seconds around each frame, each divided by its value at lag 0,
     are averaged, and the lag that is greatest with a log-normal prior around 120 is taken. Only
     the average is transformed back from the frequencies: both are sums.
 
-    Raises `InputError` where frames are so far apart that no lag fits into eight seconds.
+    Raises `InputError` if frames are so far apart that no lag fits into eight seconds.
     """
     lags = _lags(sr, hop_length)
     if not envelope.any():

@@ -1,4 +1,4 @@
-"""Where the energy of each frame lies: centroid, bandwidth and roll-off.
+"""Spectral centroid, bandwidth and roll-off of each frame.
 
 Conventions: `magnitudes` as in `spectrum`, shape=(n_blocks, n_bins, LANES), float32; results in
 Hz, float64, shape=(n_frames,).

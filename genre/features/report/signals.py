@@ -1,4 +1,4 @@
-"""What every extraction asks of a signal, and how a clip is cut into segments."""
+"""Check the signal of an extraction, and cut a clip into segments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Samples = npt.NDArray[np.float32]
 def checked(y: npt.ArrayLike, sr: float, n_fft: int, hop_length: int) -> Samples:
     """Return `y` as float32, shape=(n,), n >= 1.
 
-    Raises `InputError` where it is not a mono signal of finite samples, or where the numbers do
+    Raises `InputError` if it is not a mono signal of finite samples, or if the numbers do
     not allow frames.
     """
     samples = np.ascontiguousarray(y, dtype=np.float32)
@@ -39,7 +39,7 @@ def checked(y: npt.ArrayLike, sr: float, n_fft: int, hop_length: int) -> Samples
 def segments(samples: Samples, sr: float) -> list[Samples]:
     """Return the ten segments of a clip: number `i` is `samples[i * 3 * sr : (i + 1) * 3 * sr]`.
 
-    The last may be shorter. Raises `InputError` where the clip is too short to hold ten.
+    The last may be shorter. Raises `InputError` if the clip is too short to hold ten.
     """
     length = int(SEGMENT_SECONDS * sr)
     if len(samples) <= (SEGMENTS_PER_CLIP - 1) * length:

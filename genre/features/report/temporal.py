@@ -1,4 +1,4 @@
-"""Loudness and zero crossings, frame by frame, from the padded signal itself.
+"""RMS and zero-crossing rate of each frame, from the padded signal.
 
 Conventions: as in `spectrum`; `padded` is shape=(at least (n_frames - 1) * hop_length + n_fft,).
 """
@@ -27,7 +27,7 @@ def zero_crossing_rate(padded: npt.NDArray[np.float32], frames: Frames) -> npt.N
     """Share of samples whose sign is not that of the one before, shape=(n_frames,).
 
     As `librosa.feature.zero_crossing_rate`, which repeats the first and last sample outside, and
-    does not look at what is before a frame.
+    does not use the sample before a frame.
     """
     first = frames.padding
     negative = padded[first : first + frames.n_samples] < -QUIET

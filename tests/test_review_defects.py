@@ -1,4 +1,4 @@
-"""Clips that are mostly noise: what is measured, and what is made of it."""
+"""Defective clips: the measures, and the judgement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENTS_PER_CLIP, read_clip
 from genre.audio.trim import cut, encode_clip
 from genre.collection.demo import write_songs
 from genre.core.params import ReviewParams, load_params
-from genre.review import Fault, judge, measure
+from genre.review import Defect, judge, measure
 from genre.review.defects import MEASURES
 
 Clip = npt.NDArray[np.float32]
@@ -59,13 +59,13 @@ def seconds(first: float, last: float) -> slice:
 def test_noise_of_any_colour_is_listed(limits: ReviewParams, colour: int) -> None:
     found = judge(measure(as_clip(at(-18, noise(colour=colour)))), WHOLE, limits)
 
-    assert found == Fault("noise in 30 s of 30 s", 1.0, 0, 9)
+    assert found == Defect("noise in 30 s of 30 s", 1.0, 0, 9)
 
 
 def test_music_under_noise_fifteen_decibels_louder_is_listed(limits: ReviewParams) -> None:
     y = at(-33, music()) + at(-18, noise())
 
-    assert judge(measure(as_clip(y)), WHOLE, limits) == Fault("noise in 30 s of 30 s", 1.0, 0, 9)
+    assert judge(measure(as_clip(y)), WHOLE, limits) == Defect("noise in 30 s of 30 s", 1.0, 0, 9)
 
 
 def test_music_with_noise_ten_decibels_below_it_is_music(limits: ReviewParams) -> None:
@@ -78,7 +78,7 @@ def test_hum_is_listed(limits: ReviewParams, mains: float) -> None:
 
     found = judge(measure(as_clip(y)), WHOLE, limits)
 
-    assert found == Fault("hum or a steady tone in 30 s of 30 s", 1.0, 0, 9)
+    assert found == Defect("hum or a steady tone in 30 s of 30 s", 1.0, 0, 9)
 
 
 def test_a_song_with_dropouts_everywhere_is_listed(limits: ReviewParams) -> None:
@@ -87,7 +87,7 @@ def test_a_song_with_dropouts_everywhere_is_listed(limits: ReviewParams) -> None
 
     found = judge(measure(as_clip(y)), WHOLE, limits)
 
-    assert found == Fault("digital silence in 30 s of 30 s", 1.0, 0, 9)
+    assert found == Defect("digital silence in 30 s of 30 s", 1.0, 0, 9)
 
 
 def test_overdriven_music_is_listed(limits: ReviewParams) -> None:
@@ -97,14 +97,14 @@ def test_overdriven_music_is_listed(limits: ReviewParams) -> None:
     assert "overdriven in 30 s" in found.what
 
 
-def test_a_clip_with_a_short_fault_is_not_listed(limits: ReviewParams) -> None:
+def test_a_clip_with_a_short_defect_is_not_listed(limits: ReviewParams) -> None:
     y = at(-18, music())
     y[seconds(6, 12)] = at(-18, noise())[seconds(6, 12)]
 
     assert judge(measure(as_clip(y)), WHOLE, limits) is None
 
 
-def test_the_longest_stretch_is_where_to_listen(limits: ReviewParams) -> None:
+def test_the_longest_run_is_the_part_to_play(limits: ReviewParams) -> None:
     # As the reggae clip of the public collection: five seconds of music, and then static.
     y = at(-18, music())
     y[seconds(6, 24)] = at(-18, noise())[seconds(6, 24)]
@@ -112,16 +112,16 @@ def test_the_longest_stretch_is_where_to_listen(limits: ReviewParams) -> None:
 
     found = judge(measure(as_clip(y)), WHOLE, limits)
 
-    assert found == Fault("noise in 18 s, digital silence in 3 s of 30 s", 0.7, 2, 7)
+    assert found == Defect("noise in 18 s, digital silence in 3 s of 30 s", 0.7, 2, 7)
 
 
-def test_silence_appended_to_a_short_song_is_no_fault(limits: ReviewParams) -> None:
+def test_padding_of_a_short_song_is_not_a_defect(limits: ReviewParams) -> None:
     y = at(-18, music())
     y[seconds(8, 30)] = 0
     measures = measure(as_clip(y))
 
     assert judge(measures, 8.0, limits) is None
-    assert judge(measures, WHOLE, limits) == Fault("digital silence in 24 s of 30 s", 0.8, 2, 9)
+    assert judge(measures, WHOLE, limits) == Defect("digital silence in 24 s of 30 s", 0.8, 2, 9)
 
 
 def test_a_silent_clip_has_finite_measures_and_is_listed(limits: ReviewParams) -> None:
@@ -129,7 +129,7 @@ def test_a_silent_clip_has_finite_measures_and_is_listed(limits: ReviewParams) -
 
     assert measures.shape == (SEGMENTS_PER_CLIP, len(MEASURES))
     assert measures.tolist() == [[0.0, 0.0, 1.0, 0.0]] * SEGMENTS_PER_CLIP
-    assert judge(measures, WHOLE, limits) == Fault("digital silence in 30 s of 30 s", 1.0, 0, 9)
+    assert judge(measures, WHOLE, limits) == Defect("digital silence in 30 s of 30 s", 1.0, 0, 9)
 
 
 def test_measures_are_shares_that_do_not_depend_on_the_level() -> None:

@@ -1,4 +1,4 @@
-"""A song is read in stretches of 30 s, each sample of it heard, in memory that does not grow."""
+"""A song is read in windows of 30 s that have every sample, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import soundfile
 from songs import tone, write, write_m4a
 
 from genre.audio import CLIP_SAMPLES, SAMPLE_RATE, SEGMENT_SAMPLES, load
-from genre.classifier import NotAudioError, stretches
+from genre.classifier import NotAudioError, read_windows
 from genre.core.errors import AudioError
 
 S = SEGMENT_SAMPLES
@@ -18,7 +18,7 @@ TEN = [number * S for number in range(10)]
 
 
 def whole(found: list) -> np.ndarray:
-    """The song, put together again of the stretches."""
+    """The song, concatenated from its windows."""
     y = np.zeros(found[-1].end, dtype=np.float32)
     for part in found:
         y[part.start : part.end] = part.y[: part.end - part.start]
@@ -45,32 +45,32 @@ def test_a_song_of_any_length_is_cut_from_end_to_end(
     y = np.arange(1, length + 1, dtype=np.float32)[:, np.newaxis] / 2**24
     path = write(tmp_path / "song.wav", y, subtype="FLOAT")
 
-    found = list(stretches(path))
+    found = list(read_windows(path))
 
     assert [part.start for part in found] == starts
     assert [list(part.offsets) for part in found] == offsets
     assert found[-1].end == length
     assert {part.y.shape for part in found} == {(CLIP_SAMPLES,)}
     np.testing.assert_array_equal(whole(found), y[:, 0])
-    heard = np.zeros(max(length, S), dtype=bool)
+    covered = np.zeros(max(length, S), dtype=bool)
     for part in found:
         for offset in part.offsets:
-            heard[part.start + offset : part.start + offset + S] = True
-    assert heard.all()
+            covered[part.start + offset : part.start + offset + S] = True
+    assert covered.all()
 
 
 @pytest.mark.parametrize("seconds", [1.3, 30.0, 64.21])
 @pytest.mark.parametrize("rate", [44_100, 22_050, 16_000])
-def test_a_stretch_has_the_same_30_s_at_other_rates(
+def test_a_window_has_the_same_30_s_at_other_rates(
     seconds: float, rate: int, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "song.wav", tone(seconds, rate=rate), rate=rate)
     y = load(path, 16_000)
 
-    found = list(stretches(path, others=(16_000,)))
+    found = list(read_windows(path, other_rates=(16_000,)))
 
     for part in found:
-        other = part.others[16_000]
+        other = part.other_rates[16_000]
         start = part.start * 16_000 // SAMPLE_RATE
         assert other.shape == (30 * 16_000,)
         here = y[start : start + len(other)][:-1]
@@ -82,7 +82,7 @@ def test_a_stretch_has_the_same_30_s_at_other_rates(
 def test_the_segments_of_a_last_part_follow_those_before(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", tone(40))
 
-    *_, last = stretches(path)
+    *_, last = read_windows(path)
 
     starts = [(last.start + offset) / SAMPLE_RATE for offset in last.offsets]
     assert starts == [30, 33, 36, 37]
@@ -96,7 +96,7 @@ def test_reading_in_blocks_gives_what_loading_gives(
     # Longer than a block, so that the resampler goes on from one to the next.
     path = write(tmp_path / "song.flac", tone(63, rate=rate, channels=channels), rate=rate)
 
-    found = list(stretches(path))
+    found = list(read_windows(path))
 
     np.testing.assert_array_equal(whole(found), load(path))
 
@@ -104,7 +104,7 @@ def test_reading_in_blocks_gives_what_loading_gives(
 def test_other_containers_are_read_in_blocks_too(tmp_path: Path) -> None:
     path = write_m4a(tmp_path / "song.m4a", tone(65, rate=44_100)[:, 0], rate=44_100)
 
-    np.testing.assert_array_equal(whole(list(stretches(path))), load(path))
+    np.testing.assert_array_equal(whole(list(read_windows(path))), load(path))
 
 
 @pytest.mark.parametrize("suffix", ["flac", "m4a"])
@@ -117,19 +117,19 @@ def test_a_song_beyond_the_limit_is_refused(suffix: str, tmp_path: Path) -> None
         write(path, y)
 
     with pytest.raises(AudioError, match=r"longer than the 3\.6 s that are analysed"):
-        list(stretches(path, max_seconds=3.6))
-    assert list(stretches(path, max_seconds=6))
+        list(read_windows(path, max_seconds=3.6))
+    assert list(read_windows(path, max_seconds=6))
 
 
-def test_ten_hours_are_refused_by_the_header_alone(tmp_path: Path) -> None:
+def test_ten_hours_are_refused_by_the_header(tmp_path: Path) -> None:
     path = write_hole(tmp_path / "long.wav", seconds=36_000)
 
     with pytest.raises(AudioError, match="is 10 h long, longer than the 6 h"):
-        list(stretches(path))
+        list(read_windows(path))
 
 
 @pytest.mark.parametrize(
-    ("seconds", "limit_s", "told"),
+    ("seconds", "limit_s", "message"),
     [
         (7201, 7200, "is 2.1 h long, longer than the 2 h"),
         (3601, 3600, "is 61 min long, longer than the 60 min"),
@@ -137,13 +137,13 @@ def test_ten_hours_are_refused_by_the_header_alone(tmp_path: Path) -> None:
         (91, 90, "is 91 s long, longer than the 90 s"),
     ],
 )
-def test_lengths_are_told_in_units_that_fit(
-    seconds: int, limit_s: float, told: str, tmp_path: Path
+def test_lengths_are_shown_in_suitable_units(
+    seconds: int, limit_s: float, message: str, tmp_path: Path
 ) -> None:
     path = write_hole(tmp_path / "long.wav", seconds)
 
-    with pytest.raises(AudioError, match=told):
-        list(stretches(path, max_seconds=limit_s))
+    with pytest.raises(AudioError, match=message):
+        list(read_windows(path, max_seconds=limit_s))
 
 
 def write_hole(path: Path, seconds: int) -> Path:
@@ -159,12 +159,12 @@ def write_hole(path: Path, seconds: int) -> Path:
     return path
 
 
-def test_text_is_no_audio_whatever_its_name(tmp_path: Path) -> None:
+def test_text_is_not_audio_whatever_its_name(tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_text("This is text, and no music at all.\n" * 50)
 
     with pytest.raises(NotAudioError, match="is not audio"):
-        list(stretches(path))
+        list(read_windows(path))
 
 
 def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
@@ -173,21 +173,21 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", y, subtype="FLOAT")
 
     with pytest.raises(AudioError, match="not numbers"):
-        list(stretches(path))
+        list(read_windows(path))
 
 
 def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", np.zeros((0, 1), dtype=np.float32))
 
     with pytest.raises(AudioError, match="holds no samples"):
-        list(stretches(path))
+        list(read_windows(path))
 
 
-def test_a_broken_file_is_audio_that_cannot_be_heard(tmp_path: Path) -> None:
+def test_a_damaged_file_is_audio_that_cannot_be_decoded(tmp_path: Path) -> None:
     path = write(tmp_path / "song.flac", tone(20))
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
 
     with pytest.raises(AudioError) as raised:
-        list(stretches(path))
+        list(read_windows(path))
     assert not isinstance(raised.value, NotAudioError)
