@@ -1,6 +1,6 @@
-"""What is measured, and how: one module a claim.
+"""Benchmarks, a module per measured claim.
 
-All of it on one thread, which the libraries must know before they are imported.
+All run on one thread, which must be set before the libraries are imported.
 """
 
 import os

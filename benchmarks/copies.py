@@ -1,4 +1,4 @@
-"""Copies of a song, as people and programs make them: files that hold the same recording."""
+"""Make copies of a song: re-encoded, resampled, cut or otherwise changed files of one recording."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Coder = Callable[[Samples, int], bytes]
 
 
 def as_wav(y: Samples, rate: int) -> bytes:
-    """16-bit WAV; what is louder than full scale is clipped."""
+    """Encode as 16-bit WAV, clipped at full scale."""
     import soundfile
 
     buffer = io.BytesIO()
@@ -28,7 +28,7 @@ def as_wav(y: Samples, rate: int) -> bytes:
 
 
 def as_vorbis(y: Samples, rate: int) -> bytes:
-    """Ogg Vorbis of the encoder's middle quality."""
+    """Encode as Ogg Vorbis at the encoder's default quality."""
     import soundfile
 
     buffer = io.BytesIO()
@@ -37,7 +37,7 @@ def as_vorbis(y: Samples, rate: int) -> bytes:
 
 
 def encoded(y: Samples, rate: int, *, codec: str, container: str, bit_rate: int) -> bytes:
-    """Mono `y` through one of FFmpeg's encoders, at `bit_rate` bits a second."""
+    """Encode mono `y` with an encoder of FFmpeg, at `bit_rate` bits per second."""
     import av
 
     buffer = io.BytesIO()
@@ -56,7 +56,7 @@ as_aac: Coder = partial(encoded, codec="aac", container="ipod", bit_rate=64_000)
 
 
 def copies(y: Samples, rate: int, random: np.random.Generator) -> dict[str, bytes]:
-    """The content of a file for each kind of copy of mono `y`."""
+    """Return the file content of each kind of copy of mono `y`."""
     import soxr
 
     level = float(np.sqrt(np.mean(np.square(y, dtype=np.float64))))

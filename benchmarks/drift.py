@@ -1,9 +1,8 @@
-"""How often there is an alert without drift, and with drift: on synthetic draws.
+"""Rates of drift alerts with and without drift, on synthetic draws.
 
-Songs are drawn from a real table of song-level features if one is given (`--table`, CSV or Parquet;
-its numeric columns without those of `--without`), else from a normal distribution with a few common
-factors. A shift moves columns by so many standard deviations. `python -m benchmarks.drift` prints
-Markdown.
+Songs are drawn from a table of song-level features (`--table`, CSV or Parquet; its numeric columns
+except `--without`), or from a normal distribution with a few common factors. Shifts are in standard
+deviations of a column. `python -m benchmarks.drift` prints Markdown.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ TRAINING = 700  # songs
 HELD_OUT = 300
 SONGS = (50, 100, 200, 500)
 SHIFTS = ((0.25, 1.0), (0.5, 1.0), (1.0, 1.0), (1.0, 0.2), (2.0, 0.05))
-LOOKS = 10  # at a growing folder, in as many equal steps
+LOOKS = 10  # comparisons of a growing folder, in equal steps
 
 
 def factors() -> Draw:
-    """Columns that share a few factors, in both directions."""
+    """Draw columns that share a few factors, of either sign."""
     loads = np.random.default_rng(0).normal(size=(FACTORS, COLUMNS))
 
     def draw(random: np.random.Generator, songs: int) -> Floats:
@@ -44,7 +43,7 @@ def factors() -> Draw:
 
 
 def resampled(path: Path, without: list[str]) -> Draw:
-    """Songs of a table: with their correlations and shapes, smoothed by a tenth of a deviation."""
+    """Draw songs of a table with noise of a tenth of a standard deviation."""
     table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     values = table.select_dtypes("number").drop(columns=without, errors="ignore")
     values = values.loc[:, values.nunique() > 2]
@@ -58,7 +57,7 @@ def resampled(path: Path, without: list[str]) -> Draw:
 
 
 def reference_of(draw: Draw, random: np.random.Generator) -> Reference:
-    """A version's reference."""
+    """Return the reference of a version."""
     table = pd.DataFrame(draw(random, TRAINING)).add_prefix("c")
     return make(table, {"all": TRAINING}, random.beta(6, 2, size=HELD_OUT), "middle")
 
@@ -66,7 +65,7 @@ def reference_of(draw: Draw, random: np.random.Generator) -> Reference:
 def songs_of(
     draw: Draw, random: np.random.Generator, songs: int, shift: float = 0.0, part: float = 0.0
 ) -> pd.DataFrame:
-    """New songs, a `part` of whose columns is shifted."""
+    """Draw new songs with a shift in a share `part` of the columns."""
     values = draw(random, songs)
     values[:, : round(part * values.shape[1])] += shift
     table = pd.DataFrame(values).add_prefix("c")
@@ -78,7 +77,7 @@ def songs_of(
 
 
 def rate(alarms: list[bool]) -> str:
-    """The share of alarms, with its 95 % interval."""
+    """Return the rate of alerts with its 95 % interval."""
     found = share(sum(alarms), len(alarms))
     return f"{100 * found.share:.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f})"
 

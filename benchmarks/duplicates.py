@@ -1,12 +1,11 @@
-"""How well copies of songs are found: recall for each way to make a copy, and what else is found.
+"""Recall of near-duplicate detection by kind of copy, and false matches.
 
     python -m benchmarks.duplicates --audio FOLDER [--songs 0] [--seed 0] [--json FILE]
 
-Copies of every song below FOLDER (genre folders) are made as people and programs make them, each
-encoded to a file and decoded again by the pipeline's own code. All songs and all copies together
-are then one collection; a copy counts as found where it is matched with the song that it is of.
-Every pair of songs of FOLDER that is matched is listed with the correlation of their waveforms
-where the match lays them on each other: near 1 for the same recording, near 0 for different ones.
+Each song below FOLDER (genre folders) is copied in several ways, encoded and decoded by the
+pipeline's code. All songs and copies form one collection; a copy is found if it is matched with its
+song. Matched pairs of songs of FOLDER are listed with the correlation of their aligned waveforms:
+near 1 for the same recording, near 0 for different ones.
 """
 
 from __future__ import annotations
@@ -31,14 +30,13 @@ from genre.core.progress import progress
 from genre.core.workers import core_count
 
 PROJECT = Path(__file__).resolve().parent.parent
-WIGGLE_SECONDS = 0.05  # around a match's offset, in which waveforms may fit best
+WIGGLE_SECONDS = 0.05  # searched around the offset of a match
 
 
 def fingerprints_of(path: Path, seed: tuple[int, int]) -> tuple[dict[str, bytes], float, float]:
-    """The words of a song (under the name "") and of its copies.
+    """Return the fingerprints of a song (key "") and of its copies.
 
-    With them the seconds that those of the song took, and the share of its samples that is clipped
-    when it is made 6 dB louder.
+    Also returns the seconds for the song, and the share of its samples that clips at +6 dB.
     """
     start = time.perf_counter()
     found = {"": duplicates.fingerprint_song(path, sha256_of(path))}
@@ -52,7 +50,7 @@ def fingerprints_of(path: Path, seed: tuple[int, int]) -> tuple[dict[str, bytes]
 
 
 def correlation(one: Path, other: Path, offset: float) -> float:
-    """How alike two songs' waveforms are where `offset` seconds lays them on each other, 0 to 1."""
+    """Return the correlation of two waveforms aligned by `offset` seconds, 0 to 1."""
     from scipy.signal import correlate
 
     rate = 11_025
@@ -68,11 +66,11 @@ def correlation(one: Path, other: Path, offset: float) -> float:
 
 
 def measure(folder: Path, songs: list[str], seed: int) -> dict[str, Any]:
-    """All figures."""
+    """Measure everything."""
     settings = load_params(PROJECT / "params.yaml").duplicates
-    min_words = round(settings.min_seconds * duplicates.WORDS_PER_SECOND)
+    min_length = round(settings.min_seconds * duplicates.SUBFINGERPRINTS_PER_SECOND)
     work = [(folder / path, (seed, number)) for number, path in enumerate(songs)]
-    names, origins, prints, took, clipped = [], [], [], [], []
+    names, origins, fingerprints, took, clipped = [], [], [], [], []
     with ProcessPoolExecutor(core_count()) as pool:
         results = pool.map(fingerprints_of, *zip(*work, strict=True))
         for number, result in enumerate(progress(results, total=len(work), what="copies")):
@@ -82,15 +80,19 @@ def measure(folder: Path, songs: list[str], seed: int) -> dict[str, Any]:
             for name, stored in found.items():
                 names.append(name)
                 origins.append(number)
-                prints.append(duplicates.from_bytes(stored))
+                fingerprints.append(duplicates.from_bytes(stored))
 
-    originals = [prints[place] for place, name in enumerate(names) if not name]
-    true = duplicates.matches(originals, min_words=min_words, max_bit_error=settings.max_bit_error)
-    alike = duplicates.matches(originals, min_words=min_words, max_bit_error=0.5)
+    originals = [fingerprints[place] for place, name in enumerate(names) if not name]
+    true = duplicates.matches(
+        originals, min_length=min_length, max_bit_error=settings.max_bit_error
+    )
+    alike = duplicates.matches(originals, min_length=min_length, max_bit_error=0.5)
     paired = {(match.first, match.second) for match in true}
 
     start = time.perf_counter()
-    matches = duplicates.matches(prints, min_words=min_words, max_bit_error=settings.max_bit_error)
+    matches = duplicates.matches(
+        fingerprints, min_length=min_length, max_bit_error=settings.max_bit_error
+    )
     match_seconds = time.perf_counter() - start
     kinds = list(dict.fromkeys(name for name in names if name))
     caught: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -134,16 +136,16 @@ def measure(folder: Path, songs: list[str], seed: int) -> dict[str, Any]:
         "songs_clipped_when_louder": int(np.sum(np.array(clipped) > 0)),
         "fingerprint_seconds_a_song": float(np.median(took)),
         "match_seconds": match_seconds,
-        "collection": len(prints),
-        "words": sum(map(len, prints)),
+        "collection": len(fingerprints),
+        "words": sum(map(len, fingerprints)),
     }
 
 
 def main() -> None:
-    """Measure, print the figures, and write them as JSON where asked."""
+    """Measure, print the results, and write them as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--audio", type=Path, required=True, help="genre folders of songs")
-    parser.add_argument("--songs", type=int, default=0, help="of them, evenly chosen; 0: all")
+    parser.add_argument("--songs", type=int, default=0, help="number of songs; 0: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -1,14 +1,13 @@
 """Time MusiCNN's embeddings of a 30 s clip on one core: `python -m benchmarks.embeddings`.
 
-One process, one thread; milliseconds of processor time, which is what passes on a machine with
-nothing else to do, and stays nearly the same on a busy one (the wall clock's time is given for the
-sum). The network is timed as it is used, with frames that patches share, and
-plainly, patch by patch; the shared one runs before and after the plain one, so that a machine that
-slows down slows down both. The ratio of a clip is the plain time over the mean of the two; what is
-reported is the median over the clips. Times do not depend on what is heard: without `--audio` the
-clips are made of sweeps and noise.
+One process, one thread; milliseconds of processor time, which hardly depends on other load (the sum
+is also given in wall-clock time). The network is timed with frames shared between patches, as the
+pipeline uses it, and patch by patch; the shared variant runs before and after the other one, so
+that a slowing machine affects both. The ratio of a clip is the time patch by patch over the mean of
+the two; the median over the clips is reported. Times do not depend on the content: without
+`--audio` clips are synthetic sweeps and noise.
 
-The weights are read from `data/pretrained`, or fetched as the step pretrained fetches them.
+The weights are read from `data/pretrained`, or fetched as the step features fetches them.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ PRETRAINED = Path("data/pretrained")
 
 
 def compare(y: Samples, network: MusiCNN, front_end: SharedFrontEnd) -> dict[str, float]:
-    """Milliseconds of the parts of one clip's embedding, and how far both ways are apart."""
+    """Time the embedding of a clip in milliseconds, and compare both variants."""
     began = time.perf_counter()
     front_ms, spectrogram = _timed(lambda: torch.from_numpy(log_mel(y)))
     starts = patch_starts(len(spectrogram), PATCH_FRAMES, HOP_FRAMES)
@@ -73,7 +72,7 @@ def compare(y: Samples, network: MusiCNN, front_end: SharedFrontEnd) -> dict[str
 
 
 def parts(y: Samples, network: MusiCNN, front_end: SharedFrontEnd) -> dict[str, float]:
-    """Milliseconds of each part of the network for one clip, alone and warm."""
+    """Time each part of the network on one clip, in milliseconds."""
     spectrogram = torch.from_numpy(log_mel(y))
     starts = patch_starts(len(spectrogram), PATCH_FRAMES, HOP_FRAMES)
     shape = len(starts), HOP_FRAMES, PATCH_FRAMES
@@ -88,9 +87,9 @@ def parts(y: Samples, network: MusiCNN, front_end: SharedFrontEnd) -> dict[str, 
 
 
 def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
-    """Measure on `n_clips` clips below the folder `audio`, or on some made here.
+    """Measure on `n_clips` clips below the folder `audio`, or on synthetic ones.
 
-    Raises `InputError` where the folder holds none.
+    Raises `InputError` if the folder holds none.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -100,7 +99,7 @@ def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
         front_end = SharedFrontEnd(network)
         both = Embedder.load(folder, ["msd", "mtt"], device="cpu")
         clips = list(_clips(audio, n_clips))
-        both.embed(clips[0][0])  # libraries are read, tables made
+        both.embed(clips[0][0])  # warm up
         results, together, resampling = [], [], []
         for y, rate in progress(clips, total=len(clips), what="embeddings"):
             took, resampled = _timed(partial(resample, y, rate, SAMPLE_RATE))
@@ -121,7 +120,7 @@ def run(audio: Path | None, n_clips: int) -> dict[str, Any]:
 
 
 def report(result: dict[str, Any]) -> str:
-    """The measurements as Markdown."""
+    """Format the results as Markdown."""
     rows = [
         ("resampling to 16 kHz", f"{result['resampling_ms']:.1f}"),
         ("front end: log-mel spectrogram", f"{result['front_ms']:.1f}"),
@@ -157,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _clips(audio: Path | None, n_clips: int) -> Iterator[tuple[Samples, int]]:
-    """Mono clips of 30 s with their rates."""
+    """Return mono clips of 30 s with their sample rates."""
     if audio is None:
         random = np.random.default_rng(0)
         t = np.arange(SECONDS * MADE_RATE) / MADE_RATE
@@ -185,7 +184,7 @@ def _median_ms(function: Callable[[], Any]) -> float:
 
 @contextmanager
 def _pretrained() -> Iterator[Path]:
-    """A folder with both sets of weights: the project's, or one that is gone afterwards."""
+    """Yield a folder with both sets of weights: the project's, or a temporary one."""
     if all(weights.read_right(PRETRAINED, name) for name in weights.SHA256):
         yield PRETRAINED
         return

@@ -1,9 +1,9 @@
 """Time the extended columns against the 57 and against librosa: `python -m benchmarks.extended`.
 
-One process, one thread. Each clip is extracted by the 57, by ours and by the 57 again, so that a
-machine that slows down slows down both; the ratio of a clip is ours over the mean of the two, and
-what is reported is the median over the clips. "clip" is 30 s and its ten segments, as the pipeline
-extracts it.
+One process, one thread. For each clip the 57 columns, the extended ones and the 57 again are
+computed, so that a slowing machine affects both; the ratio of a clip is the time of the extended
+columns over the mean of the two, and the median over the clips is reported. "clip" is 30 s and its
+ten segments, as in the pipeline.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from genre.features import extended
 from genre.features import report as features
 from genre.features.extended import reference
 
-SMALLEST = 1e-2  # values below it are compared as if they were it
+SMALLEST = 1e-2  # smaller values are compared as this one
 
 
 def compare(report: Callable[[], Any], ours: Callable[[], Any]) -> tuple[float, float]:
-    """Milliseconds of ours, and its ratio to those of the 57 before and after."""
+    """Time the extended columns in milliseconds, and relative to the 57 columns."""
     before, took, after = _ms(report), _ms(ours), _ms(report)
     return took, 2 * took / (before + after)
 
 
 def difference(y: Samples) -> tuple[float, str]:
-    """The greatest relative difference of a column from librosa's, and which it is."""
+    """Return the greatest relative difference from librosa, and its column."""
     found, expected = extended.extract(y, SAMPLE_RATE), reference.extract(y, SAMPLE_RATE)
     errors = {
         name: abs(found[name] - value) / max(abs(value), SMALLEST)
@@ -47,9 +47,9 @@ def difference(y: Samples) -> tuple[float, str]:
 
 
 def run(folder: Path, n_clips: int) -> dict[str, Any]:
-    """Measure on `n_clips` clips spread evenly over the audio files below `folder`.
+    """Measure on `n_clips` evenly spaced audio files below `folder`.
 
-    Raises `InputError` where there are none.
+    Raises `InputError` if there are none.
     """
     chosen = choose(folder, n_clips)
     _warm_up()
@@ -73,7 +73,7 @@ def run(folder: Path, n_clips: int) -> dict[str, Any]:
 
 
 def report(result: dict[str, Any]) -> str:
-    """The table of `docs/extended.md`, as Markdown."""
+    """Format the table of `docs/extended.md`."""
     rows = [
         (words, f"{result[f'ms_{length}']:.1f}", f"{result[f'ratio_{length}']:.2f}")
         for length, words in (("30s", "30 s"), ("3s", "3 s"), ("clip", "30 s and its ten 3 s"))

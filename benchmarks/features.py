@@ -1,12 +1,11 @@
 """Time the 57 features against librosa's functions, one by one: `python -m benchmarks.features`.
 
-One process, one thread. Each clip is extracted by both, ours before and after librosa, so that a
-machine that slows down slows down both; the ratio of a clip is librosa's time over the mean of
-our two, and what is reported is the median over the clips. "30 s" is a whole clip, "3 s" its
-segment in the middle. Kernels are timed on one clip, each alone and warm.
+One process, one thread. This project's code runs before and after librosa on each clip, so that a
+slowing machine affects both; the ratio of a clip is librosa's time over the mean of the two, and
+the median over the clips is reported. "30 s" is a whole clip, "3 s" its middle segment. Kernels are
+timed separately on one clip, after a warm-up.
 
-The floor is one STFT and one inverse STFT by librosa, less than which no extraction that calls it
-can take.
+The floor is one STFT and one inverse STFT of librosa: a lower bound for code that calls them.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from genre.features.report import NAMES, extract
 from genre.features.report.reference import extract as librosas
 
 SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".au", ".aiff", ".m4a"}
-SMALLEST = 1e-4  # values below it are compared as if they were it
+SMALLEST = 1e-4  # smaller values are compared as this one
 REPEATS = 15  # of each kernel
 
 Samples = npt.NDArray[np.float32]
@@ -44,7 +43,7 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both extractions of one signal: milliseconds, and the greatest relative difference."""
+    """Times of both extractions in milliseconds, and their greatest relative difference."""
 
     ours_ms: float
     librosa_ms: float
@@ -53,12 +52,12 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """How many times faster ours is."""
+        """The ratio of librosa's time to ours."""
         return self.librosa_ms / self.ours_ms
 
 
 def compare(y: Samples) -> Comparison:
-    """Extract `y` with ours, with librosa and with ours again."""
+    """Extract `y` by this project, by librosa, and by this project again."""
     first, ours = _timed(lambda: extract(y, SAMPLE_RATE))
     theirs, expected = _timed(lambda: librosas(y, SAMPLE_RATE))
     second, _ = _timed(lambda: extract(y, SAMPLE_RATE))
@@ -71,7 +70,7 @@ def compare(y: Samples) -> Comparison:
 
 
 def kernels(y: Samples) -> dict[str, float]:
-    """Milliseconds of each step of our extraction of `y`, in their order."""
+    """Time each kernel on `y` in milliseconds, in their order."""
     from genre.features.report import (
         harmonic,
         medians,
@@ -115,14 +114,14 @@ def kernels(y: Samples) -> dict[str, float]:
 
 
 def floor(y: Samples) -> float:
-    """Milliseconds of librosa's STFT and inverse STFT of `y`."""
+    """Time librosa's STFT and inverse STFT of `y` in milliseconds."""
     import librosa
 
     return _median_ms(lambda: librosa.istft(librosa.stft(y), length=len(y)))
 
 
 def peers(path: Path, y: Samples) -> dict[str, float]:
-    """Milliseconds of other extractors of music features, where they are installed."""
+    """Time other feature extractors, if installed, in milliseconds."""
     took = {}
     if importlib.util.find_spec("opensmile"):
         import opensmile  # type: ignore[import-not-found, unused-ignore]
@@ -140,9 +139,9 @@ def peers(path: Path, y: Samples) -> dict[str, float]:
 
 
 def run(folder: Path, n_clips: int) -> dict[str, Any]:
-    """Measure on `n_clips` clips spread evenly over the audio files below `folder`.
+    """Measure on `n_clips` evenly spaced audio files below `folder`.
 
-    Raises `InputError` where there are none.
+    Raises `InputError` if there are none.
     """
     chosen = choose(folder, n_clips)
     whole, segments, last = [], [], None
@@ -174,7 +173,7 @@ def run(folder: Path, n_clips: int) -> dict[str, Any]:
 
 
 def report(result: dict[str, Any]) -> str:
-    """The tables of `docs/features.md`, as Markdown."""
+    """Format the tables of `docs/features.md`."""
     times = [
         (
             f"{length[:-1]} s",
@@ -222,9 +221,9 @@ def command(
     n_clips: int = 24,
     makes_clips: bool = False,
 ) -> int:
-    """Measure, print the report and write the figures; returns the exit code.
+    """Measure, print the report and write JSON; return the exit code.
 
-    `run` gets the folder with songs (None for clips of its own, if it `makes_clips`) and how many.
+    `run` gets the folder of songs (None for synthetic clips, if `makes_clips`) and a number.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
@@ -247,9 +246,9 @@ def command(
 
 
 def choose(folder: Path, n_clips: int) -> list[Path]:
-    """`n_clips` audio files spread evenly over those below `folder`.
+    """Return `n_clips` evenly spaced audio files below `folder`.
 
-    Raises `InputError` where there are none.
+    Raises `InputError` if there are none.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths or n_clips < 1:
@@ -261,7 +260,7 @@ def choose(folder: Path, n_clips: int) -> list[Path]:
 
 
 def clips(paths: list[Path]) -> Iterator[tuple[Path, Samples]]:
-    """The first 30 s of each file; shorter ones are named and left out."""
+    """Yield the first 30 s of each file; shorter files are reported and left out."""
     for path in paths:
         y = load(path)
         if len(y) >= CLIP_SAMPLES:
@@ -291,7 +290,7 @@ def _median_ms(function: Callable[[], Any]) -> float:
 
 
 def machine() -> str:
-    """Processor, cores and Python, without anything that names the machine."""
+    """Describe processor, cores and Python."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

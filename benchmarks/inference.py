@@ -1,12 +1,12 @@
-"""How fast songs are answered: from a cold start, warm, a folder, an hour's mix, over HTTP.
+"""Inference speed: cold start, warm, a folder, an hour-long mix, over HTTP.
 
     python -m benchmarks.inference [--model URI] [--serve | --url URL] [--json FILE]
 
-Songs are made: plucked tones, each different, as MP3 at 44.1 kHz in stereo. Without `--model` the
-champion of this folder's project answers. A cold start is a new process, of which the median of
-`TIMES` is told; the system has the files in its memory by then. Memory is the peak of the resident
-set in MB (10^6 bytes), looked at a hundred times a second. `--serve` starts `mlflow models serve`
-with the champion and asks it; `--url` asks a server that runs.
+Songs are synthetic plucked tones, as stereo MP3 at 44.1 kHz. The default model is the champion of
+the project in this folder. A cold start is a new process with files in the page cache; the median
+of `TIMES` is reported. Memory is the peak resident set size in MB (10^6 bytes), sampled a hundred
+times per second. `--serve` starts `mlflow models serve` with the champion; `--url` uses a running
+server.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from genre.registry.resolve import found_classifier
 RATE = 44_100
 CLIP_SECONDS, SONGS, MIX_MINUTES = 30, 100, 60
 TIMES = 5
-LOOK_SECONDS = 0.01  # between looks at a process
+POLL_SECONDS = 0.01  # between samples of memory
 START_SECONDS = 120  # for a server
 
 Figures = dict[str, float]
@@ -66,7 +66,7 @@ def write(path: Path, seconds: float, *, seeds: range) -> Path:
 
 
 def process(*command: str | Path) -> tuple[float, float]:
-    """Run a program; returns its seconds and the peak of its memory in MB."""
+    """Run a program; return its seconds and its peak memory in MB."""
     peak = 0
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
@@ -74,7 +74,7 @@ def process(*command: str | Path) -> tuple[float, float]:
         while child.poll() is None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 peak = max(peak, child.memory_info().rss)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         seconds = time.perf_counter() - start
         if child.returncode:
             said.seek(0)
@@ -83,13 +83,13 @@ def process(*command: str | Path) -> tuple[float, float]:
 
 
 def repeated(work: Callable[[], float]) -> float:
-    """The median of `TIMES` results, after one that does not count."""
+    """Return the median of `TIMES` results, after a warm-up."""
     work()
     return statistics.median(work() for _ in range(TIMES))
 
 
 def measure(model: str | None, folder: Path, songs: int, minutes: int) -> Figures:
-    """All but the served request, with files in the empty folder `folder`."""
+    """Measure all but the server, with files in the empty folder `folder`."""
     genre = (sys.executable, "-m", "genre.cli")
     classify = (*genre, "classify", "--json", *(("--model", model) if model else ()))
     song = write(folder / "song.mp3", CLIP_SECONDS, seeds=range(1))
@@ -118,7 +118,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def request(url: str, song: Path) -> float:
-    """The seconds of one request for the answer to `song`, by its content."""
+    """Return the seconds of one request with the content of `song`."""
     rows = [{"audio": base64.b64encode(song.read_bytes()).decode()}]
     content = json.dumps({"dataframe_records": rows}).encode()
     headers = {"Content-Type": "application/json"}
@@ -134,7 +134,7 @@ def request(url: str, song: Path) -> float:
 
 @contextlib.contextmanager
 def served(model: str | None = None, root: Path = Path()) -> Iterator[str]:
-    """The address of a server of MLflow's that answers with `model`, ended afterwards."""
+    """Yield the address of an MLflow server with `model`; end it afterwards."""
     from genre.core.params import PARAMS_FILE, load_params
     from genre.registry.client import resolve_uri
 
@@ -157,7 +157,7 @@ def served(model: str | None = None, root: Path = Path()) -> Iterator[str]:
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            if not _answers(f"http://127.0.0.1:{port}/ping", server):
+            if not _responds(f"http://127.0.0.1:{port}/ping", server):
                 log.seek(0)
                 raise SystemExit(f"no server came up: {log.read().decode()[-2000:]}")
             yield f"http://127.0.0.1:{port}"
@@ -167,8 +167,8 @@ def served(model: str | None = None, root: Path = Path()) -> Iterator[str]:
             server.wait(timeout=30)
 
 
-def _answers(url: str, server: subprocess.Popen[bytes]) -> bool:
-    """Wait for the server to answer; false where it ended or takes too long."""
+def _responds(url: str, server: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server responds; return False if it ended or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
@@ -180,7 +180,7 @@ def _answers(url: str, server: subprocess.Popen[bytes]) -> bool:
 
 
 def main() -> None:
-    """Measure, print a table, and write the figures as JSON where asked."""
+    """Measure, print a table, and write the results as JSON if requested."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", help="as of genre classify; the champion where not given")
     parser.add_argument("--songs", type=int, default=SONGS, help="in the folder")

@@ -1,10 +1,10 @@
-"""How long retraining takes where little or nothing is new, and how long `make up`.
+"""Time of a retraining with one new song or none, and of `make up`.
 
     python -m benchmarks.retraining [--songs 1000] [--json FILE]
 
-In a temporary copy of the project, with demo songs and one quick model: the whole pipeline, then
-with one song more, step by step; `make up` from nothing and again; a retraining by the served flow
-with nothing new, from the request to the end, three times. All times are in seconds.
+In a temporary copy of the project, with demo songs and one fast model, are timed: the whole
+pipeline; each step with one more song; a first and a second `make up`; three retrainings of the
+served flow without changes, from request to end. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 def free_port() -> int:
-    """A port on which nothing listens now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 
 def copy_project(root: Path) -> None:
-    """A checkout of the project as it stands, with its compiled kernels, ports of its own, lda."""
+    """Copy the working tree with compiled kernels; set free ports and the model lda."""
     own = {"data/raw.dvc", "dvc.lock"}
     listed = subprocess.check_output(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=PROJECT, text=True
@@ -61,7 +61,7 @@ def copy_project(root: Path) -> None:
 
 
 def python(root: Path, *arguments: str) -> str:
-    """Run this Python in the copy; returns what it printed."""
+    """Run this Python in the copy; return its output."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=root,
@@ -76,7 +76,7 @@ def python(root: Path, *arguments: str) -> str:
 
 
 def reproduce(root: Path, source: Path) -> dict[str, float]:
-    """Add songs and bring all up to date; returns the seconds of each step, DVC's own included."""
+    """Add songs and run all steps; return the seconds of each step, including DVC's."""
     code = (
         "import json, sys; from pathlib import Path; from runner import collect, pipeline\n"
         "collect.add(sys.argv[1], Path(), say=lambda line: None)\n"
@@ -91,7 +91,7 @@ def reproduce(root: Path, source: Path) -> dict[str, float]:
 
 
 def make_songs(root: Path, folder: Path, songs: int) -> tuple[Path, Path]:
-    """Demo songs in two folders: all but one, and that one."""
+    """Make demo songs in two folders: all but one, and that one."""
     most, one = folder / "songs", folder / "one"
     code = (
         "import sys; from pathlib import Path; from genre.collection import demo\n"
@@ -107,7 +107,7 @@ def make_songs(root: Path, folder: Path, songs: int) -> tuple[Path, Path]:
 
 
 def retrain(port: int) -> float:
-    """Ask the server for a run, as its page does, and wait for its end."""
+    """Request a run from the server, as its UI does, and wait for its end."""
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=30) as api:
         deployment = api.get("/deployments/name/retrain/retrain").raise_for_status().json()["id"]
         start = time.perf_counter()
@@ -121,7 +121,7 @@ def retrain(port: int) -> float:
 
 
 def services(root: Path) -> dict[str, Any]:
-    """Start the services twice, and retrain with nothing new."""
+    """Start the services twice, and retrain without changes."""
     params = yaml.safe_load((root / "params.yaml").read_text())
     found: dict[str, Any] = {}
     try:

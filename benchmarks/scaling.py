@@ -1,10 +1,10 @@
-"""How the features step scales: one worker against two, and memory against the number of songs.
+"""Scaling of the step features: time by workers, memory by number of songs.
 
     python -m benchmarks.scaling [--songs 200] [--many 2000] [--json FILE]
 
-Clips are made of noise and tones, each different, in a temporary project; every run starts from
-nothing in a process of its own, so start-up is included. One worker and two take turns. Memory is
-the peak of resident set size in MB (10^6 bytes), of the driver and of the largest worker.
+Clips are synthetic, in a temporary project; every run is a new process without cache, so start-up
+is included. Runs with one and two workers alternate. Memory is the peak resident set size in MB
+(10^6 bytes) of the main process and of the largest worker.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def make_clips(root: Path, count: int) -> None:
 
 
 def run(root: Path, workers: int) -> dict[str, float]:
-    """Run the step from nothing; returns its wall time and peaks of memory."""
+    """Run the step without cache; return its wall time and peaks of memory."""
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     params["compute"] |= {"engine": "local", "workers": workers}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
@@ -78,7 +78,7 @@ def run(root: Path, workers: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print a table, and write the figures as JSON where asked."""
+    """Measure, print a table, and write the results as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--songs", type=int, default=200)
     parser.add_argument("--many", type=int, default=2000, help="songs of the memory run; 0: none")

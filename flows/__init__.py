@@ -1,14 +1,14 @@
-"""Prefect: when the steps run, and what happens when one fails.
+"""The Prefect flows `retrain` and `classify`.
 
-Importing this package, before anything imports Prefect, gives Prefect a home inside the project
-(the current folder) and keeps Prefect, MLflow and DVC from sending usage data. What is already set
-in the environment wins.
+Importing this package, before Prefect, sets Prefect's home inside the project (the current folder)
+and disables usage data of Prefect, MLflow and DVC. Environment variables that are already set are
+kept.
 """
 
 import os
 from pathlib import Path
 
-SERVICES = Path(".services")  # state, logs and process records of what `make up` starts
+SERVICES = Path(".services")  # state and logs of `make up`
 
 SETTINGS = {
     "PREFECT_HOME": str((SERVICES / "prefect").resolve()),
@@ -22,9 +22,9 @@ SETTINGS = {
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
-# What listens on this machine alone is never asked for through a proxy.
+# No proxy for services on this machine.
 for _name in ("NO_PROXY", "no_proxy"):
     os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1,localhost")))
 
-# Prefect makes its home when it is imported, but not the folder that it lies in.
+# Prefect creates its home on import, but not the parent folder.
 Path(os.environ["PREFECT_HOME"]).parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""What a retraining shows in Prefect's UI beside its logs, as Markdown artifacts.
+"""Markdown artifacts of a retraining in Prefect's UI.
 
-Four of them, whose versions are one retraining each: `results` (steps, accuracies, against the
-champion), `confusion-matrix`, `data-changes` and `decision`. Each is made only if the step that it
-is about has passed, so that no figure of an earlier run is shown as this one's. A warning of the
-step `register` comes first in `results` and `decision`.
+They are `results` (steps, accuracies, comparison with the champion), `confusion-matrix`,
+`data-changes` and `decision`, with a version per retraining. Each is made only if its step has
+completed, so that no result of an earlier run is shown. A warning of the step `register` comes
+first in `results` and `decision`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DESCRIPTIONS = {
 
 
 def publish(states: Mapping[str, State[Any]], root: Path, params: Params, changes: str) -> None:
-    """Make the artifacts of a run whose steps ended in `states`; `changes` tells of the data."""
+    """Create the artifacts of a run; `states` are those of its steps, `changes` is Markdown."""
     for key, text in pages(states, root, params, changes).items():
         create_markdown_artifact(key=key, markdown=text, description=DESCRIPTIONS[key])
 
@@ -44,8 +44,8 @@ def publish(states: Mapping[str, State[Any]], root: Path, params: Params, change
 def pages(
     states: Mapping[str, State[Any]], root: Path, params: Params, changes: str
 ) -> dict[str, str]:
-    """The Markdown of each artifact that this run has something to say in."""
-    parts, found = warned(warning(states, root)), {}
+    """Return the Markdown of the artifacts of this run by key."""
+    parts, found = warning_section(warning(states, root)), {}
     parts += ["## Steps", steps_table(states)]
     metrics = receipt = None
     if passed(states, "evaluate"):
@@ -55,7 +55,7 @@ def pages(
     if passed(states, "register"):
         receipt = _read_json(root / paths.RECEIPT)
         now = states["register"].name != CACHED
-        parts += ["## Against the champion", against(receipt, now=now)]
+        parts += ["## Against the champion", comparison_table(receipt, now=now)]
         found[DECISION] = decision(receipt, params, champion(receipt, params, root), now=now)
     if passed(states, "ingest"):
         found[DATA] = changes
@@ -63,15 +63,15 @@ def pages(
 
 
 def warning(states: Mapping[str, State[Any]], root: Path) -> str | None:
-    """What the step `register` of this run warns of, None if nothing."""
+    """Return the warning of the step `register` of this run, if any."""
     if not passed(states, "register"):
         return None
     text: str | None = _read_json(root / paths.RECEIPT).get("warning")
     return text
 
 
-def warned(warning: str | None) -> list[str]:
-    """The paragraphs that show a warning."""
+def warning_section(warning: str | None) -> list[str]:
+    """Return the paragraphs of a warning."""
     return ["## Warning", cell(warning)] if warning else []
 
 
@@ -81,13 +81,13 @@ def passed(states: Mapping[str, State[Any]], step: str) -> bool:
 
 
 def steps_table(states: Mapping[str, State[Any]]) -> str:
-    """A row a step: how it ended, with its message."""
+    """Return a row per step with its state and message."""
     rows = [(step, state.name, state.message or "") for step, state in states.items()]
     return table(["step", "state", "message"], rows, left=3)
 
 
 def accuracy_table(metrics: dict[str, Any]) -> str:
-    """A row a model and subset, the selected model first: song-level accuracy, 95 % interval."""
+    """Return song-level accuracies with 95 % intervals, the selected model first."""
     rows = []
     for model, subsets in summary.selected_first(metrics):
         for subset in summary.SUBSETS:
@@ -101,10 +101,10 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
     return f"Protocol `{metrics['protocol']}`.\n\n{table(headings, rows, left=2)}"
 
 
-def against(receipt: dict[str, Any], *, now: bool) -> str:
-    """The version and the champion on the same songs, each with its interval.
+def comparison_table(receipt: dict[str, Any], *, now: bool) -> str:
+    """Compare the version with the champion on the same songs, with intervals.
 
-    `now` if this run has registered the version, and not an earlier one.
+    `now`: the version was registered by this run and not by an earlier one.
     """
     found = receipt["comparison"]
     when = "this run" if now else "an earlier run"
@@ -123,7 +123,7 @@ def against(receipt: dict[str, Any], *, now: bool) -> str:
 
 
 def confusion(root: Path, metrics: dict[str, Any]) -> str:
-    """The confusion matrix of the selected model's songs, actual genres in rows."""
+    """Return the confusion matrix of the selected model, actual genres in rows."""
     import pandas as pd
 
     pairs = pd.read_csv(root / paths.REPORTS / "plots" / "confusion.csv", keep_default_na=False)
@@ -139,28 +139,28 @@ def confusion(root: Path, metrics: dict[str, Any]) -> str:
         for genre, line in counts.iterrows()
     ]
     subset = "test" if "test" in metrics["models"][metrics["selected"]] else "validation"
-    words = (
+    caption = (
         f"`{metrics['selected']}`, {len(pairs)} {subset} songs, protocol `{metrics['protocol']}`. "
         "Rows: actual genres; columns: predicted genres."
     )
-    return f"{words}\n\n{table(['', *map(cell, genres)], rows, raw=True)}\n"
+    return f"{caption}\n\n{table(['', *map(cell, genres)], rows, raw=True)}\n"
 
 
 def decision(receipt: dict[str, Any], params: Params, champion: str, *, now: bool) -> str:
-    """Which version was registered, its aliases then, why, a link to it, and the champion now.
+    """Describe the registered version, its aliases, the reason, and the champion now.
 
-    `now` if this run has registered it, and not an earlier one. After a warning, if there is one.
+    `now`: the version was registered by this run and not by an earlier one.
     """
     lines = [f"**{summary.version(receipt)}**", receipt["reason"]]
     if not now:
         lines.insert(0, "Nothing has changed since an earlier run, which decided:")
     if receipt["version"] is not None:
         lines += [f"[Open it in MLflow]({version_page(receipt, params)})", champion]
-    return "\n\n".join([*warned(receipt.get("warning")), *lines]) + "\n"
+    return "\n\n".join([*warning_section(receipt.get("warning")), *lines]) + "\n"
 
 
 def champion(receipt: dict[str, Any], params: Params, root: Path) -> str:
-    """Which version is champion now, looked up as any program does, or why none is found."""
+    """Look up the current champion; return its version, or why it cannot be looked up."""
     uri = f"models:/{receipt['name']}@{CHAMPION}"
     try:
         with lookup.find(uri, params.tracking, root) as found:
@@ -170,10 +170,10 @@ def champion(receipt: dict[str, Any], params: Params, root: Path) -> str:
 
 
 def version_page(receipt: dict[str, Any], params: Params) -> str:
-    """The address of a version in MLflow's pages: the store's own, or those of `make up`."""
+    """Return the URL of a version in MLflow's UI: the tracking server, or `make up`."""
     store = urlsplit(params.tracking.uri)
     if store.scheme in ("http", "https"):
-        host = store.netloc.rpartition("@")[2]  # a password is nobody else's business
+        host = store.netloc.rpartition("@")[2]  # without user and password
         base = f"{store.scheme}://{host}{store.path.rstrip('/')}"
     else:
         base = f"http://127.0.0.1:{params.services.mlflow_port}"

@@ -1,7 +1,7 @@
-"""Drift, as a Prefect task of the flow `classify`: compare, report, and request a retraining.
+"""Task `drift` of the flow `classify`: compare songs, write the report, request a retraining.
 
-A retraining is requested once for the same songs: the last report says whether it was. The flow
-`retrain` itself makes sure that only one works at a time.
+A retraining is requested once for the same songs; the last report holds the request. The flow
+`retrain` itself ensures that only one runs at a time.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from genre.drift import page
 from genre.drift.reference import NO_REFERENCE, load
 from genre.registry.resolve import Found, found_classifier
 from runner import drift_report
-from runner.classify_folder import answered
+from runner.classify_folder import classified_songs
 
-DRIFT = "drift"  # the artifact's key: each version of it is a report
+DRIFT = "drift"  # key of the artifact, with a version per report
 DEPLOYMENT = "retrain/retrain"
-UNCHANGED = "Unchanged"  # the name of the state of a task that has nothing new to report
+UNCHANGED = "Unchanged"  # state name of a task without a new report
 
 
 @task(
     name="drift",
-    description="Compare the classified songs with those that the version was trained on",
+    description="Compare the classified songs with the training songs of the version",
     cache_policy=NO_CACHE,
 )
-def drift_of(output: Path, model: str, settings: DriftParams, may_retrain: bool) -> State[Any]:
+def check_drift(output: Path, model: str, settings: DriftParams, may_retrain: bool) -> State[Any]:
     """Report the drift of the songs in `output` that the version `model` has classified.
 
-    If there is drift, and both `may_retrain` and `drift_report.retrain` hold, request a retraining.
+    Requests a retraining if there is drift, and `may_retrain` and `drift.retrain` are set.
     """
     try:
         with found_classifier(Path(), model) as found:
@@ -50,21 +50,21 @@ def drift_of(output: Path, model: str, settings: DriftParams, may_retrain: bool)
 
 
 def report_on(output: Path, found: Found, settings: DriftParams, may_retrain: bool) -> State[Any]:
-    """As `drift_of`, of the version `found`; raises `InputError` if its files are damaged."""
+    """As `check_drift`, of the version `found`. Raises `InputError` if its files are damaged."""
     if found.reference is None:
         return Completed(message=NO_REFERENCE.format(found))
-    classified = answered(output, found.version)
+    classified = classified_songs(output, found.version)
     compared = drift_report.compare_songs(
         output, classified, found, load(found.reference), settings
     )
-    report, last = compared.report, drift_report.last_figures(output, found)
+    report, last = compared.report, drift_report.last_values(output, found)
     run = last.get("retraining_run") if last.get("evidence") == report.evidence else None
     notes = []
     if report.alerts:
         run, note = retraining(run, settings, may_retrain)
         notes = [note]
     message = "; ".join([report.verdict, *notes])
-    figures = drift_report.figures_of(report, found, run)
+    figures = drift_report.report_values(report, found, run)
     if figures == last and output.with_name(drift_report.PAGE).is_file():
         return Completed(name=UNCHANGED, message=message)
     sentences = [page.sentence(note) for note in notes]
@@ -78,20 +78,20 @@ def report_on(output: Path, found: Found, settings: DriftParams, may_retrain: bo
 def retraining(
     requested: str | None, settings: DriftParams, may_retrain: bool
 ) -> tuple[str | None, str]:
-    """Request a retraining, if that is due; the run that was requested, and what to say of it.
+    """Request a retraining if necessary; return the requested run, and a note.
 
-    `requested` is the run that was requested for the same songs before.
+    `requested` is a run that was requested for the same songs before.
     """
     if not settings.retrain:
-        return requested, "no retraining is asked for: drift_report.retrain is off"
+        return requested, "no retraining requested: drift.retrain is false"
     if not may_retrain:
-        return requested, "no retraining is asked for: the champion was not the one that was asked"
+        return requested, "no retraining requested: the model is not the champion"
     if requested:
-        return requested, f"retraining was asked for: {requested}"
+        return requested, f"retraining requested before: {requested}"
     try:
         run = cast("FlowRun", run_deployment(DEPLOYMENT, timeout=0, as_subflow=False))
     except ObjectNotFound:
-        return None, f"retraining was not asked for: nothing serves {DEPLOYMENT} (make up does)"
+        return None, f"no retraining requested: {DEPLOYMENT} is not served (make up serves it)"
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        return None, f"retraining could not be asked for ({error}); the next run tries again"
-    return run.name, f"retraining is asked for: {run.name}"
+        return None, f"retraining could not be requested ({error}); the next run tries again"
+    return run.name, f"retraining requested: {run.name}"

@@ -1,7 +1,9 @@
-"""The retraining flow: songs in, every step up to date, results shown. `python -m flows.retrain`.
+"""Flow `retrain`: add new songs, bring every step up to date, publish results.
 
-The steps are submitted in the order of `dvc.yaml`, each waiting for its parents there, and run one
-at a time, so that what does not depend on a failed step is still done.
+    python -m flows.retrain [SOURCE] [--force]
+
+The steps are submitted in the order of `dvc.yaml`, each waiting for its parents, and run one at a
+time; a failed step stops only those that depend on it.
 """
 
 from __future__ import annotations
@@ -19,45 +21,46 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows import SERVICES, artifacts, collection_changes, steps
+from flows import SERVICES, artifacts, steps
+from flows import data_changes as data_changes
 from flows.server import running_server
-from flows.single_instance import AtWorkError, alone
-from genre.core.addresses import hidden
+from flows.single_instance import AlreadyRunningError, single_instance
 from genre.core.errors import InputError
 from genre.core.params import PARAMS_FILE, RetrainParams, load_params
-from genre.core.unexpected import as_error, one_line
+from genre.core.unexpected import as_error, one_line_errors
+from genre.core.urls import redact
 from runner import pipeline, processes
 from tasks.io.step import BAD_INPUT, FAILED, OK
 
 Futures = dict[str, PrefectFuture[Any]]
 LOCK = SERVICES / "retrain" / "lock"
-WARNING = "Warning"  # the name of the state of a run that completed with one
-GIVEN: dict[str, str] = {}  # sources of the command line, by how Prefect may keep them
+WARNING = "Warning"  # state name of a run that completed with a warning
+SOURCES: dict[str, str] = {}  # sources of the command line by their redacted form
 ONE_AT_A_TIME = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
 
 
 @flow(name="retrain", task_runner=ONE_AT_A_TIME)
 def retrain(source: str | None = None, force: bool = False) -> State[Any]:
-    """Take the songs of `retrain.inbox`, bring everything up to date and register the model.
+    """Add the songs of `retrain.inbox`, bring every step up to date and register the model.
 
     Args:
         source: more songs to add: a folder of genre folders, an archive of one, its URL, or demo.
-            Prefect keeps what is given here: no address with a password.
-        force: run every step, also if nothing that it depends on changed.
+            Prefect stores this parameter: do not give a URL with a password.
+        force: run every step, even if no dependency changed.
     """
     root = Path()
     try:
-        with alone(root / LOCK), processes.ending_all_on_error():
+        with single_instance(root / LOCK), processes.end_commands_on_error():
             params = load_params(root / PARAMS_FILE)
             futures = submit(source, force, root, params.retrain)
             wait(list(futures.values()))
             states = {name: future.state for name, future in futures.items()}
-            changes = collection_changes.changes(root) if artifacts.passed(states, "ingest") else ""
+            changes = data_changes.changes(root) if artifacts.passed(states, "ingest") else ""
             artifacts.publish(states, root, params, changes)
             warning = artifacts.warning(states, root)
             if artifacts.passed(states, "register"):
-                collection_changes.remember(root)
-    except AtWorkError as error:
+                data_changes.save(root)
+    except AlreadyRunningError as error:
         return Cancelled(message=str(error), data=error)
     except Exception as error:
         shown = as_error(error)
@@ -66,12 +69,14 @@ def retrain(source: str | None = None, force: bool = False) -> State[Any]:
 
 
 def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -> Futures:
-    """Submit the collection, then every step of `dvc.yaml`, each after its parents, and the push.
+    """Submit the task collect, then every step of `dvc.yaml` after its parents, then push.
 
     Raises `InputError` if `params.yaml` or `dvc.yaml` cannot be used.
     """
     stages = pipeline.stages(root)
-    tasks = {name: steps.task_of(stage, params) for name, stage in (stages | steps.AROUND).items()}
+    tasks = {
+        name: steps.task_of(stage, params) for name, stage in (stages | steps.EXTRA_TASKS).items()
+    }
     known = list(dict.fromkeys(name.partition("@")[0] for name in tasks))
     if unknown := params.steps.keys() - set(known):
         raise InputError(
@@ -79,7 +84,7 @@ def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -
             f"expected some of {', '.join(known)}"
         )
     collect, timeout = tasks[steps.COLLECT]
-    source = GIVEN.get(source, source) if source else None
+    source = SOURCES.get(source, source) if source else None
     collected = collect.submit(steps.COLLECT, source, params.inbox, timeout)
     wait([collected])
     untouched = unchanged(stages, root) if collected.state.is_completed() and not force else set()
@@ -91,7 +96,7 @@ def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -
     push, timeout = tasks[steps.PUSH]
     inner = {parent for stage in stages.values() for parent in stage.parents}
     last = [futures[name] for name in stages if name not in inner] or [collected]
-    # Songs are sent in any case. To wait for the last steps is to wait for all.
+    # Songs are pushed even if a step failed. Waiting for the last steps waits for all.
     futures[steps.PUSH] = push.submit(
         steps.PUSH, timeout, wait_for=[allow_failure(future) for future in last]
     )
@@ -99,9 +104,9 @@ def submit(source: str | None, force: bool, root: Path, params: RetrainParams) -
 
 
 def unchanged(stages: Mapping[str, pipeline.Stage], root: Path) -> set[str]:
-    """The steps that need not be run one by one: neither they nor any before them have changed.
+    """Return the steps that need not run: neither they nor their parents have changed.
 
-    DVC always names a step with `always_changed` as changed, so that it runs each time.
+    A step with `always_changed` always counts as changed.
     """
     changed = set(pipeline.status(root, on_line=get_run_logger().info))
     for name, stage in stages.items():  # parents come first
@@ -111,9 +116,9 @@ def unchanged(stages: Mapping[str, pipeline.Stage], root: Path) -> set[str]:
 
 
 def outcome(states: dict[str, State[Any]], warning: str | None = None) -> State[Any]:
-    """How the whole run ended: failed if a step failed, with the messages of those that did.
+    """Return the state of the run: failed if a step failed, with the messages of failed steps.
 
-    A `warning` names the state of a run that completed, so that it is seen in the list of runs.
+    A `warning` becomes the state name of a completed run, to be seen in the list of runs.
     """
     log = get_run_logger()
     if warning:
@@ -139,20 +144,20 @@ def outcome(states: dict[str, State[Any]], warning: str | None = None) -> State[
 
 
 def error_of(state: State[Any]) -> Any:
-    """The error that a failed task met."""
+    """Return the error of a failed task."""
     return state.result(raise_on_failure=False)
 
 
-@one_line
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow once, on the server of `make up` if it is running."""
     parser = argparse.ArgumentParser(prog="python -m flows.retrain")
     parser.add_argument("source", nargs="?", help="songs to add beside those of the inbox")
     parser.add_argument("--force", action="store_true", help="run every step")
     options = parser.parse_args(arguments)
-    source = hidden(options.source) if options.source else None
+    source = redact(options.source) if options.source else None
     if source:
-        GIVEN[source] = options.source
+        SOURCES[source] = options.source
     server = running_server()
     address = {PREFECT_API_URL: f"{server}/api"} if server else {}
     with temporary_settings(updates=address):

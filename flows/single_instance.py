@@ -1,4 +1,4 @@
-"""One retraining at a time in a project, and one that answers songs, whoever starts it."""
+"""Single-instance lock of the flows `retrain` and `classify` of a project."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from genre.core.errors import GenreError
-from genre.core.locks import lock_if_free
+from genre.core.locks import try_lock
 
-AT_WORK = "another retraining works here"
+RUNNING = "another retraining is running"
 
 
-class AtWorkError(GenreError):
+class AlreadyRunningError(GenreError):
     """Another run holds the lock."""
 
 
 @contextmanager
-def alone(path: Path, said: str = AT_WORK) -> Iterator[None]:
-    """Lock the file `path` and write into it which process did.
+def single_instance(path: Path, message: str = RUNNING) -> Iterator[None]:
+    """Lock the file `path` and write the process and time into it.
 
-    Raises `AtWorkError`, which begins with `said`, if another process has locked it.
+    Raises `AlreadyRunningError`, with `message`, if another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lock_if_free(path) as free:
+    with try_lock(path) as free:
         if not free:
             holder = path.read_text().strip() or "unknown"
-            raise AtWorkError(f"{said} ({holder}); skipped: the next run will pick up new songs")
+            raise AlreadyRunningError(
+                f"{message} ({holder}); skipped: the next run will pick up new songs"
+            )
         path.write_text(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
         yield

@@ -1,1 +1,1 @@
-"""`make run`: the collection, `dvc repro` and the summary, without Prefect."""
+"""`make run` without Prefect: collection, `dvc repro`, summary; tables of classified songs."""

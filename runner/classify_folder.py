@@ -1,18 +1,17 @@
-"""Answers for a folder of songs, kept in one Parquet file: only what is new is listened to.
+"""Classify the songs of a folder and keep the predictions in a Parquet table.
 
-Conventions: a row a file, by its content and the version that answered: `path` (below the folder,
-with slashes), `sha256`, `model`, `model_version`, `answered_at` (UTC), `seconds`, `genre`,
-`probability`, `genre_2`, `probability_2`, `genre_3`, `probability_3`, `error`, filled in if the
-file could not be classified, and `warning`, if it was probably cut off. Files that are not audio
-(covers, playlists, texts) have no row. A table is of one folder. A file is classified again if its
-content or the version changes, if it could not be read, or if it met a defect of the program (its
-`sha256` is then null, as it is for an unreadable file). The table is replaced in one step, batch by
-batch. What drift compares of each song is kept beside it (see `runner.drift_report`).
+A row per file and version: `path` (below the folder, posix), `sha256`, `model`, `model_version`,
+`classified_at` (UTC), `seconds`, `genre`, `probability`, `genre_2`, `probability_2`, `genre_3`,
+`probability_3`, `error` (why the file could not be classified), and `warning` (if it is probably
+truncated). Files that are not audio have no row. A table is of one folder. A file is classified
+again if its content or the version changes, if it could not be read, or if it raised an unexpected
+exception (`sha256` is null in these two cases). The table is replaced atomically after each batch.
+What drift compares of each song is kept beside it (see `runner.drift_report`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,13 +29,16 @@ if TYPE_CHECKING:
     from genre.registry.resolve import Found
 
 TOP = 3
-FOLDER = "folder"  # the attribute of the table that tells which folder its paths are below
+OUTPUT = Path("reports/classified.parquet")  # as classify.output in params.yaml
+OLD_OUTPUT = Path("reports/answers.parquet")  # its former default
+OLD_NAMES = {"answered_at": "classified_at"}  # former columns
+FOLDER = "folder"  # the attribute of the table with the folder of its paths
 COLUMNS = {
     "path": "str",
     "sha256": "str",
     "model": "str",
     "model_version": "str",
-    "answered_at": "datetime64[us, UTC]",
+    "classified_at": "datetime64[us, UTC]",
     "seconds": "float64",
     **{
         name: kind
@@ -49,32 +51,32 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A file of the folder that this version has not answered yet; no hash where unreadable."""
+class PendingSong:
+    """A file that this version has not classified yet; without a hash if it cannot be read."""
 
     path: Path
     sha256: str | None
 
 
-def waiting(folder: Path, output: Path, version: str | None) -> tuple[list[Waiting], int]:
-    """The songs below `folder` that `version` has not classified, sorted; how many are not audio.
+def find_pending(folder: Path, output: Path, version: str | None) -> tuple[list[PendingSong], int]:
+    """Return the songs below `folder` that `version` has not classified; count other files.
 
-    Raises `InputError` where there is no such folder, or `output` is no table of ours or one of
-    another folder, whose paths would be taken for this one's.
+    Songs are sorted; the count is of files that are not audio. Raises `InputError` if there is no
+    such folder, or `output` is another table or one of another folder.
     """
     from genre.classifier.files import find, seems_audio
 
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected one with songs to answer")
-    known = read(output)
-    before = known.attrs.get(FOLDER, told(folder))
-    if before != told(folder):
+        raise InputError(f"{folder}: no such folder, expected one with songs to classify")
+    table = read(output)
+    before = table.attrs.get(FOLDER, folder_name(folder))
+    if before != folder_name(folder):
         raise InputError(
-            f"{output}: holds answers of the folder {before}, and songs of {folder} are to be "
-            "answered; name another file for them (--output, or the parameter output)"
+            f"{output}: holds predictions of the folder {before}, not of {folder}; name another "
+            "file (--output, or the parameter output)"
         )
-    known = known[known["model_version"].fillna("") == (version or "")]
-    answered = set(zip(known["path"], known["sha256"], strict=True))
+    table = table[table["model_version"].fillna("") == (version or "")]
+    done = set(zip(table["path"], table["sha256"], strict=True))
     found, skipped = [], 0
     for file in find([folder]):
         if not (seems_audio(file.path) or is_audio(file.path)):
@@ -84,13 +86,15 @@ def waiting(folder: Path, output: Path, version: str | None) -> tuple[list[Waiti
             sha256 = sha256_of(file.path)
         except OSError:
             sha256 = None
-        if (relative(file.path, folder), sha256) not in answered:
-            found.append(Waiting(file.path, sha256))
+        if (relative_path(file.path, folder), sha256) not in done:
+            found.append(PendingSong(file.path, sha256))
     return found, skipped
 
 
-def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -> list[Result]:
-    """Classify `songs` with the classifier `found`, add them to `output`; returns the results."""
+def classify_songs(
+    songs: Sequence[PendingSong], folder: Path, output: Path, found: Found
+) -> list[Result]:
+    """Classify `songs`, add rows to the table `output`, and return the results."""
     import pandas as pd
 
     from genre.classifier import batch
@@ -108,35 +112,37 @@ def answer(songs: Sequence[Waiting], folder: Path, output: Path, found: Found) -
     ]
     if reference and found.version:
         drift_report.add_songs(classified(songs, results, folder), output, found, reference)
-    known = read(output)
+    before = read(output)
     keys = ["path", "model_version"]
     fresh = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    table = pd.concat([known, fresh]).drop_duplicates(keys, keep="last")
+    table = pd.concat([before, fresh]).drop_duplicates(keys, keep="last")
     table = table.sort_values(keys, ignore_index=True)
-    table.attrs[FOLDER] = told(folder)
+    table.attrs[FOLDER] = folder_name(folder)
     write_parquet(output, table)
     return results
 
 
 def classified(
-    songs: Sequence[Waiting], results: Sequence[Result], folder: Path
+    songs: Sequence[PendingSong], results: Sequence[Result], folder: Path
 ) -> list[tuple[str, str, Prediction]]:
-    """The path, hash and prediction of each song that was classified."""
+    """Return path, hash and prediction of each classified song."""
     return [
-        (relative(song.path, folder), song.sha256, result.prediction)
+        (relative_path(song.path, folder), song.sha256, result.prediction)
         for song, result in zip(songs, results, strict=True)
         if result.prediction and song.sha256
     ]
 
 
-def row(song: Waiting, result: Result, folder: Path, found: Found, now: datetime) -> dict[str, Any]:
-    """One row of the table."""
+def row(
+    song: PendingSong, result: Result, folder: Path, found: Found, now: datetime
+) -> dict[str, Any]:
+    """Return a row of the table."""
     values: dict[str, Any] = {
-        "path": relative(song.path, folder),
+        "path": relative_path(song.path, folder),
         "sha256": None if result.defect else song.sha256,
         "model": found.name,
         "model_version": found.version,
-        "answered_at": now,
+        "classified_at": now,
         "error": result.error,
     }
     if result.prediction:
@@ -150,7 +156,7 @@ def row(song: Waiting, result: Result, folder: Path, found: Found, now: datetime
 
 
 def read(output: Path) -> pd.DataFrame:
-    """The answers so far; an empty table where there are none, `InputError` where it is another."""
+    """Read the table, empty if it does not exist. Raises `InputError` if it is another table."""
     import pandas as pd
     import pyarrow as pa
 
@@ -160,9 +166,10 @@ def read(output: Path) -> pd.DataFrame:
         table = pd.read_parquet(output)
     except (OSError, pa.ArrowException) as error:
         raise InputError(
-            f"{output}: cannot be read ({error}); move it away to answer everything anew"
+            f"{output}: cannot be read ({error}); move it away to classify all songs again"
         ) from error
-    if list(table) == list(COLUMNS)[:-1]:  # of a version that knew no warnings
+    table = table.rename(columns=OLD_NAMES)
+    if list(table) == list(COLUMNS)[:-1]:  # before there were warnings
         table["warning"] = pd.Series(dtype="str")
     if list(table) != list(COLUMNS):
         raise InputError(
@@ -172,15 +179,26 @@ def read(output: Path) -> pd.DataFrame:
     return table
 
 
-def answered(output: Path, version: str | None) -> pd.DataFrame:
-    """The `path` and `sha256` of the songs that `version` has answered."""
+def classified_songs(output: Path, version: str | None) -> pd.DataFrame:
+    """Return `path` and `sha256` of the songs that `version` has classified."""
     table = read(output)
     kept = (table["model_version"].fillna("") == (version or "")) & table["error"].isna()
     return table.loc[kept, ["path", "sha256"]]
 
 
+def rename_old_files(output: Path, log: Callable[[str], None]) -> None:
+    """Rename a table of the former default name, and the folder of songs beside a table."""
+    old = OLD_OUTPUT if output == OUTPUT else output
+    if old.exists() and not output.exists():
+        old.rename(output)
+        log(f"renamed {old} to {output}, the new default of classify.output")
+    songs = old.with_name(f"{old.stem}.heard")
+    if songs.exists() and not drift_report.songs_folder(output).exists():
+        songs.rename(drift_report.songs_folder(output))
+
+
 def is_audio(path: Path) -> bool:
-    """Whether a decoder knows what is in the file."""
+    """Whether a decoder supports the content of the file."""
     from genre.audio import Stream
 
     try:
@@ -190,18 +208,18 @@ def is_audio(path: Path) -> bool:
         return False
 
 
-def batches(songs: Sequence[Waiting], size: int) -> Iterator[Sequence[Waiting]]:
-    """`songs` in parts of at most `size`."""
+def batches(songs: Sequence[PendingSong], size: int) -> Iterator[Sequence[PendingSong]]:
+    """Yield `songs` in batches of at most `size`."""
     for first in range(0, len(songs), size):
         yield songs[first : first + size]
 
 
-def told(folder: Path) -> str:
-    """How a table names the folder that it is of: below the project's where it lies in that."""
+def folder_name(folder: Path) -> str:
+    """The folder as the table stores it: relative to the project if it is inside."""
     here, there = Path().resolve(), folder.resolve()
     return (there.relative_to(here) if there.is_relative_to(here) else there).as_posix()
 
 
-def relative(path: Path, folder: Path) -> str:
-    """The path below the folder, with slashes."""
+def relative_path(path: Path, folder: Path) -> str:
+    """The path below the folder, posix."""
     return path.relative_to(folder).as_posix()

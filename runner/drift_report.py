@@ -1,13 +1,13 @@
 """The drift report of the songs that `runner.classify_folder` has classified.
 
-Beside the table of predictions, `answers.parquet` for example, lie
+Beside the table of predictions, `classified.parquet` say, are
 
-- `answers.heard/<name>-<version>.parquet`: the table of `genre.drift.report`, with what a version
-  computed of each song, so that no song is decoded twice;
-- `drift.md`, `drift.png`, `drift.json`: the report about the songs that the version has classified.
+- `classified.songs/<name>-<version>.parquet`: the table of `genre.drift.report` with the features
+  that a version computed of each song, so that no song is decoded twice;
+- `drift.md`, `drift.png`, `drift.json`: the report on the songs that the version has classified.
 
-Songs are added to the first before their predictions are written: a song that has a prediction and
-is not in it was classified by a version without a reference.
+The first is written before the predictions, so a classified song that is not in it was classified
+by a version without a reference.
 """
 
 from __future__ import annotations
@@ -35,17 +35,22 @@ PAGE, PICTURE, FIGURES = "drift.md", "drift.png", "drift.json"
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A report, and what it compares."""
+class Comparison:
+    """A report, the reference and the compared songs."""
 
     report: Report
     reference: Reference
     songs: pd.DataFrame
 
 
+def songs_folder(output: Path) -> Path:
+    """The folder beside the table `output` with the features of its songs."""
+    return output.with_name(f"{output.stem}.songs")
+
+
 def songs_file(output: Path, found: Found) -> Path:
-    """The file with the songs of the table `output` that the version `found` has classified."""
-    return output.with_name(f"{output.stem}.heard") / f"{found.name}-{found.version}.parquet"
+    """The file with the features of the songs that the version `found` has classified."""
+    return songs_folder(output) / f"{found.name}-{found.version}.parquet"
 
 
 def add_songs(
@@ -54,7 +59,7 @@ def add_songs(
     found: Found,
     reference: Reference,
 ) -> None:
-    """Add songs, given as path, hash and prediction, to `songs_file`; a path has one row.
+    """Add songs, given as path, hash and prediction, to `songs_file`, a row per path.
 
     Raises `InputError` if the file cannot be read.
     """
@@ -67,7 +72,7 @@ def add_songs(
 
 
 def read_songs(path: Path, reference: Reference) -> pd.DataFrame:
-    """The songs in `path`, none if it does not exist; raises `InputError` if it cannot be read."""
+    """Read the songs in `path`, if it exists. Raises `InputError` if it cannot be read."""
     import pandas as pd
     import pyarrow as pa
 
@@ -80,7 +85,7 @@ def read_songs(path: Path, reference: Reference) -> pd.DataFrame:
             raise ValueError("other columns than this version compares")
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
-            f"{path}: cannot be read ({error}); move it away: songs classified so far are then not "
+            f"{path}: cannot be read ({error}); move it away; songs classified so far are then not "
             "compared"
         ) from error
     return songs
@@ -92,24 +97,24 @@ def compare_songs(
     found: Found,
     reference: Reference,
     settings: DriftParams,
-) -> Compared:
-    """Compare the songs `classified` (`path`, `sha256`) of the table `output` with `reference`."""
+) -> Comparison:
+    """Compare the songs `classified` (`path`, `sha256`) of `output` with `reference`."""
     songs = read_songs(songs_file(output, found), reference)
     songs = songs.merge(classified, on=["path", "sha256"])
     missing = len(classified) - len(songs)
-    return Compared(compare(reference, songs, settings, missing), reference, songs)
+    return Comparison(compare(reference, songs, settings, missing), reference, songs)
 
 
-def figures_of(report: Report, found: Found, retraining: str | None) -> dict[str, Any]:
-    """What `drift.json` holds; `retraining` is the run that was requested, if any."""
+def report_values(report: Report, found: Found, retraining: str | None) -> dict[str, Any]:
+    """Return the content of `drift.json`; `retraining` is the requested run, if any."""
     about = {"model": found.name, "version": found.version, "retraining_run": retraining}
     values = {**about, **report.as_dict()}
-    plain: dict[str, Any] = json.loads(json.dumps(values))  # as `last_figures` reads them
+    plain: dict[str, Any] = json.loads(json.dumps(values))  # as `last_values` reads it
     return plain
 
 
-def last_figures(output: Path, found: Found) -> dict[str, Any]:
-    """What `drift.json` says of the version; empty if it is missing or about another one."""
+def last_values(output: Path, found: Found) -> dict[str, Any]:
+    """Read `drift.json`; empty if it is missing or of another version."""
     try:
         values = json.loads(output.with_name(FIGURES).read_text(encoding="utf-8"))
         same = (values["model"], values["version"]) == (found.name, found.version)
@@ -119,14 +124,14 @@ def last_figures(output: Path, found: Found) -> dict[str, Any]:
 
 
 def write(
-    compared: Compared,
+    compared: Comparison,
     figures: dict[str, Any],
     output: Path,
     found: Found,
     settings: DriftParams,
     notes: Sequence[str],
 ) -> str:
-    """Write the report's page, picture and figures; return the page without the picture."""
+    """Write page, picture and JSON of the report; return the page without the picture."""
     from genre import figures as drawing
     from genre.drift.picture import draw
 

@@ -1,10 +1,9 @@
-"""Run `pip install` for `make`: progress in a few lines, and why it failed.
+"""Run `pip install` for `make`, with short progress and a clear error.
 
     python -m runner.install --editable '.[app]'
 
-The arguments are those of `pip install`. Needs nothing but pip, as nothing else is installed yet.
-pip tries a package index that it cannot reach a few times, takes it for empty, and then reports
-conflicting dependencies; here that is reported as what it is.
+The arguments are those of `pip install`; only pip is installed yet. If pip cannot reach the package
+index, it reports conflicting dependencies; here the real cause is reported.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-LINE_SECONDS = 10.0  # between counts of packages
-LARGE_MB = 20.0  # a download that is named
+LINE_SECONDS = 10.0  # between lines with the count of packages
+LARGE_MB = 20.0  # downloads from this size on are shown
 BAD_INPUT = 2
 PIP = (
     *(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"),
-    "--no-compile",  # Python compiles what it imports, a small part of what is installed
+    "--no-compile",  # Python compiles on import what is used
 )
 
 _DOWNLOAD = re.compile(r"\s*Downloading (?:\S*/)?(?P<file>[^/\s]+) \((?P<mb>[\d.]+) MB\)")
@@ -28,7 +27,7 @@ _UNREACHABLE = re.compile(r"after connection broken by '(?P<why>.+)': \S+$")
 
 
 def progress(lines: Iterable[str]) -> Iterator[str]:
-    """Yield what to show of pip's output `lines`: large downloads, counts of packages, phases."""
+    """Yield progress from pip's output: large downloads, counts of packages, phases."""
     start = last = time.monotonic()
     packages = 0
     for line in lines:
@@ -48,7 +47,7 @@ def progress(lines: Iterable[str]) -> Iterator[str]:
 
 
 def reason(lines: list[str]) -> str:
-    """Why pip failed, from its output: that no index was reached, else pip's own message."""
+    """Explain pip's failure: no index was reached, else pip's own message."""
     broken = [match["why"] for line in lines if (match := _UNREACHABLE.search(line))]
     if broken:
         return (

@@ -1,11 +1,10 @@
-"""The driver of DVC: bring one step, or all, up to date, and version the collection.
+"""Run DVC: bring one step or all steps up to date, and version the collection.
 
-`dvc.yaml` alone says what depends on what and DVC alone what is up to date; this module runs the
-`dvc` beside the running Python and reports how each step ended. DVC and its steps run in a process
-group of their own, of which nothing is left when a call returns or raises.
+`dvc.yaml` defines the dependencies and DVC decides what is up to date; this module runs `dvc` in a
+process group of its own and reports how each step ended.
 
-What a step says of itself is in its file (`tasks.io.outcomes`). A step without a new file did not
-run; if its entry in `dvc.lock` has changed, DVC restored it from its run cache.
+A step that ran has a new status file (`tasks.io.outcomes`). If it has none, but its entry in
+`dvc.lock` has changed, DVC restored it from its run cache; otherwise it was up to date.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from genre.core.errors import InputError
 from genre.core.messages import command
 from genre.core.params import PARAMS_FILE
 from runner import dvc_command
-from runner.dvc_command import BusyError, Done, Say
+from runner.dvc_command import BusyError, CommandResult, LogLine
 from runner.processes import StepTimeoutError
 from runner.repair import LOADER
 from tasks.io import outcomes, paths
@@ -34,12 +33,12 @@ from tasks.io.outcomes import Outcome, StepError
 
 PIPELINE = "dvc.yaml"
 RAW_VERSION = paths.RAW.with_suffix(".dvc")  # what `dvc add data/raw` writes
-ALWAYS = ["always changed"]  # the status of a step that DVC is told to run each time
+ALWAYS = ["always changed"]  # the status of a step with `always_changed`
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of `dvc.yaml`; its address is `train@mlp` if it is one of a matrix."""
+    """A step of `dvc.yaml`; its address is `train@mlp` if it is part of a matrix."""
 
     address: str
     description: str
@@ -47,7 +46,7 @@ class Stage:
 
 
 def stages(root: Path) -> dict[str, Stage]:
-    """The steps of the project at `root` by address, parents before children.
+    """Return the steps of the project at `root` by address, parents before children.
 
     Raises `InputError` if `dvc.yaml` cannot be used.
     """
@@ -58,14 +57,14 @@ def stages(root: Path) -> dict[str, Stage]:
     steps = descriptions(root)
     parents: dict[str, list[str]] = {name: [] for name in steps}
     for before, name in re.findall(r'"([^"]+)" -> "([^"]+)";', "\n".join(lines)):
-        if before in steps and name in steps:  # neither is data that `dvc add` versions
+        if before in steps and name in steps:  # and neither is a `.dvc` file
             parents[name].append(before)
     order = TopologicalSorter(parents).static_order()
     return {name: Stage(name, steps[name], tuple(parents[name])) for name in order}
 
 
 def descriptions(root: Path) -> dict[str, str]:
-    """The description of each step by address, in the order of `dvc.yaml`."""
+    """Return the description of each step by address, in the order of `dvc.yaml`."""
     params = _read_yaml(root / PARAMS_FILE)
     found: dict[str, str] = {}
     for name, stage in _read_yaml(root / PIPELINE)["stages"].items():
@@ -85,36 +84,36 @@ def bring_up_to_date(
     force: bool = False,
     timeout: float | None = None,
     lock_wait: float | None = None,
-    on_line: Say = print,
+    on_line: LogLine = print,
 ) -> Outcome:
     """Run `dvc repro --single-item` for one step, whose parents must be up to date.
 
     `on_line` gets what the step prints, line by line; `timeout` and `lock_wait` are in seconds.
 
-    Raises `InputError` with the step's message if it ended with exit code 2 (never to be tried
-    again), `StepTimeoutError` after `timeout`, `BusyError` if another DVC command did not
-    finish within `lock_wait`, and `StepError` otherwise.
+    Raises `InputError` with the step's message if its exit code is 2 (never retried),
+    `StepTimeoutError` after `timeout`, `BusyError` if another DVC command did not finish within
+    `lock_wait`, and `StepError` for other failures.
     """
     start = time.time()
-    words = ["repro", "--single-item", *(["--force"] if force else []), stage]
+    arguments = ["repro", "--single-item", *(["--force"] if force else []), stage]
     try:
-        done = dvc_command.run(words, root, on_line, timeout=timeout, lock_wait=lock_wait)
+        done = dvc_command.run(arguments, root, on_line, timeout=timeout, lock_wait=lock_wait)
     except StepTimeoutError as error:
         raise StepTimeoutError(
-            f"{stage}: {error}; if it needs more, raise retrain.step_timeout_seconds in params.yaml"
+            f"{stage}: {error}; to allow more, raise retrain.step_timeout_seconds in params.yaml"
         ) from error
     outcome = _outcome(stage, root, start, done)
     if outcome.error is not None:
         raise outcome.error
     if done.code != 0:
-        raise StepError(f"{stage}: {done.complaint}")
+        raise StepError(f"{stage}: {done.error_message}")
     return outcome
 
 
-def reproduce(root: Path, on_line: Say, *, lock_wait: float | None = None) -> list[Outcome]:
-    """Run one `dvc repro` for all steps; a failed one stops only those that depend on it.
+def reproduce(root: Path, on_line: LogLine, *, lock_wait: float | None = None) -> list[Outcome]:
+    """Run `dvc repro --keep-going`; a failed step stops only those that depend on it.
 
-    `on_line` gets what the steps print. Returns how each step ended, in the order of `dvc.yaml`.
+    `on_line` gets the output of the steps. Returns how each step ended, in the order of `dvc.yaml`.
     Raises `BusyError` if another DVC command did not finish within `lock_wait` seconds, and
     `StepError` if DVC failed outside a step.
     """
@@ -122,8 +121,8 @@ def reproduce(root: Path, on_line: Say, *, lock_wait: float | None = None) -> li
     done = dvc_command.run(["repro", "--keep-going"], root, on_line, lock_wait=lock_wait)
     if done.code == 0:
         return [_outcome(name, root, start, done) for name in descriptions(root)]
-    failed = StepError(f"dvc repro: {done.complaint}")
-    if done.no_room:  # to ask DVC more would fail, too
+    failed = StepError(f"dvc repro: {done.error_message}")
+    if done.disk_full:  # further DVC commands would fail, too
         raise failed
     found = _after_failure(root, start, done)
     if not any(outcome.error for outcome in found.values()):
@@ -131,31 +130,31 @@ def reproduce(root: Path, on_line: Say, *, lock_wait: float | None = None) -> li
     return [found[name] for name in descriptions(root)]
 
 
-def status(root: Path, *, on_line: Say = print) -> dict[str, Any]:
-    """`dvc status`: what has changed of each step that DVC would run or restore now.
+def status(root: Path, *, on_line: LogLine = print) -> dict[str, Any]:
+    """Run `dvc status`: the changes of each step that DVC would run or restore now.
 
-    Steps after them are not named until those have run. Raises `StepError` if DVC fails.
+    Steps that depend on these are listed only after they have run. Raises `StepError` if DVC fails.
     """
     lines = dvc_command.output(["status", "--json"], root, on_line)
     found: dict[str, Any] = json.loads(lines[-1])
     return found
 
 
-def push(root: Path, *, timeout: float | None = None, on_line: Say = print) -> str | None:
-    """`dvc push` of the songs and of what the steps left; returns what DVC said was sent.
+def push(root: Path, *, timeout: float | None = None, on_line: LogLine = print) -> str | None:
+    """Run `dvc push`; return DVC's summary, or None if there is no default remote.
 
-    Returns None if no default remote is configured. Raises `StepError` if DVC fails.
+    Raises `StepError` if DVC fails.
     """
     if not dvc_command.remote(root, on_line):
         return None
     lines = dvc_command.output(["push"], root, on_line, timeout=timeout)
-    return lines[-1] if lines else "everything is there"
+    return lines[-1] if lines else "everything is up to date"
 
 
-def version_collection(root: Path, *, on_line: Say = print) -> bool:
-    """`dvc add data/raw` if it is new or changed; returns whether it was.
+def version_collection(root: Path, *, on_line: LogLine = print) -> bool:
+    """Run `dvc add data/raw` if there is a new or changed collection; return whether it ran.
 
-    If there is no collection nothing is done. Raises `StepError` if DVC fails.
+    Raises `StepError` if DVC fails.
     """
     if not (root / paths.RAW).is_dir():
         return False
@@ -167,11 +166,11 @@ def version_collection(root: Path, *, on_line: Say = print) -> bool:
     return True
 
 
-def restore_collection(root: Path, *, on_line: Say = print) -> None:
-    """Restore from DVC's cache the collection that `data/raw.dvc` names.
+def restore_collection(root: Path, *, on_line: LogLine = print) -> None:
+    """Check out the collection of `data/raw.dvc` from DVC's cache.
 
-    Raises `BusyError` if another DVC command, which may be fetching it, did not finish in
-    time, and `InputError` if the cache does not hold it.
+    Raises `BusyError` if another DVC command did not finish in time, and `InputError` if the cache
+    does not hold the collection.
     """
     try:
         dvc_command.output(["checkout", str(RAW_VERSION)], root, on_line)
@@ -180,20 +179,20 @@ def restore_collection(root: Path, *, on_line: Say = print) -> None:
     except StepError as error:
         on_line(str(error))
         raise InputError(
-            f"{RAW_VERSION} names a collection that is not here: found neither {paths.RAW} nor its "
-            "files in DVC's cache; fetch them "
+            f"{RAW_VERSION} refers to a collection that is missing: found neither {paths.RAW} "
+            "nor its files in DVC's cache; fetch them "
             f"({command('dvc pull')}), or remove {RAW_VERSION} to start a new collection"
         ) from error
 
 
-def _outcome(stage: str, root: Path, start: float, done: Done) -> Outcome:
-    """How a step ended in a run begun at `start`, as its own file and `dvc.lock` show it."""
+def _outcome(stage: str, root: Path, start: float, done: CommandResult) -> Outcome:
+    """How a step ended in a run since `start`, by its status file and `dvc.lock`."""
     if outcome := outcomes.read(stage, root, start):
         return replace(outcome, state="ran", error=None) if done.code == 0 else outcome
     return Outcome(stage, "restored" if stage in done.relocked else "cached")
 
 
-def _after_failure(root: Path, start: float, done: Done) -> dict[str, Outcome]:
+def _after_failure(root: Path, start: float, done: CommandResult) -> dict[str, Outcome]:
     """How each step ended in a `dvc repro` that failed."""
     steps = stages(root)
     unfinished = [name for name, changes in status(root).items() if changes != ALWAYS]
@@ -203,8 +202,8 @@ def _after_failure(root: Path, start: float, done: Done) -> dict[str, Outcome]:
         if outcome.error is None:
             if any(found[parent].state in ("failed", "skipped") for parent in stage.parents):
                 outcome = Outcome(name, "skipped")
-            elif name in unfinished:  # DVC failed before or after it, as without its output
-                error = StepError(f"{name}: {done.complaint}")
+            elif name in unfinished:  # DVC failed before or after it (no output, say)
+                error = StepError(f"{name}: {done.error_message}")
                 outcome = Outcome(name, "failed", outcome.seconds, error=error)
         found[name] = outcome
     return found

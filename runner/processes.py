@@ -1,10 +1,10 @@
-"""Run a command in a process group of its own, and leave nothing of it behind.
+"""Run a command in a process group of its own, and end the whole group with it.
 
-However the wait ends (the command finishes, a time-out, Ctrl-C, an exception thrown into the
-waiting thread, an error in the main thread), the whole group, grandchildren included, gets
-SIGTERM, after a grace period SIGKILL, and is awaited before `run` returns or raises. Should the
-waiting process itself be killed, the group's leader (`runner/watchdog.py`) does the same. Temporary
-files of the group go to a folder of its own, which goes with it (`runner.temporary`).
+However the wait ends (the command finishes, a time-out, Ctrl-C, an exception in this thread or the
+main thread), all processes of the group, grandchildren included, get SIGTERM and after a grace
+period SIGKILL before `run` returns or raises. If the waiting process itself is killed, the leader
+of the group (`runner/watchdog.py`) does the same. The group has its own temporary folder, which is
+removed with it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,22 +23,23 @@ from pathlib import Path
 
 import psutil
 
-from genre.core.addresses import hidden
 from genre.core.errors import GenreError
-from runner import temporary
+from genre.core.locks import locked_folder, remove_if_unlocked
+from genre.core.urls import redact
 
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Prefect itself kills a cancelled run after 30
-POLL_SECONDS = 0.1  # how often a silent wait looks at the clock
+POLL_SECONDS = 0.1  # between checks of the time-out
 BLOCK_BYTES = 1 << 16
+TEMPORARY_PREFIX = "music-genre-"
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 
 class StepTimeoutError(GenreError, TimeoutError):
-    """A command ran longer than it may; nothing of it is left."""
+    """A command exceeded its time-out; its process group was ended."""
 
 
 class EndedError(GenreError):
-    """The run that asked for a command was ended; nothing of the command is left."""
+    """The run was cancelled; the process group of its command was ended."""
 
 
 _ending = threading.Event()  # set: every `run` of this process ends its group
@@ -51,12 +53,12 @@ def run(
     on_line: Callable[[str], None],
     timeout: float | None = None,
 ) -> int:
-    """Run `command` and return its exit code (128 + the signal if one ended it).
+    """Run `command` and return its exit code (128 + the signal that killed it).
 
-    `on_line` gets each line of its output and errors, without the line's end and without passwords
-    in addresses, in the calling thread. `timeout` is in seconds.
+    `on_line` gets each line of stdout and stderr, redacted, in the calling thread. `timeout` is in
+    seconds.
 
-    Raises `StepTimeoutError` after `timeout`, and `EndedError` (see `ending_all_on_error`).
+    Raises `StepTimeoutError` after `timeout`, and `EndedError` (see `end_commands_on_error`).
     """
     start = time.monotonic()
 
@@ -68,21 +70,21 @@ def run(
 
     check()
     with (
-        temporary.folder() as (scratch, held),
+        temporary_folder() as (folder, lock),
         subprocess.Popen(
             [sys.executable, "-I", "-S", WATCHDOG, str(GRACE_SECONDS), *command],
             cwd=cwd,
-            env={**(os.environ if env is None else env), "TMPDIR": str(scratch)},
+            env={**(os.environ if env is None else env), "TMPDIR": str(folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=[held],  # the folder is held as long as anything of the group lives
+            pass_fds=[lock],  # the folder stays locked while a process of the group lives
         ) as process,
     ):
         try:
             for line in _lines(process, check):
-                on_line(hidden(line))
+                on_line(redact(line))
         finally:
             end_processes(lambda: group_members(process.pid), GRACE_SECONDS)
             process.wait()
@@ -90,8 +92,29 @@ def run(
 
 
 @contextlib.contextmanager
-def ending_all_on_error() -> Iterator[None]:
-    """Within this, an error or signal in this thread ends the commands of all other threads."""
+def temporary_folder() -> Iterator[tuple[Path, int]]:
+    """Yield a temporary folder and the descriptor that locks it; remove it at the end.
+
+    A child that inherits the descriptor keeps the folder locked. Unlocked folders, which killed
+    commands left, are removed before and after.
+    """
+    remove_unlocked_folders()
+    try:
+        with locked_folder(TEMPORARY_PREFIX, Path(tempfile.gettempdir())) as folder_and_lock:
+            yield folder_and_lock
+    finally:
+        remove_unlocked_folders()
+
+
+def remove_unlocked_folders() -> None:
+    """Remove the temporary folders that no process has locked."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY_PREFIX}*"):
+        remove_if_unlocked(folder)
+
+
+@contextlib.contextmanager
+def end_commands_on_error() -> Iterator[None]:
+    """If the body raises, end the commands of all threads of this process."""
     _ending.clear()
     try:
         yield
@@ -111,14 +134,14 @@ def group_members(group: int) -> list[psutil.Process]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether that very process still runs; one that nobody has waited for yet does not."""
+    """Whether this process still runs and is not a zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def end_processes(left: Callable[[], list[psutil.Process]], grace: float) -> None:
-    """Send SIGTERM to what `left()` finds, after `grace` seconds SIGKILL, until it finds none."""
+    """Send SIGTERM to the processes that `left()` returns, after `grace` seconds SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in left():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -131,9 +154,9 @@ def end_processes(left: Callable[[], list[psutil.Process]], grace: float) -> Non
 
 
 def _lines(process: subprocess.Popen[bytes], check: Callable[[], None]) -> Iterator[str]:
-    """Yield the output line by line, until the command has ended and nothing is left to read.
+    """Yield the output line by line until the command has ended and all is read.
 
-    `check` is called again and again, and may raise.
+    `check` is called repeatedly, and may raise.
     """
     assert process.stdout is not None
     handle, rest, ended = process.stdout.fileno(), b"", False
@@ -146,13 +169,13 @@ def _lines(process: subprocess.Popen[bytes], check: Callable[[], None]) -> Itera
                 break
             *lines, rest = (rest + block).split(b"\n")
             yield from (line.decode(errors="replace").rstrip("\r") for line in lines)
-        elif ended:  # a process left in the background may hold the output open for ever
+        elif ended:  # a background process may keep the output open
             break
         else:
             ended = process.poll() is not None
         check()
     if rest:
         yield rest.decode(errors="replace")
-    while process.poll() is None:  # it closed its output and works on
+    while process.poll() is None:  # it closed its output and still runs
         time.sleep(POLL_SECONDS / 10)
         check()

@@ -1,8 +1,8 @@
-"""What a person wants to read when a run has ended: steps, songs, figures, what to type next.
+"""The summary of a run: steps, songs, accuracies, registered version, next commands.
 
-Reads what the steps wrote (`data/catalogue.parquet`, `reports/metrics.json`,
-`mlruns/registered.json`) and only if the step that writes it did not fail, so that no figure
-of an earlier run is shown as this one's.
+Reads the outputs of steps (`data/catalogue.parquet`, `reports/metrics.json`,
+`mlruns/registered.json`) only if the step did not fail, so that no result of an earlier run is
+shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUBSETS = ("validation", "test")
 
 
 def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
-    """Print the whole summary of a run in the project at `root`."""
+    """Print the summary of a run in the project at `root`."""
     done = {o.stage.partition("@")[0] for o in outcomes if o.state not in ("failed", "skipped")}
     done -= {o.stage.partition("@")[0] for o in outcomes if o.state in ("failed", "skipped")}
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -44,9 +44,9 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
         add_songs(table, songs, synthetic=synthetic)
     add_set_aside(table, outcomes)
     if "evaluate" in done:
-        add_figures(table, _read_json(root / paths.REPORTS / "metrics.json"))
+        add_accuracies(table, _read_json(root / paths.REPORTS / "metrics.json"))
     if "register" in done:
-        now = any(outcome.stage == "register" and did_something(outcome) for outcome in outcomes)
+        now = any(outcome.stage == "register" and made_changes(outcome) for outcome in outcomes)
         add_version(table, _read_json(root / paths.RECEIPT), now=now)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
@@ -58,32 +58,32 @@ def show(outcomes: Sequence[Outcome], root: Path, console: Console) -> None:
 
 
 def add_steps(table: Table, outcomes: Iterable[Outcome]) -> None:
-    """One row a step: its time or "up to date", and its last line."""
+    """Add a row per step: its time or "up to date", and its last line."""
     steps = Table.grid(padding=(0, 1, 0, 0))
     steps.add_column(min_width=14, no_wrap=True)
     steps.add_column(min_width=10, no_wrap=True)
     steps.add_column(overflow="fold")
     for outcome in outcomes:
         summary = Text("" if outcome.error else outcome.summary, "dim")
-        ended = Text(how_it_ended(outcome), "red" if outcome.error else "")
+        ended = Text(state_text(outcome), "red" if outcome.error else "")
         steps.add_row(outcome.stage, ended, summary)
     table.add_row("Steps", steps)
 
 
-def how_it_ended(outcome: Outcome) -> str:
-    """The state of a step in a word, or the time that it took."""
+def state_text(outcome: Outcome) -> str:
+    """The state of a step, or the time that it took."""
     if outcome.state == "ran":
         return duration(outcome.seconds)
     return {"cached": "up to date"}.get(outcome.state, outcome.state)
 
 
-def did_something(outcome: Outcome) -> bool:
-    """Whether a step ran and did not find everything as it should be."""
+def made_changes(outcome: Outcome) -> bool:
+    """Whether a step ran and was not `unchanged`."""
     return outcome.state == "ran" and not outcome.summary.startswith(UNCHANGED)
 
 
 def read_songs(root: Path) -> list[dict[str, Any]]:
-    """The catalogue's rows: path, genre, source, status and reason of each song."""
+    """Read path, genre, source, status and reason of each song of the catalogue."""
     import pyarrow.parquet as parquet
 
     columns = ["path", "genre", "source", "status", "reason"]
@@ -94,7 +94,7 @@ def read_songs(root: Path) -> list[dict[str, Any]]:
 
 
 def add_songs(table: Table, songs: Sequence[dict[str, Any]], *, synthetic: bool) -> None:
-    """How many songs were kept of each genre, and which were set aside and why."""
+    """Add the number of usable songs per genre, and the songs set aside with reasons."""
     kept = Counter(song["genre"] for song in songs if song["status"] == "ok")
     aside = [song for song in songs if song["status"] != "ok"]
     kind = "synthetic demo songs" if synthetic else "songs"
@@ -113,7 +113,7 @@ def add_songs(table: Table, songs: Sequence[dict[str, Any]], *, synthetic: bool)
 
 
 def add_set_aside(table: Table, outcomes: Iterable[Outcome]) -> None:
-    """The songs that steps after ingest left out, whose own the catalogue tells."""
+    """Add the songs that steps after ingest left out (those of ingest are in the catalogue)."""
     for outcome in outcomes:
         if outcome.stage == "ingest" or not outcome.set_aside:
             continue
@@ -124,8 +124,8 @@ def add_set_aside(table: Table, outcomes: Iterable[Outcome]) -> None:
             table.add_row("", Text(f"… and {len(outcome.set_aside) - SET_ASIDE_SHOWN} more"))
 
 
-def add_figures(table: Table, metrics: dict[str, Any]) -> None:
-    """Song-level accuracy with its interval of each model, the selected one first."""
+def add_accuracies(table: Table, metrics: dict[str, Any]) -> None:
+    """Add the song-level accuracy of each model with its interval, the selected one first."""
     table.add_row()
     heading = "Accuracy"
     for name, subsets in selected_first(metrics):
@@ -134,15 +134,15 @@ def add_figures(table: Table, metrics: dict[str, Any]) -> None:
             if level is not None:
                 table.add_row(heading, Text(f"{name:<14} {subset:<10}  {accuracy(level)}"))
                 heading = ""
-    for line in about_figures(metrics):
+    for line in accuracy_notes(metrics):
         table.add_row("", Text(line, "dim"))
     if metrics.get("artist_leak"):
         genres = ", ".join(metrics["artist_leak"])
         table.add_row("", Text(f"too few artists to keep apart in: {genres}", "dim"))
 
 
-def about_figures(metrics: dict[str, Any]) -> Iterator[str]:
-    """Which model is the baseline, and whether validation and test agree."""
+def accuracy_notes(metrics: dict[str, Any]) -> Iterator[str]:
+    """Yield notes: which model is the baseline, and whether validation and test agree."""
     if name := metrics.get("baseline"):
         yield f"{name} is the baseline: the student report's MLP on its 57 columns"
     subsets = metrics["models"][metrics["selected"]]
@@ -161,13 +161,13 @@ def about_figures(metrics: dict[str, Any]) -> Iterator[str]:
 
 
 def selected_first(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The models of the metrics with their subsets: the selected one, then the rest by name."""
+    """Return the models of the metrics with their subsets: the selected one, then by name."""
     selected = metrics["selected"]
     return sorted(metrics["models"].items(), key=lambda item: (item[0] != selected, item[0]))
 
 
 def accuracy(level: dict[str, Any]) -> str:
-    """`71.4 % of 35 songs (95 % interval 57.1 to 85.7)` from one level of the metrics."""
+    """Format an accuracy: `71.4 % of 35 songs (95 % interval 57.1 to 85.7)`."""
     low, high = level["ci95"]
     return (
         f"{100 * level['accuracy']:.1f} % of {level['n']} songs "
@@ -176,9 +176,9 @@ def accuracy(level: dict[str, Any]) -> str:
 
 
 def add_version(table: Table, receipt: dict[str, Any], *, now: bool) -> None:
-    """Which version of the model was registered, under which alias, and why.
+    """Add the registered version, its aliases, and the reason.
 
-    `now` if this run has registered it, and not an earlier one: aliases may have moved since.
+    `now`: it was registered by this run (aliases may have moved since an earlier one).
     """
     table.add_row()
     table.add_row("Registered", Text(version(receipt) + ("" if now else ", by an earlier run")))
@@ -188,7 +188,7 @@ def add_version(table: Table, receipt: dict[str, Any], *, now: bool) -> None:
 
 
 def version(receipt: dict[str, Any]) -> str:
-    """`music-genre version 3, champion` from the receipt of a registration."""
+    """Format a receipt: `music-genre version 3, champion`."""
     if receipt["version"] is None:
         return f"{receipt['name']}: recorded, not registered"
     aliases = ", ".join(receipt["aliases"]) or "no alias"
@@ -199,13 +199,13 @@ def version(receipt: dict[str, Any]) -> str:
 
 
 def add_next(table: Table, *, synthetic: bool) -> None:
-    """What to type next."""
+    """Add the next commands."""
     table.add_row()
     rows = [
         ("make run SOURCE=…", "a folder of genre folders, an archive or its URL: train on it"),
         (command("genre models"), "list the registered versions"),
         ("make up", "pages of Prefect and MLflow, and the nightly retraining"),
-        ("edit params.yaml, make run", "change one number: only what depends on it runs again"),
+        ("edit params.yaml, make run", "only steps that depend on the change run again"),
     ]
     commands = Table.grid(padding=(0, 2, 0, 0))
     commands.add_column(style="bold", no_wrap=True)
@@ -214,12 +214,12 @@ def add_next(table: Table, *, synthetic: bool) -> None:
         commands.add_row(*map(Text, row))
     table.add_row("Next", commands)
     if synthetic:
-        note = "The demo songs are synthetic: these figures say nothing about real music."
+        note = "The demo songs are synthetic: these results say nothing about real music."
         table.add_row("", Text(note, "yellow"))
 
 
 def add_failures(table: Table, outcomes: Sequence[Outcome]) -> None:
-    """Which steps failed and why, what went on without them, and what to do."""
+    """Add failed steps with errors, skipped and finished steps, and what to do."""
     table.add_row()
     for outcome in outcomes:
         if outcome.error is not None:
@@ -232,7 +232,7 @@ def add_failures(table: Table, outcomes: Sequence[Outcome]) -> None:
         table.add_row("Done, kept", Text(", ".join(done)))
     bad_input = any(isinstance(outcome.error, InputError) for outcome in outcomes)
     advice = "fix what the message names, then run" if bad_input else "run"
-    table.add_row("Next", Text(f"{advice} the same command again: it goes on where this one ended"))
+    table.add_row("Next", Text(f"{advice} the same command again: finished steps are kept"))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

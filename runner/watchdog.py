@@ -1,9 +1,8 @@
-"""The leader of a process group: runs one command, and ends the group when its parent is gone.
+"""Watchdog: run a command as leader of a process group, and end the group if the parent dies.
 
-`runner.processes` starts this file (no import of ours, standard library alone) as the leader of a
-new session, with a pipe as standard input whose other end only the parent holds. When the parent
-dies, in whatever way, `kill -9` too, the pipe ends; then the whole group gets SIGTERM and, after a
-grace period, SIGKILL. So a step never outlives the run that asked for it.
+`runner.processes` starts this file (standard library only) as the leader of a new session, with a
+pipe as stdin whose other end only the parent holds. If the parent dies, even by `kill -9`, the pipe
+closes; then the group gets SIGTERM and, after a grace period, SIGKILL.
 
     python watchdog.py GRACE_SECONDS COMMAND [ARGUMENT …]
 """
@@ -19,13 +18,13 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and return its exit code (128 + the signal if one ended it)."""
+    """Run the command and return its exit code (128 + the signal that killed it)."""
     grace_seconds, command = float(arguments[0]), arguments[1:]
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     # Handlers, not SIG_IGN, which the command would inherit. SIGTERM is for the command: the
-    # watchdog stays until it has ended, so that the group keeps its leader.
+    # watchdog waits for it, so that the group keeps its leader.
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 
 def end_group(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
-    """End every process of this group, the watchdog last."""
+    """End all processes of this group, the watchdog last."""
     os.killpg(0, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(grace_seconds)

@@ -1,1 +1,1 @@
-"""`make up`, `make status` and `make down`: the servers and the schedule on this machine."""
+"""`make up`, `make status`, `make down`: servers and schedules on this machine."""

@@ -1,4 +1,4 @@
-"""A systemd unit for the services, written into `.services/` and never installed by us."""
+"""Write a systemd unit for the services to `.services/` (the user enables it)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from flows import SERVICES
 from genre.core.files import write_text
 
 UNIT = "music-genre.service"
-# systemd restarts supervisord whatever ended it, but for `make down` (exit code 0) and bad input
-# (2). Only supervisord gets SIGTERM (KillMode=mixed): it ends its services one after the other.
+# systemd restarts supervisord except after `make down` (exit code 0) and bad input (2). Only
+# supervisord gets SIGTERM (KillMode=mixed): it stops its services one after the other.
 TEXT = """\
 [Unit]
 Description=Music genre pipeline in {folder}
@@ -32,18 +32,18 @@ WantedBy=default.target
 """
 
 
-def boot(root: Path, say: Callable[[str], None]) -> None:
-    """Write the unit of the project at `root` and say how to enable it."""
+def boot(root: Path, log: Callable[[str], None]) -> None:
+    """Write the unit of the project at `root` and print how to enable it."""
     path = root.resolve() / SERVICES / UNIT
     folder = str(root.resolve()).replace("%", "%%")
     write_text(path, TEXT.format(folder=folder, python=quoted(sys.executable)))
-    say(f"wrote {SERVICES / UNIT}; to start the services at boot, run:")
-    say(f"  systemctl --user enable --now {shlex.quote(str(path))}")
-    say("  loginctl enable-linger   # at boot, and not only when you log in")
+    log(f"wrote {SERVICES / UNIT}; to start the services at boot, run:")
+    log(f"  systemctl --user enable --now {shlex.quote(str(path))}")
+    log("  loginctl enable-linger   # at boot, not only at login")
 
 
 def quoted(word: str) -> str:
-    """A word of a command as systemd reads it."""
+    """Quote an argument for systemd."""
     for special, meant in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
         word = word.replace(special, meant)
     return f'"{word}"'

@@ -1,9 +1,10 @@
-"""Prefect's server, MLflow's pages and the served flows, kept running by supervisord.
+"""Start, stop and show the services: Prefect's server, MLflow's UI and the served flows.
 
     python -m services.control up|down|status|run|boot
 
-All listen on 127.0.0.1 or talk to it. Their state is in `.services/`, so that schedules and the
-history of runs survive. `run` stays in the foreground, for systemd, whose unit `boot` writes.
+supervisord keeps them running. They use 127.0.0.1 only; their state is in `.services/`, so that
+schedules and the history of runs are kept. `run` stays in the foreground, for systemd, whose unit
+`boot` writes.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from flows.server import (
     RUNNER,
     SERVER,
     Service,
-    answers,
+    responds,
 )
 from genre.core.errors import GenreError, InputError
 from genre.core.messages import command
 from genre.core.params import Params, load_params
-from genre.core.unexpected import one_line
+from genre.core.unexpected import one_line_errors
 from genre.registry import resolve_uri
 from services import deployments, supervision
 from services.boot import boot
@@ -41,14 +42,14 @@ from services.supervision import LOGS
 from tasks.io.step import BAD_INPUT, FAILED, OK
 
 TITLES = {RUNNER: "retrain", MLFLOW: "MLflow", SERVER: "Prefect"}
-WORDS = {"BACKOFF": "tried again", "EXITED": "tried again", "FATAL": "given up"}
-LOCK = SERVICES / "lock"  # of make up and make down
+STATE_NAMES = {"BACKOFF": "restarting", "EXITED": "restarting", "FATAL": "given up"}
+LOCK = SERVICES / "lock"  # held by `make up` and `make down`
 SQLITE = "sqlite:///"
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def settings(params: Params, root: Path) -> dict[str, str]:
-    """The environment variables that `supervisord.conf` names."""
+    """Return the environment variables that `supervisord.conf` uses."""
     store = resolve_uri(params.tracking.uri, root)
     artifacts = Path(store.removeprefix(SQLITE)).parent / "artifacts"
     near = Path("/proc/self/cwd")  # a socket's path has about 100 characters at most
@@ -60,16 +61,16 @@ def settings(params: Params, root: Path) -> dict[str, str]:
         "MUSIC_GENRE_LOG_BYTES": str(params.services.log_bytes),
         "MUSIC_GENRE_STORE": shlex.quote(store),
         "MUSIC_GENRE_ARTIFACTS": shlex.quote(str(artifacts)),
-        # The pages of a tracking server are that server's.
+        # A tracking server has its own UI.
         "MUSIC_GENRE_MLFLOW_PAGES": str(store.startswith(SQLITE)).lower(),
     }
 
 
-def up(root: Path, say: Say) -> None:
-    """Start what does not run, have `params.yaml` applied, wait until all respond, and say where.
+def up(root: Path, log: Log) -> None:
+    """Start the services, apply `params.yaml`, wait until they respond, and print addresses.
 
-    Raises `InputError` if a port is taken or a schedule is wrong, and `GenreError` if a service
-    does not start; if everything was started here, it is then ended again.
+    Services that already run keep running. Raises `InputError` if a port is taken or a schedule is
+    wrong, and `GenreError` if a service does not start; services started here are then ended.
     """
     params = load_params()
     timings = deployments.schedules(params)
@@ -82,52 +83,52 @@ def up(root: Path, say: Say) -> None:
                 prepare(root, wanted)
                 supervision.start(root, wanted)
             else:
-                start_again(before, say)
+                restart(before, log)
             services = wait_until_ready(versions)
         except BaseException:
             if before is None:
                 supervision.end(root)
             raise
-    say("already running" if before else "started")
+    log("already running" if before else "started")
     for name, service in services.items():
         if service.address:
-            say(f"  {TITLES[name]:<8} {service.address}")
+            log(f"  {TITLES[name]:<8} {service.address}")
     if MLFLOW not in services:
-        say(f"  {TITLES[MLFLOW]:<8} {params.tracking.uri}")
-    say(f"  {RUNNER:<8} at {params.retrain.cron!r} ({params.retrain.timezone}), or from Prefect")
+        log(f"  {TITLES[MLFLOW]:<8} {params.tracking.uri}")
+    log(f"  {RUNNER:<8} at {params.retrain.cron!r} ({params.retrain.timezone}), or from Prefect")
     for line in deployments.notes(services[SERVER].address):
-        say(line)
+        log(line)
     if {name: one.address for name, one in services.items()} != server.addresses(wanted):
-        say("params.yaml has other services now; `make down`, then `make up` to have them")
-    say(f"logs are in {LOGS}; `make down` ends all")
+        log("the services in params.yaml have changed; to apply them: `make down`, then `make up`")
+    log(f"logs are in {LOGS}; `make down` ends all")
 
 
 def prepare(root: Path, settings: Mapping[str, str]) -> None:
-    """End what a killed supervisord left. Raises `InputError` if a port is taken."""
+    """End services that a killed supervisord left. Raises `InputError` if a port is taken."""
     supervision.end(root)
     for name, address in server.addresses(settings).items():
         supervision.check_port(name, address)
     LOGS.mkdir(parents=True, exist_ok=True)
 
 
-def start_again(services: Mapping[str, Service], say: Say) -> None:
-    """Start what supervisord gave up, and have the runner read `params.yaml`; say what was missing.
+def restart(services: Mapping[str, Service], log: Log) -> None:
+    """Restart services that supervisord gave up, and make the runner read `params.yaml`.
 
     Raises `InputError` if a port is taken.
     """
     if is_ready(SERVER, services):
         for name in deployments.missing(services[SERVER].address):
-            say(f"{name} was missing in Prefect and is created again")
+            log(f"{name} was missing in Prefect and is created again")
     for name, one in services.items():
         if one.state in GIVEN_UP:
             supervision.check_port(name, one.address)
-            server.ask().startProcess(name, False)
+            server.supervisor().startProcess(name, False)
     if services[RUNNER].pid:
-        server.ask().signalProcess(RUNNER, "HUP")
+        server.supervisor().signalProcess(RUNNER, "HUP")
 
 
 def wait_until_ready(versions: dict[str, str]) -> dict[str, Service]:
-    """Wait until all services respond and the deployments have these `versions`; return them.
+    """Wait until all services respond and the deployments have these `versions`; return services.
 
     Raises `GenreError` if one ends while it starts, or takes too long.
     """
@@ -153,53 +154,53 @@ def wait_until_ready(versions: dict[str, str]) -> dict[str, Service]:
 def is_ready(
     name: str, services: Mapping[str, Service], versions: dict[str, str] | None = None
 ) -> bool:
-    """Whether a service responds; the runner: whether it asks the server for work."""
+    """Whether a service responds; of the runner: whether it polls the server."""
     address = services[name].address
     if name == RUNNER:
         address = services[SERVER].address
         return deployments.are_served(address, services[name].began + 1, versions)
-    return answers(f"{address}/api/health" if name == SERVER else f"{address}/health")
+    return responds(f"{address}/api/health" if name == SERVER else f"{address}/health")
 
 
-def down(root: Path, say: Say) -> None:
-    """End supervisord, its services and all that they started, and say what was running."""
+def down(root: Path, log: Log) -> None:
+    """End supervisord, its services and their processes, and print which were running."""
     with FileLock(LOCK):
         ran = [title for name, title in TITLES.items() if supervision.processes(root, name)]
         supervision.end(root)
-    say(f"ended: {', '.join(ran)}" if ran else "nothing was running")
+    log(f"ended: {', '.join(ran)}" if ran else "nothing was running")
 
 
-def status(root: Path, say: Say) -> None:
-    """Say of each service whether it responds, and where. Raises `GenreError` if one does not."""
+def status(root: Path, log: Log) -> None:
+    """Print the state and address of each service. Raises `GenreError` if one does not respond."""
     services = server.services()
     if services is None:
         if supervision.processes(root):
             raise GenreError(
-                "supervisord was killed, and nothing restarts what it left running; `make up` "
-                "starts all again, `make down` ends it"
+                "supervisord was killed, and its services still run; `make up` restarts all, "
+                "`make down` ends them"
             )
-        say("nothing is running; `make up` starts the services")
+        log("nothing is running; `make up` starts the services")
         return
     line = "{:<9}{:<13}{:<9}{:<18}{}"
-    say(line.format("service", "state", "pid", "up for", "address"))
-    silent = []
+    log(line.format("service", "state", "pid", "up for", "address"))
+    not_ready = []
     for name, one in services.items():
-        word = WORDS.get(one.state, one.state.lower())
+        state = STATE_NAMES.get(one.state, one.state.lower())
         if one.pid:
-            word = "ready" if is_ready(name, services) else "starting"
-        if word != "ready":
-            silent.append(f"{name} ({word})")
+            state = "ready" if is_ready(name, services) else "starting"
+        if state != "ready":
+            not_ready.append(f"{name} ({state})")
         since = str(timedelta(seconds=int(time.time() - one.began))) if one.pid else ""
-        say(line.format(name, word, one.pid or "", since, one.address).rstrip())
-    say(f"logs are in {LOGS}")
+        log(line.format(name, state, one.pid or "", since, one.address).rstrip())
+    log(f"logs are in {LOGS}")
     address = services[SERVER].address
     for note in deployments.notes(address) if is_ready(SERVER, services) else []:
-        say(note)
-    if silent:
-        raise GenreError(f"not ready: {', '.join(silent)}")
+        log(note)
+    if not_ready:
+        raise GenreError(f"not ready: {', '.join(not_ready)}")
 
 
-def run(root: Path, say: Say) -> None:  # noqa: ARG001
+def run(root: Path, log: Log) -> None:  # noqa: ARG001
     """Become supervisord in the foreground. Raises `InputError` if the services already run."""
     wanted = settings(load_params(), root)
     with FileLock(LOCK):
@@ -209,9 +210,9 @@ def run(root: Path, say: Say) -> None:  # noqa: ARG001
     os.execve(supervision.COMMAND[0], supervision.COMMAND, supervision.environment(wanted))
 
 
-@one_line
+@one_line_errors
 def main(arguments: list[str]) -> int:
-    """Do one of `ACTIONS` in the project's folder."""
+    """Run one of `ACTIONS` in the project's folder."""
     if len(arguments) != 1 or arguments[0] not in ACTIONS:
         expected = f"python -m services.control {'|'.join(ACTIONS)}"
         print(f"error: expected one of: {expected}", file=sys.stderr)
@@ -230,7 +231,7 @@ def main(arguments: list[str]) -> int:
     return OK
 
 
-ACTIONS: dict[str, Callable[[Path, Say], None]] = {
+ACTIONS: dict[str, Callable[[Path, Log], None]] = {
     "up": up,
     "down": down,
     "status": status,

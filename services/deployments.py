@@ -1,7 +1,7 @@
-"""The deployments `retrain` and `classify` as Prefect's server has them.
+"""The deployments `retrain` and `classify` on Prefect's server.
 
-The version of a deployment is the schedule of `params.yaml` that was applied to it last. Prefect
-itself is imported only to check a schedule, so that `make status` stays fast.
+The version of a deployment is the schedule of `params.yaml` that was last applied to it. Prefect is
+imported only to validate a schedule, so that `make status` stays fast.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NO_SCHEDULE = "no schedule"
 
 
 def schedules(params: Params) -> dict[str, CronSchedule | None]:
-    """The schedule of each deployment in `params.yaml`, None for one that only runs when asked.
+    """Return the schedule of each deployment in `params.yaml`, or None.
 
-    Raises `ParameterError` if a `cron` is not a schedule.
+    Raises `ParameterError` if a `cron` is invalid.
     """
     timezone = params.retrain.timezone
     classify = params.classify.cron
@@ -48,20 +48,20 @@ def _schedule(key: str, cron: str, timezone: str) -> CronSchedule:
 
 
 def version(schedule: CronSchedule | None) -> str:
-    """The version of a deployment to which `schedule` was applied."""
+    """Return the version of a deployment with `schedule`."""
     return NO_SCHEDULE if schedule is None else f"{schedule.cron} ({schedule.timezone})"
 
 
 def read(server: str, name: str) -> dict[str, Any] | None:
-    """A deployment as the Prefect server at `server` has it, or None."""
+    """Read a deployment from the Prefect server at `server`; None if it is missing."""
     found: dict[str, Any] | None = read_json(f"{server}/api/deployments/name/{name}/{name}")
     return found
 
 
 def are_served(server: str, since: float, versions: dict[str, str] | None = None) -> bool:
-    """Whether the runner has asked for their work after `since`, in seconds since the epoch.
+    """Whether the runner has polled the deployments since `since` (Unix time).
 
-    With `versions`, also whether the deployments have these.
+    With `versions`, also whether they have these versions.
     """
     for name in NAMES:
         found = read(server, name)
@@ -74,12 +74,12 @@ def are_served(server: str, since: float, versions: dict[str, str] | None = None
 
 
 def missing(server: str) -> list[str]:
-    """The names of the deployments that the server does not have."""
+    """Return the names of deployments that are missing on the server."""
     return [name for name in NAMES if read(server, name) is None]
 
 
 def notes(server: str) -> list[str]:
-    """A line for each deployment that does not run as `params.yaml` says, and what to type."""
+    """Return a line for each deployment that differs from `params.yaml`, with the remedy."""
     found = {name: read(server, name) for name in NAMES}
     return [line for name, one in found.items() if (line := _note(server, name, one))]
 

@@ -1,12 +1,12 @@
 """Serve the deployments `retrain` and `classify`: schedules, and runs started in the UI.
 
-A deployment gets the schedule of `params.yaml` when it is created, and when the schedule there has
-changed. Otherwise its schedules are Prefect's: what was edited, paused or deleted there stays so.
-`make up` sends SIGHUP to have `params.yaml` read again.
+A deployment gets the schedule of `params.yaml` when it is created and when that schedule changes.
+Otherwise changes made in Prefect (edited, paused, deleted schedules) are kept. `make up` sends
+SIGHUP to reload `params.yaml`.
 
-Of each one run at a time: the flows hold a lock, and a run that is due while another works is
-cancelled and says so. (Not by a concurrency limit of Prefect: while a run holds a slot of it,
-deleting the deployment or the limit makes the server refuse every later state of that run.)
+Each flow runs once at a time: it holds a lock, and a run that starts meanwhile is cancelled. (Not
+by a concurrency limit of Prefect: if the deployment or the limit is deleted while a run holds a
+slot, the server refuses all later states of that run.)
 """
 
 from __future__ import annotations
@@ -42,43 +42,43 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.classify import classify
 from flows.retrain import retrain
-from flows.server import POLL_SECONDS, READY_SECONDS, answers
+from flows.server import POLL_SECONDS, READY_SECONDS, responds
 from genre.core.errors import GenreError
 from genre.core.params import Params, load_params
-from genre.core.unexpected import one_line
+from genre.core.unexpected import one_line_errors
 from services import deployments
 from tasks.io.step import OK
 
 FLOWS: dict[str, Flow[..., Any]] = {"retrain": retrain, "classify": classify}
-MOST_RUNS = 200  # the server returns no more at once
+MOST_RUNS = 200  # the most that the server returns
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.PAUSED]
 
 
 async def serve(params: Params) -> None:
-    """Serve until SIGTERM. Raises `ParameterError` if a `cron` is not a schedule."""
-    runner, asked = Runner(pause_on_shutdown=False), asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    """Serve until SIGTERM. Raises `ParameterError` if a `cron` is invalid."""
+    runner, reload = Runner(pause_on_shutdown=False), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
     await mark_crashed()
     await apply(runner, params)
     async with asyncio.TaskGroup() as group:
-        group.create_task(apply_when_asked(runner, asked))
+        group.create_task(apply_on_reload(runner, reload))
         await runner.start()
 
 
-async def apply_when_asked(runner: Runner, asked: asyncio.Event) -> None:
-    """Apply `params.yaml` as it is then each time `asked` is set, for ever."""
-    while await asked.wait():
-        asked.clear()
+async def apply_on_reload(runner: Runner, reload: asyncio.Event) -> None:
+    """Reload and apply `params.yaml` each time `reload` is set."""
+    while await reload.wait():
+        reload.clear()
         try:
             await apply(runner, load_params())
         except (GenreError, httpx.HTTPError, PrefectHTTPStatusError) as error:
-            get_logger("schedules").error("%s; make up tries again", error)
+            get_logger("schedules").error("%s; run make up to try again", error)
 
 
 async def apply(runner: Runner, params: Params) -> None:
     """Create or update both deployments and let the runner serve them.
 
-    Raises `ParameterError` if a `cron` is not a schedule.
+    Raises `ParameterError` if a `cron` is invalid.
     """
     timings = deployments.schedules(params)
     async with get_client() as client:
@@ -95,20 +95,20 @@ async def apply(runner: Runner, params: Params) -> None:
             if known is not None:
                 if known.version != version:
                     await replace_schedules(client, known, timing)
-                made.model_fields_set.discard("schedules")  # not sent: it has them
-                made.work_pool_name = None  # nothing but the runner would serve it there
+                made.model_fields_set.discard("schedules")  # not sent: keep the schedules
+                made.work_pool_name = None  # only the runner serves it
             await runner.aadd_deployment(made)
 
 
 async def replace_schedules(
     client: PrefectClient, known: DeploymentResponse, timing: CronSchedule | None
 ) -> None:
-    """Leave a deployment with the schedule `timing` alone, switched off if it was off before.
+    """Replace the schedules of a deployment by `timing`, inactive if they were inactive before.
 
-    One whose schedules were all deleted was off.
+    A deployment whose schedules were all deleted counts as inactive.
     """
     active = [one.active for one in known.schedules] or [known.version == deployments.NO_SCHEDULE]
-    if timing is not None:  # before the others go: never without one
+    if timing is not None:  # before the others are deleted
         new = DeploymentScheduleCreate(schedule=timing, active=any(active))
         await client.create_deployment_schedules(known.id, [new])
     for old in known.schedules:
@@ -116,7 +116,7 @@ async def replace_schedules(
 
 
 async def read(client: PrefectClient, name: str) -> DeploymentResponse | None:
-    """A deployment as the server has it, or None."""
+    """Read a deployment from the server; None if it is missing."""
     try:
         return await client.read_deployment_by_name(f"{name}/{name}")
     except ObjectNotFound:
@@ -124,9 +124,9 @@ async def read(client: PrefectClient, name: str) -> DeploymentResponse | None:
 
 
 async def mark_crashed() -> None:
-    """Mark the served runs that a killed runner left; `services.launch` has ended their processes.
+    """Mark unfinished runs of a killed runner as crashed (`services.launch` ended them).
 
-    They are found by the flow, as their deployment may have been deleted.
+    They are found by flow, as their deployment may have been deleted.
     """
     crashed: State[Any] = Crashed(message="the process that ran it was ended")
     async with get_client() as client:
@@ -146,13 +146,13 @@ async def mark_crashed() -> None:
 def wait_for_server(address: str) -> None:
     """Wait until the server responds. Raises `GenreError` if it does not in time."""
     deadline = time.monotonic() + READY_SECONDS
-    while not answers(f"{address}/health"):
+    while not responds(f"{address}/health"):
         if time.monotonic() >= deadline:
             raise GenreError(f"{address}: found no Prefect server there; start it with `make up`")
         time.sleep(POLL_SECONDS)
 
 
-@one_line
+@one_line_errors
 def main() -> int:
     """Serve from the project's folder; supervisord starts this."""
     params = load_params()

@@ -1,8 +1,8 @@
-"""supervisord, which keeps the services of `make up` running by `supervisord.conf`.
+"""Start and end supervisord, which keeps the services of `make up` running (`supervisord.conf`).
 
-`flows.server` asks it what runs. Every process that a service starts inherits the project's path:
-so that what a killed supervisord or service left is found, even in a session of its own, as each
-flow run has.
+Every process of a service inherits an environment variable with the project's path. By it the
+processes of a killed supervisord or service are found, even in a session of their own, as flow runs
+are.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from flows.server import HOST, POLL_SECONDS, RUNNER, services
 from genre.core.errors import GenreError, InputError
 from runner.processes import end_processes, is_alive
 
-SUPERVISOR = ""  # in place of a service's name
+SUPERVISOR = ""  # instead of a service's name
 LOGS = SERVICES / "logs"
-ERRORS = LOGS / "supervisord.err"  # what supervisord prints before it has a log
+ERRORS = LOGS / "supervisord.err"  # output of supervisord before it opens its log
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 COMMAND = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
-PROJECT = "MUSIC_GENRE_PROJECT"  # in the environment of every process of the services
+PROJECT = "MUSIC_GENRE_PROJECT"  # environment variable of all processes of the services
 GRACE_SECONDS = 20  # between SIGTERM and SIGKILL, as in supervisord.conf
-LOG_LINES = 15  # shown of the log of a service that does not start
+LOG_LINES = 15  # of the log of a service that does not start
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of supervisord and all services, this Python's programs first in `PATH`."""
+    """Return the environment of supervisord and all services, this Python first on the PATH."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     own = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     return {**own, **SETTINGS, **settings, "PATH": path, "PYTHONUNBUFFERED": "1"}
@@ -72,19 +72,19 @@ def check_port(name: str, address: str) -> None:
         except OSError as error:
             raise InputError(
                 f"params.yaml: services.{name}_port is {port}, which cannot be "
-                f"used ({error.strerror}); end what listens there, or choose another port"
+                f"used ({error.strerror}); end the program that uses it, or choose another port"
             ) from error
 
 
 def tail(name: str) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     path = LOGS / f"{name}.log"
     text = path.read_text(errors="replace") if path.exists() else ""
     return "\n".join([f"the end of {path}:", *text.splitlines()[-LOG_LINES:]])
 
 
 def processes(root: Path, name: str | None = None) -> list[psutil.Process]:
-    """The living processes of the services at `root`, or of the one called `name`."""
+    """Return the living processes of the services at `root`, or of the service `name`."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -97,10 +97,10 @@ def processes(root: Path, name: str | None = None) -> list[psutil.Process]:
 
 
 def end(root: Path, *names: str | None) -> None:
-    """End the processes of the services called `names`, one service after the other.
+    """End the processes of the services `names`, one service after the other.
 
-    By default supervisord, which ends its services itself, and then whatever else there is, the
-    runner first, so that it can still report to the server.
+    By default supervisord, which ends its services itself, then remaining processes, the runner
+    first, so that it can still report to the server.
     """
     for name in names or (SUPERVISOR, RUNNER, None):
         grace = GRACE_SECONDS * (4 if name == SUPERVISOR else 1)

@@ -1,5 +1,5 @@
-"""The steps of the pipeline, one module each: files and parameters in, files out."""
+"""The stages of `dvc.yaml`, one module each: files and parameters in, files out."""
 
 import time
 
-STARTED = time.monotonic()  # so that the imports of a step are part of its time
+STARTED = time.monotonic()  # includes the imports of a step in its time

@@ -1,15 +1,14 @@
 """features: `data/clips` → `data/features/<family>/30s` and `/3s`, a Parquet dataset each.
 
-`30s` has a row a song and `3s` ten, sorted by `track_id` and `segment`; `genre.features.families`
-says what each family is. `report` is always computed. Which families the models are trained on is
-written to `data/families.json`: those of `features.families`, or, if it is `auto`, `report` for the
-demo songs and the automatic ones for real songs. The pretrained weights that they need, and no
-others, are in `data/pretrained`; valid files are reused. If `auto` weights cannot be fetched, the
-run goes on without their families, until the next `make run` or retraining
-(`tasks.io.families.try_weights_again`).
+`30s` has a row per song and `3s` ten, sorted by `track_id` and `segment`. The families are those of
+`genre.features.families`; `report` is always computed. The families that models are trained on are
+written to `data/families.json`: `features.families`, or for `auto` `report` for demo songs and the
+automatic families for real songs. Their pretrained weights are in `data/pretrained`; valid files
+are reused. If weights cannot be fetched, `auto` leaves their families out, and the next `make run`
+or retraining tries again (`tasks.io.families.try_weights_again`).
 
-With `features.csv` the report's two tables are written too, named and laid out like the public
-GTZAN ones, as `data/features/csv/features_30_sec.csv` and `features_3_sec.csv`.
+With `features.csv` the report's two tables are written too, in the layout of the public GTZAN
+tables: `data/features/csv/features_30_sec.csv` and `features_3_sec.csv`.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ from tasks.io.tables import as_songs, find_clips, is_demo, read_songs
 
 
 def run(params: Params, root: Path) -> str:
-    """Compute the features of every song; one that cannot be read is named and left out.
+    """Compute the features of every song; a song that cannot be read is reported and left out.
 
-    Raises `ParameterError` for an unknown family, `GenreError` if weights cannot be fetched,
-    `InputError` if what was fetched is something else; with `auto` the last two are a warning.
+    Raises `ParameterError` for an unknown family, and, unless `auto` (then a warning is printed),
+    `GenreError` if weights cannot be fetched and `InputError` if their checksum is wrong.
     """
     families, fetched = choose_families(params, root)
     table = read_songs(root)
     sources = {"clip": find_clips(root), "song": as_songs(table, root / paths.RAW)}
     genres = dict(zip(table["track_id"], table["genre"], strict=True))
-    counts = []
+    parts = []
     with atomic_folder(root / paths.FEATURES) as folder:
         for name in dict.fromkeys((REPORT, *families)):
             songs = [song for song in sources[FAMILIES[name].reads] if song.name in genres]
-            tally = write_family(folder / name, FAMILIES[name], songs, genres, params, root)
-            counts.append(f"{name} of {tally.kept} songs ({tally})")
+            counts = write_family(folder / name, FAMILIES[name], songs, genres, params, root)
+            parts.append(f"{name} of {counts.kept} songs ({counts})")
         if params.features.csv:
             names = dict(zip(table["track_id"], table["path"], strict=True))
             for dataset, length, target in (
@@ -57,30 +56,30 @@ def run(params: Params, root: Path) -> str:
                 write_csv(report, folder / "csv" / target, length=length, names=names)
     write_json(root / paths.FAMILIES, {"families": families})
     new = f"; {fetched} weights fetched" if fetched else ""
-    return f"{'; '.join(counts)}; models use {', '.join(families)}{new}"
+    return f"{'; '.join(parts)}; models use {', '.join(families)}{new}"
 
 
 def choose_families(params: Params, root: Path) -> tuple[list[str], int]:
-    """The families that models are trained on, and how many weights were fetched for them."""
+    """Return the families that models are trained on, and the number of fetched weights."""
     chosen = params.features.families
     if chosen != AUTO:
-        return check(chosen), bring_weights(chosen, params, root)
+        return check(chosen), write_weights(chosen, params, root)
     families = [*(DEMO if is_demo(root) else REAL)]
     try:
-        return families, bring_weights(families, params, root)
+        return families, write_weights(families, params, root)
     except GenreError as error:
         families = [*WITHOUT_WEIGHTS]
         print(
-            f"warning: {error}. This run goes on without pretrained weights "
+            f"warning: {error}. This run continues without pretrained weights "
             f"({', '.join(families)}); the next make run or retraining tries again, or "
             f"{command('dvc repro --force features')}",
             file=sys.stderr,
         )
-        return families, bring_weights(families, params, root)
+        return families, write_weights(families, params, root)
 
 
-def bring_weights(families: Iterable[str], params: Params, root: Path) -> int:
-    """Leave the weights of `families` and nothing else in `data/pretrained`; count the new ones."""
+def write_weights(families: Iterable[str], params: Params, root: Path) -> int:
+    """Write the weights of `families` to `data/pretrained`; return how many were fetched."""
     target = root / paths.PRETRAINED
     contents: dict[str, bytes] = {}
     fetched = 0

@@ -1,8 +1,8 @@
 """ingest: the collection `data/raw` → `data/catalogue.parquet` and `data/duplicates.parquet`.
 
-The catalogue has a row a song; `duplicates.parquet` a row for each usable song that has a
-near-duplicate, by acoustic fingerprint. The step `split` keeps the songs of a `duplicate_group` in
-one subset. Nothing is removed: which copy to keep, in which genre, is for a person to decide.
+The catalogue has a row per song; `duplicates.parquet` a row for each usable song with a
+near-duplicate by acoustic fingerprint. The step `split` keeps a `duplicate_group` in one subset. No
+song is removed: which copy to keep, and in which genre, is a manual decision.
 """
 
 from __future__ import annotations
@@ -10,35 +10,36 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from genre.collection import catalogue, manifest, not_audio
+from genre.collection import catalogue, manifest
+from genre.collection import ignored_files as ignored_files
 from genre.core.files import write_parquet
 from genre.core.params import Params
 from tasks.io import paths
-from tasks.io.recordings import find_duplicates
+from tasks.io.fingerprints import find_duplicates
 from tasks.io.scanning import scan_songs
-from tasks.io.songs import Tally
+from tasks.io.songs import SongCounts
 from tasks.io.step import step
 from tasks.io.tables import as_song, usable
 
 
 def run(params: Params, root: Path) -> str:
-    """Scan every song, write the catalogue and the duplicates, and say how many songs are usable.
+    """Scan every song, write the catalogue and the duplicates; return the number of songs.
 
-    What lies there and is no song is named. Raises `InputError` if too few songs are left; the
-    reasons are printed before.
+    Prints songs that are set aside and files that are not songs. Raises `InputError` if too few
+    songs are left.
     """
     raw = root / paths.RAW
     described = manifest.read(raw)
     names = catalogue.find_songs(raw)
     songs = [as_song(path, raw / path) for path in names]
-    scanned = scan_songs(songs, params, root, what="ingest", tally=(tally := Tally()))
+    scanned = scan_songs(songs, params, root, what="ingest", counts=(counts := SongCounts()))
     table = catalogue.build(
-        (catalogue.judge(song, result, params.ingest) for song, result in scanned),
+        (catalogue.check_song(song, result, params.ingest) for song, result in scanned),
         described.table(names),
     )
-    others = not_audio.find(raw, described.rows)
-    for kind, found in others.items():
-        print(not_audio.line(kind, found))
+    ignored = ignored_files.find(raw, described.rows)
+    for kind, found in ignored.items():
+        print(ignored_files.line(kind, found))
     aside = table[table["status"] == catalogue.SET_ASIDE]
     for path, reason in zip(aside["path"], aside["reason"], strict=True):
         print(f"set aside: {path} {reason}")
@@ -50,9 +51,9 @@ def run(params: Params, root: Path) -> str:
     groups = duplicates["duplicate_group"].nunique()
     return (
         f"{kept} songs in {table['genre'].nunique()} genres, {len(aside)} set aside "
-        f"({tally.computed} scanned, {tally.reused} cached)"
+        f"({counts.computed} scanned, {counts.reused} cached)"
         + (f"; {len(duplicates)} near-duplicates in {groups} groups" if groups else "")
-        + "".join(f"; {kind}: {len(found)}" for kind, found in others.items())
+        + "".join(f"; {kind}: {len(found)}" for kind, found in ignored.items())
     )
 
 

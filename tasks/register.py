@@ -1,11 +1,11 @@
-"""register: everything a run left → the MLflow store, and the receipt `mlruns/registered.json`.
+"""register: the results of a run → the MLflow store, and the receipt `mlruns/registered.json`.
 
-DVC knows of a step only what its files say, so the step runs every time (`always_changed`) and asks
-the registry: what that holds already stays as it is, what it has lost is registered again.
+DVC cannot see changes of the registry, so the step always runs (`always_changed`): what the
+registry already holds is left unchanged, what is missing is registered again.
 
-In a DVC experiment (`dvc exp run` sets `DVC_EXP_NAME`) the run and its models are recorded and
-nothing is registered. The store belongs to the main checkout, the receipt to the folder that the
-step runs in.
+In a DVC experiment (`dvc exp run` sets `DVC_EXP_NAME`) the run and its models are recorded in
+MLflow but not registered. The store is that of the main checkout; the receipt is written in the
+experiment's folder.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tasks.io.step import UNCHANGED, step
 
 
 def run(params: Params, root: Path) -> str:
-    """Record and register the pipeline at `root`; return the version, its aliases and the reason.
+    """Record and register the results at `root`; return the version, its aliases and the reason.
 
-    The line begins with `unchanged: ` if the registry held all of it already.
+    The summary begins with `unchanged: ` if the registry already holds the version.
     """
     pipeline = Pipeline(
         root=root,
@@ -39,7 +39,7 @@ def run(params: Params, root: Path) -> str:
         metrics=root / paths.REPORTS / "metrics.json",
         predictions=root / paths.REPORTS / "predictions.parquet",
         figures=root / paths.REPORTS / "figures",
-        # asked for by each member of a champion
+        # needed by each member of a champion
         data=cache(partial(inputs.read_data, root, params=params)),
         experiment=os.environ.get("DVC_EXP_NAME") or None,
     )
@@ -49,11 +49,10 @@ def run(params: Params, root: Path) -> str:
         print(f"warning: {receipt['warning']}", file=sys.stderr)
     if receipt["version"] is None:
         return f"{receipt['name']}: recorded, not registered ({receipt['reason']})"
-    held = ", ".join(receipt["aliases"]) or "no alias"
+    aliases = ", ".join(receipt["aliases"]) or "no alias"
     unchanged = "" if new else UNCHANGED
-    return (
-        f"{unchanged}{receipt['name']} version {receipt['version']}: {held} ({receipt['reason']})"
-    )
+    version = f"{receipt['name']} version {receipt['version']}"
+    return f"{unchanged}{version}: {aliases} ({receipt['reason']})"
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from genre.core.files import write_text
 from genre.core.messages import run_step
 from genre.core.params import Params
 from tasks.io import paths
-from tasks.io.songs import Tally, each_song
+from tasks.io.songs import SongCounts, process_songs
 from tasks.io.step import step
 from tasks.io.tables import find_clips, read_songs
 
@@ -53,7 +53,7 @@ def run(params: Params, root: Path) -> str:
     split = read_table(root, paths.SPLIT, "split", songs)
     position = params.trim.position
     suspects = review.suspected_labels(out_of_fold)
-    defects, tally = find_defects(params, root, songs)
+    defects, song_counts = find_defects(params, root, songs)
     findings = review.collect(
         review.label_findings(suspects, songs, position=position),
         review.defect_findings(defects, songs, position=position),
@@ -62,7 +62,7 @@ def run(params: Params, root: Path) -> str:
     )
     page = review.page(
         findings,
-        scope=describe_scope(out_of_fold, split, tally),
+        scope=describe_scope(out_of_fold, split, song_counts),
         rows_shown=params.review.rows_shown,
     )
     write_text(root / TABLE, findings.to_csv(index=False))
@@ -74,24 +74,24 @@ def run(params: Params, root: Path) -> str:
         if kind in counts
     ]
     what = f"to review: {', '.join(found)}" if found else "nothing to review"
-    return f"{what}; see {PAGE} ({tally})"
+    return f"{what}; see {PAGE} ({song_counts})"
 
 
 def find_defects(
     params: Params, root: Path, songs: pd.DataFrame
-) -> tuple[dict[str, review.Defect], Tally]:
+) -> tuple[dict[str, review.Defect], SongCounts]:
     """The defects of clips, by `track_id`; clips that cannot be read are printed."""
     seconds = dict(zip(songs["track_id"], songs["seconds"], strict=True))
-    tally = Tally()
+    song_counts = SongCounts()
     defects = {}
-    results = each_song(
+    results = process_songs(
         [clip for clip in find_clips(root) if clip.name in seconds],
         review.measures_of_clip,
         cache_key=cache_key({}, ["audio", "defects"], LIBRARIES),
         compute=params.compute,
         root=root,
         what="review",
-        tally=tally,
+        counts=song_counts,
     )
     for clip, result in results:
         if isinstance(result, Failed):
@@ -100,11 +100,11 @@ def find_defects(
         defect = review.judge(measures, seconds[clip.name], params.review)
         if defect:
             defects[clip.name] = defect
-    tally.print_set_aside(root)
-    return defects, tally
+    song_counts.print_set_aside(root)
+    return defects, song_counts
 
 
-def describe_scope(out_of_fold: pd.DataFrame, split: pd.DataFrame, tally: Tally) -> str:
+def describe_scope(out_of_fold: pd.DataFrame, split: pd.DataFrame, song_counts: SongCounts) -> str:
     """The scope of the review as a text: how many songs and clips, and the model's accuracy."""
     whole = evaluation.by_song(
         out_of_fold.assign(subset="out of fold", group=out_of_fold["track_id"])
@@ -117,7 +117,7 @@ def describe_scope(out_of_fold: pd.DataFrame, split: pd.DataFrame, tally: Tally)
     return (
         f"The labels of {len(whole)} songs were compared with out-of-fold predictions of {model}, "
         f"which agree for {100 * agreeing:.0f} %; {others} songs of the split were left out, "
-        f"because they are test songs or are in no fold. {tally.kept} clips were checked for "
+        f"because they are test songs or are in no fold. {song_counts.kept} clips were checked for "
         "defects."
     )
 

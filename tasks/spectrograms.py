@@ -1,4 +1,4 @@
-"""spectrograms: `data/clips` → pictures, `data/spectrograms` and `data/log_mel`, a PNG a song.
+"""spectrograms: `data/clips` → `data/spectrograms` and `data/log_mel`, a PNG per song.
 
 The report's spectrograms have four channels (RGBA), log-mel spectrograms one. Log-mel spectrograms
 are drawn if a model of `train.picture_models` needs them; otherwise their folder is empty.
@@ -23,11 +23,11 @@ LIBRARIES = ("scipy", "numpy", "pillow")
 
 
 def run(params: Params, root: Path) -> str:
-    """Draw every clip; one that cannot be read is named and left out."""
+    """Draw every clip; a clip that cannot be read is reported and left out."""
     settings = params.spectrograms
-    spectrogram.colours(settings.colour_map)  # an unknown name is reported before any work is done
+    spectrogram.colours(settings.colour_map)  # fails early for an unknown name
     clips = find_clips(root)
-    tally = make_files(
+    counts = make_files(
         clips,
         partial(spectrogram.picture_of_clip, settings=settings),
         folder=root / paths.SPECTROGRAMS,
@@ -38,11 +38,11 @@ def run(params: Params, root: Path) -> str:
         compute=params.compute,
         root=root,
     )
-    summary = f"{tally.kept} spectrograms of {settings.width} × {settings.height} ({tally})"
+    summary = f"{counts.kept} spectrograms of {settings.width} × {settings.height} ({counts})"
     if not any(PICTURES[name] == "log_mel" for name in params.train.picture_models):
         with atomic_folder(root / paths.LOG_MEL):
             return summary
-    tally = make_files(
+    counts = make_files(
         clips,
         partial(log_mel.picture_of_clip, settings=params.log_mel),
         folder=root / paths.LOG_MEL,
@@ -51,7 +51,7 @@ def run(params: Params, root: Path) -> str:
         compute=params.compute,
         root=root,
     )
-    return f"{summary}; {tally.kept} log-mel spectrograms ({tally})"
+    return f"{summary}; {counts.kept} log-mel spectrograms ({counts})"
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """split: the catalogue, its near-duplicates and the last split → `data/split.parquet`.
 
-The step reads what it wrote before (`persist: true` in `dvc.yaml`): songs stay where they are as
-the collection grows. Another protocol, other shares or another `split.reseed` start afresh.
+The step reads its last output (`persist: true` in `dvc.yaml`), so that songs keep their subset as
+the collection grows. A change of protocol, shares or `split.reseed` draws a new split.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 
 def run(params: Params, root: Path) -> str:
-    """Split the usable songs, print what to know about it, and say how many are where.
+    """Split the usable songs; return the number of songs in each subset.
 
-    Raises `InputError` where the catalogue or the duplicates are missing or a genre cannot be
-    split.
+    Raises `InputError` if an input is missing or a genre cannot be split.
     """
     import pandas as pd
 
@@ -35,7 +34,7 @@ def run(params: Params, root: Path) -> str:
         raise InputError(f"{catalogue}: no such file; {run_step('ingest')}")
     duplicates = root / paths.DUPLICATES
     if not duplicates.is_file():
-        raise InputError(f"{duplicates}: no such file; {run_step('duplicates')}")
+        raise InputError(f"{duplicates}: no such file; {run_step('ingest')}")
     settings = params.split
     found = splits.split(
         splits.with_copies(pd.read_parquet(catalogue), pd.read_parquet(duplicates)),
@@ -55,7 +54,7 @@ def run(params: Params, root: Path) -> str:
 
 
 def read_previous(path: Path) -> pd.DataFrame | None:
-    """The split of the last run, null where there is none; `InputError` where it is damaged."""
+    """Read the split of the last run, if any. Raises `InputError` if it is damaged."""
     import pandas as pd
     import pyarrow as pa
 
@@ -65,7 +64,7 @@ def read_previous(path: Path) -> pd.DataFrame | None:
         return pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:
         raise InputError(
-            f"{path}: cannot be read ({error}); delete it to draw the split afresh"
+            f"{path}: cannot be read ({error}); delete it to draw a new split"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """trim: usable songs → `data/clips/<track_id>.flac`, mono, 22 050 Hz, 16-bit, exactly 30 s.
 
-With `trim.export_segments` the ten 3 s segments of each clip are written beside them, as
-`data/clips/segments/<track_id>.<number>.wav`; no other step reads those.
+With `trim.export_segments` the ten 3 s segments of each clip are also written, to
+`data/clips/segments/<track_id>.<number>.wav`; no other step reads them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIBRARIES = ("soundfile", "av", "soxr", "pydub", "numpy")
 
 
 def export_segments(clip: Path, content: bytes) -> None:
-    """Write the segments of a clip, whose file is given by path and content, beside it."""
+    """Write the segments of a clip, given by its path and content, to a subfolder."""
     folder = clip.parent / SEGMENTS
     folder.mkdir(exist_ok=True)
     for number, part in enumerate(cut_segments(content)):
@@ -31,10 +31,10 @@ def export_segments(clip: Path, content: bytes) -> None:
 
 
 def run(params: Params, root: Path) -> str:
-    """Cut every usable song; one that can no longer be read is named and left out."""
+    """Cut the clip of every usable song; a song that cannot be read is reported and left out."""
     songs = as_songs(read_songs(root), root / paths.RAW)
     position = params.trim.position
-    tally = make_files(
+    counts = make_files(
         songs,
         partial(clip_of_song, position=position),
         folder=root / paths.CLIPS,
@@ -44,7 +44,7 @@ def run(params: Params, root: Path) -> str:
         root=root,
         and_then=export_segments if params.trim.export_segments else None,
     )
-    return f"{tally.kept} clips of 30 s ({tally})"
+    return f"{counts.kept} clips of 30 s ({counts})"
 
 
 def main() -> None:

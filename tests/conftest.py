@@ -1,4 +1,4 @@
-"""What every test may ask for. Tests make their own songs; real ones are read where they lie."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from unittest import mock
 
 import pytest
 
-# As in a step's own process, and before anything starts the server that workers are forked from.
+# As in a step, and before the fork server of the workers starts.
 for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")  # of each process of the tests
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")  # of each test process
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -54,27 +54,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no process is left with one of them alone."""
+    """Start with the slowest files, so that none of them runs alone at the end."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_ending() -> None:
-    """A run that an earlier test of this process has ended is not this test's business."""
+    """Reset the flag by which an earlier test ended its commands."""
     if processes := sys.modules.get("runner.processes"):
         processes._ending.clear()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def as_it_was() -> Iterator[None]:
-    """No file of tests finds what another left: MLflow puts the models it loads on `sys.path`."""
+    """Restore `sys.path` after each module: MLflow adds the models that it loads."""
     with mock.patch.dict(os.environ), mock.patch.object(sys, "path", list(sys.path)):
         yield
 
 
 @pytest.fixture
 def in_new_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root of an empty project with the usual parameters, which is the current folder."""
+    """An empty project with default parameters as the current folder."""
     root = tmp_path / "project"
     root.mkdir()
     shutil.copy(PROJECT / "params.yaml", root)
@@ -113,7 +113,7 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of these tests share."""
+    """A folder that all test processes share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
@@ -129,7 +129,7 @@ def prefect_server() -> Iterator[None]:
             try:
                 stack.enter_context(prefect_test_harness(server_startup_timeout=120))
                 break
-            except httpx.TransportError:  # Prefect asks a server that is not quite up, and fails
+            except httpx.TransportError:  # Prefect queries a server that is still starting
                 if attempt == 2:
                     raise
         yield
@@ -137,7 +137,7 @@ def prefect_server() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with real audio beside the checkout; skips where it is absent."""
+    """The folder with real audio beside the checkout; skips if it is missing."""
     folder = PROJECT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("real audio is not here (../shared/data)")

@@ -1,4 +1,4 @@
-"""The command blocks of README.md and docs/*.md, and how they are run as they are written."""
+"""Read the command blocks of README.md and docs/*.md, and run them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READY_SECONDS, END_SECONDS = 300, 30
 
 @dataclass(frozen=True)
 class Block:
-    """What stands between two fences, and where."""
+    """A fenced block and its location."""
 
     document: str
     line: int
@@ -34,12 +34,12 @@ class Block:
 
     @property
     def is_command(self) -> bool:
-        """Whether it is typed, and not only shown."""
+        """Whether the block is a command, not only output."""
         return self.language in SHELL + PYTHON
 
 
 def documents(root: Path) -> list[Path]:
-    """README.md and what it leads to, in the order in which they are read."""
+    """README.md and the pages that it links to, in order."""
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
@@ -56,7 +56,7 @@ def blocks(root: Path) -> list[Block]:
 
 
 def commands(script: str) -> list[str]:
-    """The commands of a script, each as long as the shell needs to find it complete."""
+    """The commands of a script; a command may span lines."""
     found, part = [], ""
     for line in script.splitlines():
         part += f"{line}\n"
@@ -69,7 +69,7 @@ def commands(script: str) -> list[str]:
 
 
 class Terminal:
-    """Runs blocks in a project. What serves goes on, until the block after it has been run."""
+    """Runs blocks in a project; a server runs until the end of the next block."""
 
     def __init__(self, project: TrainedProject, servers: tuple[str, ...]) -> None:
         self.project = project
@@ -88,7 +88,7 @@ class Terminal:
                 self._end(process)
 
     def _python(self, text: str) -> str:
-        """Type the lines at Python's prompt, which shows what the last of them gives."""
+        """Run the lines in Python; print the value of the last one."""
         printed = self.project.shell(f".venv/bin/python -i <<'TYPED'\n{text}\nTYPED")
         assert "Traceback" not in printed, printed
         return printed
@@ -105,7 +105,7 @@ class Terminal:
         return printed + self.project.shell(script)
 
     def _serve(self, script: str) -> str:
-        """Start what does not end by itself; return what it printed until it responded."""
+        """Start a server; return its output until it responds."""
         log = self.project.home / f"server-{len(list(self.project.home.glob('server-*')))}"
         with log.open("w") as file:
             process = subprocess.Popen(
@@ -129,7 +129,7 @@ class Terminal:
         return log.read_text()
 
     def _end(self, process: subprocess.Popen[str]) -> None:
-        """End a server that this terminal started, with the processes that it started itself."""
+        """End a server that was started here, with its children."""
         self._serving.remove(process)
         if process.poll() is not None:
             return
@@ -142,7 +142,7 @@ class Terminal:
         process.wait(END_SECONDS)
 
     def close(self) -> None:
-        """End whatever still serves."""
+        """End the running servers."""
         for process in list(self._serving):
             self._end(process)
         self.project.shell("make down")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from chosen import with_families
+from params_file import with_families
 
 from genre.core.params import load_params
 from genre.features.report import NAMES

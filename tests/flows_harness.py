@@ -1,4 +1,4 @@
-"""Small DVC projects with steps of a few lines, for the tests of the driver and the flows."""
+"""Small DVC projects with steps of a few lines, for the tests of runner and flows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import yaml
 from runner.processes import is_alive
 
 STEP = Path(__file__).with_name("shell_step.py")
-# One step of shell: says what it does, works, says its summary.
+# A step in shell: prints lines, works, prints its summary.
 CHAIN = {
     "ingest": {
         "cmd": "echo 'reading'; cat data/raw/*/* > data/catalogue; echo '2 songs in 1 genre'",
@@ -103,7 +103,7 @@ def add_song(root: Path, genre: str, name: str) -> None:
 
 
 def alive(pid_file: Path) -> bool:
-    """Whether the process whose id stands in a file lives."""
+    """Whether the process whose id is in a file is alive."""
     try:
         return is_alive(psutil.Process(int(pid_file.read_text())))
     except psutil.NoSuchProcess:
@@ -111,7 +111,7 @@ def alive(pid_file: Path) -> bool:
 
 
 def wait_until(condition, seconds: float = 30.0) -> None:
-    """Wait until `condition()` holds; fail where it does not within `seconds`."""
+    """Wait until `condition()` is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "what was waited for did not happen"

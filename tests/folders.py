@@ -1,4 +1,4 @@
-"""Small folders of pretended songs, and what a collection holds, for the tests of `genre add`."""
+"""Small folders of dummy songs, and the content of a collection, for tests of `genre add`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows_in(root: Path) -> dict[str, dict[str, str]]:
 
 
 def left_behind(root: Path) -> list[str]:
-    """What lies beside the collection and should not."""
+    """Leftover files beside the collection."""
     return sorted(
         path.name
         for path in (root / "data").iterdir()

@@ -1,4 +1,4 @@
-"""How much memory processes take. `ru_maxrss` would count what their parent had when it started."""
+"""Measure the memory of processes (`ru_maxrss` would include that of their parent)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ POLL_SECONDS = 0.05
 
 
 def peak(process: int | str = "self") -> int:
-    """The most memory that a process has held so far, in MB."""
+    """The peak memory of a process, in MB."""
     status = Path(f"/proc/{process}/status").read_text()
     lines = dict(line.split(":", 1) for line in status.splitlines())
     return int(lines["VmHWM"].split()[0]) // 1000
 
 
 class Watch:
-    """Looks at a process and all that come of it until it ends."""
+    """Measures a process and its descendants until it ends."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.megabytes: dict[int, int] = {}
@@ -31,7 +31,7 @@ class Watch:
         self._thread.start()
 
     def most(self) -> int:
-        """The most memory that one of them held, in MB; waits for the end."""
+        """The peak memory of one of them, in MB; waits for the end."""
         self._thread.join()
         return max(self.megabytes.values())
 
@@ -48,8 +48,8 @@ class Watch:
 
 @contextmanager
 def bounded(megabytes: int) -> Iterator[None]:
-    """Fail where this process takes more than `megabytes` more than it has now, even briefly."""
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak until now
+    """Fail if this process allocates more than `megabytes`, even briefly."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = peak()
     yield
     assert peak() - before < megabytes

@@ -1,4 +1,4 @@
-"""Broken and hostile files, drawn from a seed: what may lie in a folder of songs."""
+"""Damaged and hostile files, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXTREMES = {
     4: (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF),
     8: (0, 1, 2**63 - 1, 2**63, 2**64 - 1),
 }
-HEADER = 128  # bytes from the start in which most formats say what follows
+HEADER = 128  # bytes, the usual size of a header
 NAMES = (
     "a\nnew line.wav",
     "a\ttab.wav",
@@ -80,7 +80,7 @@ def originals(folder: Path) -> dict[str, bytes]:
 
 
 def flip_bits(draw: random.Random, content: bytes) -> bytes:
-    """Turn over one to 64 bits anywhere."""
+    """Flip 1 to 64 bits anywhere."""
     changed = bytearray(content)
     for _ in range(2 ** draw.randrange(7)):
         changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
@@ -88,7 +88,7 @@ def flip_bits(draw: random.Random, content: bytes) -> bytes:
 
 
 def flip_header(draw: random.Random, content: bytes) -> bytes:
-    """Turn over one to eight bits where the format is told."""
+    """Flip 1 to 8 bits in the header."""
     changed = bytearray(content)
     for _ in range(2 ** draw.randrange(4)):
         changed[draw.randrange(min(HEADER, len(changed)))] ^= 1 << draw.randrange(8)
@@ -96,12 +96,12 @@ def flip_header(draw: random.Random, content: bytes) -> bytes:
 
 
 def truncate(draw: random.Random, content: bytes) -> bytes:
-    """Cut it off, as a broken download."""
+    """Truncate, as an interrupted download."""
     return content[: draw.randrange(len(content))]
 
 
 def lie(draw: random.Random, content: bytes) -> bytes:
-    """Put the least, the greatest or a negative number in fields of the header."""
+    """Put extreme or negative numbers into fields of the header."""
     changed = bytearray(content)
     for _ in range(draw.randint(1, 3)):
         size = draw.choice((1, 2, 4, 8))
@@ -112,7 +112,7 @@ def lie(draw: random.Random, content: bytes) -> bytes:
 
 
 def blank(draw: random.Random, content: bytes) -> bytes:
-    """Overwrite a stretch with zeros, as a file system that lost a block."""
+    """Overwrite a range with zeros, as after a lost block."""
     at = draw.randrange(len(content))
     size = draw.randrange(1, len(content))
     return content[:at] + bytes(len(content[at : at + size])) + content[at + size :]
@@ -155,7 +155,7 @@ def mutate(draw: random.Random, songs: dict[str, bytes], count: int) -> Iterator
         if content and draw.random() < 0.3:
             content = draw.choice(MUTATIONS[:3])(draw, content)
         suffix = name.rpartition(".")[2]
-        if draw.random() < 0.1:  # says it is something else
+        if draw.random() < 0.1:  # with another suffix
             suffix = draw.choice(names).rpartition(".")[2]
         yield Mutation(f"{change.__name__} {name}", suffix, content)
 
@@ -176,18 +176,18 @@ def wav(
     form = struct.pack(
         "<4sIHHIIHH", b"fmt ", 16, kind, channels, rate, (rate * block) & 0xFFFFFFFF, block, bits
     )
-    said = len(samples) if data is None else data
-    body = b"WAVE" + form + before + b"data" + struct.pack("<I", said) + samples
+    output = len(samples) if data is None else data
+    body = b"WAVE" + form + before + b"data" + struct.pack("<I", output) + samples
     return b"RIFF" + struct.pack("<I", len(body) if riff is None else riff) + body
 
 
-def chunk(name: bytes, content: bytes, said: int | None = None) -> bytes:
+def chunk(name: bytes, content: bytes, output: int | None = None) -> bytes:
     """A chunk of a RIFF file."""
-    return name + struct.pack("<I", len(content) if said is None else said) + content
+    return name + struct.pack("<I", len(content) if output is None else output) + content
 
 
 def built(draw: random.Random, songs: dict[str, bytes]) -> Iterator[Mutation]:
-    """What chance would not find: lying headers and bombs, made by hand."""
+    """Crafted files: wrong headers and decompression bombs."""
     for rate in (0, 1, 7, 768_000, 2**31 - 1, 2**32 - 1):
         for channels in (0, 1, 255, 1024, 65_535):
             yield Mutation("lying wav", "wav", wav(rate=rate, channels=channels))
@@ -222,7 +222,7 @@ def built(draw: random.Random, songs: dict[str, bytes]) -> Iterator[Mutation]:
 
 
 def foreign(draw: random.Random, songs: dict[str, bytes]) -> Iterator[Mutation]:
-    """What is no song at all, under the suffix of one."""
+    """Files that are not audio, with the suffix of audio."""
     contents = {
         "nothing": b"",
         "one byte": b"R",

@@ -1,4 +1,4 @@
-"""Change single numbers of a `params.yaml`."""
+"""Change parameters: single values of a `params.yaml`, and the feature families."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from genre.core.params import Params
 
 
 def change_params(root: Path, changes: Mapping[str, Any], *, start: Path | None = None) -> None:
@@ -21,3 +23,9 @@ def change_params(root: Path, changes: Mapping[str, Any], *, start: Path | None 
         *sections, key = name.split(".")
         functools.reduce(operator.getitem, sections, content)[key] = value
     (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def with_families(params: Params, *families: str, **sections: Any) -> Params:
+    """`params` with `features.families`, and with other `sections` in the place of its own."""
+    features = params.features.model_copy(update={"families": list(families)})
+    return params.model_copy(update={"features": features, **sections})

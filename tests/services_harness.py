@@ -1,4 +1,4 @@
-"""A project of one step whose services are up, on ports of the tests' own."""
+"""A project of one step with running services on free ports."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from params_file import change_params
 from prefect.client.base import PrefectHttpxSyncClient
 
 from flows import server
-from genre.collection.changes import COLUMNS
+from genre.collection.catalogue_diff import COLUMNS
 from services.supervision import processes as ours
 
-# The catalogue lies beside the project's songs of text, which a real one would refuse.
+# The songs are text, which a real step would refuse.
 INGEST = {
     "cmd": "echo 'reading'; cp songs.parquet data/catalogue.parquet; echo '2 songs in 1 genre'",
     "deps": ["data/raw"],
@@ -69,7 +69,7 @@ def python(root, project, *arguments):
 
 
 def family(processes):
-    """The processes, and all that came of them and still lives."""
+    """The processes and their living descendants."""
     found = list(processes)
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -144,7 +144,7 @@ class Services:
         return self.ask("GET", "/deployments/name/retrain/retrain")
 
     def order(self, due=None, **parameters):
-        """Ask for a run, as "Quick run" in the page does; return its id."""
+        """Request a run, as "Quick run" in the UI does; return its id."""
         details = {"scheduled_time": due.isoformat()} if due else {}
         state = {"type": "SCHEDULED", "state_details": details}
         body = {"parameters": parameters, "state": state}
@@ -152,7 +152,7 @@ class Services:
         return self.ask("POST", path, body)["id"]
 
     def long_run(self, command):
-        """Order a run and wait until its step works; return its id and its file of a process id."""
+        """Request a run and wait until its step runs; return its id and its pid file."""
         write_stages(self.root, {"ingest": {**INGEST, "cmd": command}})
         pid_file = self.root / "grandchild.pid"
         pid_file.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""A command of the shell as a step of a small project: `python shell_step.py COMMAND`.
+"""A shell command as a step of a small project: `python shell_step.py COMMAND`.
 
-As a real step does, it writes down how it ended: its last line, or what comes after `error: `.
+Like a real step it writes a status file: its last line, or the text after `error: `.
 """
 
 from __future__ import annotations

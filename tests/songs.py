@@ -1,4 +1,4 @@
-"""Songs made for the tests: short, quiet to the ear, different from each other."""
+"""Generated songs for the tests: short, and different from each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives: recognised by content, unpacked without trust, and added like folders."""
+"""Archives: detected by content, unpacked safely, added like folders."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pack(
     within: str = "",
     method: int = zipfile.ZIP_DEFLATED,
 ) -> Path:
-    """An archive of the kind that the suffix says."""
+    """Make an archive of the type of the suffix."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", method) as packed:
             for name, content in files.items():
@@ -81,7 +81,7 @@ def test_an_archive_is_added_like_the_folder_it_holds(
     tmp_path: Path, suffix: str, within: str
 ) -> None:
     archive = pack(tmp_path / f"songs.{suffix}", SONGS, within=within)
-    unnamed = archive.rename(tmp_path / "no suffix at all")  # told by its content
+    unnamed = archive.rename(tmp_path / "no suffix at all")  # detected by its content
     added = add(unnamed, tmp_path)
     assert added.added == ("blues/a.mp3", "rock/deep/c.wav")
     assert songs_in(tmp_path) == {name: SONGS[name] for name in added.added}
@@ -101,14 +101,14 @@ def test_an_archive_is_added_like_the_folder_it_holds(
         ({"jazz/a.mp3": b"1", "manifest.csv": b"path\njazz/a.mp3\n"}, {"jazz/a.mp3"}),
     ],
 )
-def test_one_wrapping_folder_is_looked_through_and_one_genre_is_not(
+def test_a_single_top_folder_is_skipped_unless_it_is_a_genre(
     tmp_path: Path, files: dict[str, bytes], expected: set[str]
 ) -> None:
     add(pack(tmp_path / "songs.zip", files), tmp_path)
     assert set(songs_in(tmp_path)) == expected
 
 
-def test_separators_of_another_system_in_a_zip_are_folders(tmp_path: Path) -> None:
+def test_backslashes_in_a_zip_are_folders(tmp_path: Path) -> None:
     add(pack(tmp_path / "songs.zip", {"blues\\a.mp3": b"1"}), tmp_path)
     assert set(songs_in(tmp_path)) == {"blues/a.mp3"}
 
@@ -123,9 +123,7 @@ def test_separators_of_another_system_in_a_zip_are_folders(tmp_path: Path) -> No
         ("zip", "..\\evil.mp3"),  # in a tar a backslash is part of the name
     ],
 )
-def test_an_entry_that_would_land_outside_is_refused(
-    tmp_path: Path, suffix: str, name: str
-) -> None:
+def test_an_entry_outside_the_target_is_refused(tmp_path: Path, suffix: str, name: str) -> None:
     archive = pack(tmp_path / f"songs.{suffix}", {"blues/a.mp3": b"1", name: b"evil"})
     refused(archive, tmp_path, "would land outside the target")
 
@@ -204,7 +202,7 @@ def test_an_xz_file_may_be_of_several_streams_and_padding(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
-def test_a_decompression_bomb_is_refused_before_it_goes_off(tmp_path: Path, suffix: str) -> None:
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, suffix: str) -> None:
     archive = pack(
         tmp_path / f"bomb.{suffix}", {"blues/a.wav": bytes(archives.RATIO_FREE_BYTES + 1)}
     )
@@ -227,7 +225,7 @@ def test_large_headers_in_a_tar_are_refused_wherever_they_are(
     refused(tmp_path / "songs.tar.xz", tmp_path, "more than 64 KiB of headers before a file")
 
 
-def test_headers_as_large_as_names_and_attributes_are_is_no_reason_to_refuse(
+def test_headers_of_usual_size_are_accepted(
     tmp_path: Path,
 ) -> None:
     attributes = {"SCHILY.xattr.user.cover": "x" * 40_000, "comment": "by Ann"}
@@ -241,7 +239,7 @@ def test_headers_as_large_as_names_and_attributes_are_is_no_reason_to_refuse(
     assert len(add(tmp_path / "songs.tar", tmp_path).added) == 3
 
 
-def test_a_zip_whose_header_lies_about_a_size_is_refused(tmp_path: Path) -> None:
+def test_a_zip_with_a_wrong_size_in_its_header_is_refused(tmp_path: Path) -> None:
     archive = pack(tmp_path / "songs.zip", {"blues/a.mp3": b"A" * 5000})
     content = archive.read_bytes()
     assert content.count(struct.pack("<I", 5000)) == 2
@@ -257,9 +255,9 @@ def test_an_archive_that_is_cut_short_or_damaged_is_refused(tmp_path: Path, suff
     if suffix in ("zip", "tar.gz", "tar.bz2", "tar.xz"):
         damaged[30_000] ^= 0xFF  # deep in the song; its checksum comes after it
         archive.write_bytes(damaged)
-        refused(archive, tmp_path, "cannot be unpacked .* fetch it again")
+        refused(archive, tmp_path, "cannot be unpacked .* download it again")
     archive.write_bytes(content[:30_000])
-    refused(archive, tmp_path, "cannot be unpacked .* fetch it again")
+    refused(archive, tmp_path, "cannot be unpacked .* download it again")
 
 
 def test_a_tar_with_a_damaged_or_missing_header_is_not_added_in_part(tmp_path: Path) -> None:
@@ -287,7 +285,7 @@ def test_an_encrypted_zip_and_two_entries_of_one_name_are_refused(tmp_path: Path
     refused(archive, tmp_path, "cannot be unpacked .*encrypted")
     twice = tar_of(tmp_path / "songs.tar", entry("blues/a.mp3"), entry("blues/a.mp3"))
     archive.unlink()
-    refused(twice, tmp_path, "'blues/a.mp3' is there twice")
+    refused(twice, tmp_path, "'blues/a.mp3' occurs twice")
 
 
 def test_an_archive_with_no_song_in_it_is_refused(tmp_path: Path) -> None:
@@ -311,12 +309,12 @@ def test_a_wrong_sha256_is_refused_and_the_right_one_is_not(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"PK not really", b"\x1f\x8b\x08 no", b"RIFF" * 999])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "songs.zip").write_bytes(content)
     refused(tmp_path / "songs.zip", tmp_path, "cannot be unpacked as zip, tar, tar.gz, tar.bz2 or")
 
 
-def test_unpacked_files_are_plain_whatever_the_archive_says_of_them(tmp_path: Path) -> None:
+def test_unpacked_files_have_default_permissions(tmp_path: Path) -> None:
     made = entry("blues/a.mp3")
     made.mode = 0o6777
     unpack(tar_of(tmp_path / "songs.tar", made), tmp_path / "to", Limits())

@@ -51,16 +51,16 @@ def test_each_common_format_is_decoded_to_what_was_encoded(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "song.m4a"])
-def test_the_content_and_not_the_name_tells_the_format(tmp_path: Path, name: str) -> None:
+def test_the_format_is_detected_from_the_content_not_the_name(tmp_path: Path, name: str) -> None:
     path = write_any(tmp_path / name, tone(1, rate=48_000))
     expected = audio.decode(path)
     misnamed = path.rename(tmp_path / "holiday.raw")
 
-    heard = audio.decode(misnamed)
+    decoded = audio.decode(misnamed)
     from_bytes = audio.decode(misnamed.read_bytes())
 
-    assert heard.codec == expected.codec
-    np.testing.assert_array_equal(heard.samples, expected.samples)
+    assert decoded.codec == expected.codec
+    np.testing.assert_array_equal(decoded.samples, expected.samples)
     np.testing.assert_array_equal(from_bytes.samples, expected.samples)
 
 
@@ -94,13 +94,13 @@ def pyav(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("pyav")
-def test_a_tag_that_is_not_utf_8_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
+def test_bytes_of_a_tag_that_are_not_utf_8_are_replaced(tmp_path: Path) -> None:
     path = write_m4a(tmp_path / "song.m4a", tone(1)[:, 0], title="Title by nobody")
     path.write_bytes(path.read_bytes().replace(b"Title by", b"Title \xff\xfe"))
 
-    heard = audio.decode(path)
+    decoded = audio.decode(path)
 
-    assert heard.tags["title"] == "Title \ufffd\ufffd nobody"
+    assert decoded.tags["title"] == "Title \ufffd\ufffd nobody"
 
 
 @pytest.mark.usefixtures("pyav")
@@ -140,7 +140,7 @@ def test_the_hash_does_not_depend_on_how_the_song_is_read(
     assert audio.scan(path, max_seconds=60) == whole
 
 
-def test_a_scan_tells_length_and_level(tmp_path: Path) -> None:
+def test_a_scan_returns_length_and_level(tmp_path: Path) -> None:
     y = np.zeros((RATE * 9, 1), dtype=np.float32)
     y[RATE * 3 : RATE * 6] = 0.1
 
@@ -188,7 +188,7 @@ def test_silence_is_appended_to_a_short_song(tmp_path: Path) -> None:
     assert not clip[4 * RATE + 1 :].any()
 
 
-def test_a_header_that_tells_of_more_than_there_is_costs_no_music(tmp_path: Path) -> None:
+def test_a_header_with_too_many_frames_does_not_shift_the_clip(tmp_path: Path) -> None:
     y = tone(100)
     whole = write(tmp_path / "a.wav", y, subtype="PCM_16").read_bytes()
     cut_off = whole[: 44 + 2 * 40 * RATE]
@@ -225,20 +225,22 @@ def test_a_song_that_has_changed_is_not_cut(tmp_path: Path) -> None:
         trim.clip_of_song(path, content, position="start")
 
 
-def test_resampling_keeps_the_music_and_drops_what_does_not_fit(tmp_path: Path) -> None:
+def test_resampling_keeps_low_frequencies_and_removes_those_above_the_new_limit(
+    tmp_path: Path,
+) -> None:
     time = np.arange(44_100 * 2) / 44_100
     y = (0.3 * np.sin(2 * np.pi * 1000 * time) + 0.3 * np.sin(2 * np.pi * 15_000 * time))[:, None]
     path = write(tmp_path / "a.wav", y.astype(np.float32), rate=44_100, subtype="FLOAT")
 
-    heard = audio.load(path)
+    decoded = audio.load(path)
 
-    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) / len(heard) * 4
-    assert len(heard) == 2 * RATE
+    spectrum = np.abs(np.fft.rfft(decoded * np.hanning(len(decoded)))) / len(decoded) * 4
+    assert len(decoded) == 2 * RATE
     assert spectrum[2000] == pytest.approx(0.3, rel=0.01)
     assert spectrum[4000:].max() < 1e-4
 
 
-def test_only_a_clip_is_read_as_a_clip(tmp_path: Path) -> None:
+def test_other_audio_is_refused_as_a_clip(tmp_path: Path) -> None:
     good = tmp_path / "good.flac"
     good.write_bytes(trim.encode_clip(trim.cut(write(tmp_path / "a.wav", tone(30)), "start")))
     short = write(tmp_path / "short.wav", tone(2))
@@ -253,7 +255,7 @@ def test_only_a_clip_is_read_as_a_clip(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_audio
-def test_real_songs_as_people_have_them_are_heard(shared_data: Path) -> None:
+def test_real_songs_of_common_formats_are_decoded(shared_data: Path) -> None:
     songs = [
         p for p in (shared_data / "cc_songs").iterdir() if p.suffix in (".mp3", ".ogg", ".wav")
     ]

@@ -441,8 +441,8 @@ def test_a_song_that_meets_a_defect_is_named_and_the_others_are_classified(
     assert "a.flac" in output.out
     error = next(line for line in output.err.splitlines() if line.startswith("error: "))
     assert error.startswith(
-        f"error: {music / 'b.wav'}: met an unexpected ZeroDivisionError: division by zero (in "
-        "tests/test_classify.py:"
+        f"error: {music / 'b.wav'}: failed with an unexpected ZeroDivisionError: division by zero "
+        "(in tests/test_classify.py:"
     )
     assert "Traceback" not in output.err
     assert "Traceback" in (in_new_project / ".services/errors.log").read_text()

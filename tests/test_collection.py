@@ -1,4 +1,4 @@
-"""Adding songs from folders, and taking out and moving songs."""
+"""Adding songs from folders; removing and relabelling songs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_adding_twice_changes_nothing_at_all(root: Path, source: Path) -> None:
     }
 
 
-def test_songs_that_stay_keep_their_inode_when_others_come(
+def test_existing_songs_keep_their_inode_when_songs_are_added(
     root: Path, source: Path, tmp_path: Path
 ) -> None:
     add(source, root)
@@ -76,7 +76,7 @@ def test_songs_that_stay_keep_their_inode_when_others_come(
     assert set(songs_in(root)) == {*THREE, "jazz/d.mp3"}
 
 
-def test_the_same_content_is_known_under_another_name(
+def test_the_same_content_is_recognised_under_another_name(
     root: Path, source: Path, tmp_path: Path
 ) -> None:
     add(source, root)
@@ -102,7 +102,7 @@ def test_copies_within_one_source_are_kept_for_ingest_to_find(root: Path, tmp_pa
     assert add(source, root).already == 3
 
 
-def test_another_song_of_the_same_path_gets_a_name_of_its_own(
+def test_another_song_with_the_same_path_is_renamed(
     root: Path, source: Path, tmp_path: Path
 ) -> None:
     add(source, root)
@@ -115,9 +115,7 @@ def test_another_song_of_the_same_path_gets_a_name_of_its_own(
     assert add(other, root).already == 1
 
 
-def test_a_song_called_like_a_folder_and_a_folder_called_like_a_song_find_a_place(
-    root: Path, tmp_path: Path
-) -> None:
+def test_a_song_and_a_folder_of_the_same_name_are_both_added(root: Path, tmp_path: Path) -> None:
     add(write_tree(tmp_path / "one", {"blues/x": "1", "jazz/y/z.mp3": "2"}), root)
     added = add(write_tree(tmp_path / "two", {"blues/x/w.mp3": "3", "jazz/y": "4"}), root)
     assert len(added.added) == 2
@@ -125,9 +123,7 @@ def test_a_song_called_like_a_folder_and_a_folder_called_like_a_song_find_a_plac
     assert "blues/x-w.mp3" in added.added
 
 
-def test_files_that_are_plainly_no_songs_are_left_aside_and_counted(
-    root: Path, source: Path
-) -> None:
+def test_files_that_are_not_songs_are_skipped_and_counted(root: Path, source: Path) -> None:
     write_tree(
         source, {"blues/cover.JPG": "", "readme.md": "", "blues/.hidden.mp3": "", ".x/y.mp3": ""}
     )
@@ -137,7 +133,9 @@ def test_files_that_are_plainly_no_songs_are_left_aside_and_counted(
     assert set(songs_in(root)) == set(THREE)
 
 
-def test_a_song_of_unknown_kind_is_taken_for_ingest_to_judge(root: Path, tmp_path: Path) -> None:
+def test_a_file_with_an_unknown_suffix_is_added_for_ingest_to_check(
+    root: Path, tmp_path: Path
+) -> None:
     source = write_tree(
         tmp_path / "odd", {"jazz/song": "?", "jazz/tape.dat": "?!", "jazz/none.mp3": ""}
     )
@@ -171,7 +169,7 @@ def test_a_manifest_describes_songs_and_its_further_columns_are_kept(
     assert rows["rock/c.wav"]["artist"] == "Cem"
 
 
-def test_a_manifest_that_comes_later_fills_in_what_is_not_known(root: Path, source: Path) -> None:
+def test_a_later_manifest_fills_empty_cells(root: Path, source: Path) -> None:
     write_tree(source, {"manifest.csv": "path,artist\nblues/a.mp3,Ann\n"})
     add(source, root)
     write_tree(
@@ -205,7 +203,7 @@ def test_songs_at_the_top_take_their_genre_from_the_manifest_alone(
     assert rows_in(root)["Hip-Hop/one.mp3"]["genre"] == "Hip-Hop"
 
 
-def test_accents_composed_in_two_ways_still_find_their_row(root: Path, tmp_path: Path) -> None:
+def test_rows_are_matched_in_any_unicode_normal_form(root: Path, tmp_path: Path) -> None:
     source = write_tree(
         tmp_path / "accents",
         {
@@ -276,7 +274,9 @@ def test_a_folder_that_cannot_be_used_is_refused_and_nothing_is_written(
     assert nothing_was_written(root)
 
 
-def test_what_is_not_there_and_what_is_no_archive_is_refused(root: Path, tmp_path: Path) -> None:
+def test_a_missing_source_and_a_file_that_is_not_an_archive_are_refused(
+    root: Path, tmp_path: Path
+) -> None:
     with pytest.raises(CollectionError, match="no such folder or archive"):
         add(tmp_path / "nowhere", root)
     song = write_tree(tmp_path / "x", {"song.mp3": "not an archive"}) / "song.mp3"
@@ -294,13 +294,15 @@ def test_the_collection_is_not_added_to_itself(root: Path, source: Path, inside:
         add(root / inside, root)
 
 
-def test_a_note_of_a_collection_that_is_not_here_stops_a_new_one(root: Path, source: Path) -> None:
+def test_a_dvc_file_of_a_missing_collection_stops_a_new_one(root: Path, source: Path) -> None:
     write_tree(root, {"data/raw.dvc": "outs: []"})
-    with pytest.raises(CollectionError, match=r"data/raw.dvc names a collection that is not here"):
+    with pytest.raises(
+        CollectionError, match=r"data/raw.dvc refers to a collection that is missing"
+    ):
         add(source, root)
 
 
-def test_a_linked_folder_or_a_dead_link_in_the_collection_is_not_lost_silently(
+def test_a_linked_folder_or_a_broken_link_in_the_collection_is_refused(
     root: Path, source: Path, tmp_path: Path
 ) -> None:
     add(source, root)
@@ -309,7 +311,7 @@ def test_a_linked_folder_or_a_dead_link_in_the_collection_is_not_lost_silently(
         remove(["blues/a.mp3"], root)
     (root / "data/raw/pop").unlink()
     (root / "data/raw/rock/d.mp3").symlink_to(tmp_path / "nothing")
-    with pytest.raises(CollectionError, match="is a link to nothing"):
+    with pytest.raises(CollectionError, match="is a broken link"):
         remove(["blues/a.mp3"], root)
 
 
@@ -385,9 +387,7 @@ def test_unknown_songs_are_all_named_and_nothing_changes(root: Path, source: Pat
     assert set(songs_in(root)) == set(THREE)
 
 
-def test_a_collection_of_real_songs_is_no_demo_and_neither_is_none(
-    root: Path, source: Path
-) -> None:
+def test_real_songs_and_an_empty_collection_are_not_demo_songs(root: Path, source: Path) -> None:
     assert not is_demo(root / "data/raw")
     add(source, root)
     assert not is_demo(root / "data/raw")
@@ -403,7 +403,7 @@ trees = st.dictionaries(
 
 @given(st.lists(trees, min_size=1, max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_whatever_is_added_in_whatever_order_no_song_is_lost_or_added_twice(
+def test_no_song_is_lost_or_added_twice_in_any_order_of_additions(
     tmp_path_factory: pytest.TempPathFactory, offered: list[dict[str, bytes]]
 ) -> None:
     place = tmp_path_factory.mktemp("any")

@@ -1,4 +1,4 @@
-"""Killed at any moment, or beside another command, a change is whole or not there at all."""
+"""A change is atomic, even if it is killed at any moment or runs beside another command."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def new(tmp_path: Path) -> Path:
 
 
 def killed_at(moment: int, work: Callable[[], object]) -> bool:
-    """Do `work` in a child that kills itself at its event number `moment`; whether it did.
+    """Run `work` in a child that kills itself at its event number `moment`; return whether it did.
 
     An event is anything that Python's audit hooks see: each file opened, linked, renamed, made
     or removed among them.
@@ -88,14 +88,14 @@ def every_moment(root: Path, work: Callable[[], object], tmp_path: Path) -> tupl
         found = read_tree(root / "data/raw")
         assert found in (before, after), f"half a change when killed at event {moment}"
         seen[found == after] += 1
-        # The next command sweeps up and brings the whole change about.
+        # The next command cleans up and completes the change.
         work()
         assert read_tree(root / "data/raw") == after
         assert left_behind(root) == []
 
 
 @pytest.mark.slow
-def test_an_add_killed_at_any_moment_leaves_the_collection_as_it_was_or_whole(
+def test_an_add_killed_at_any_moment_leaves_the_old_or_the_new_collection(
     root: Path, new: Path, tmp_path: Path
 ) -> None:
     unchanged, whole = every_moment(root, lambda: add(new, root), tmp_path)
@@ -104,12 +104,12 @@ def test_an_add_killed_at_any_moment_leaves_the_collection_as_it_was_or_whole(
 
 
 @pytest.mark.slow
-def test_a_relabel_killed_at_any_moment_is_whole_or_not_there(root: Path, tmp_path: Path) -> None:
+def test_a_relabel_killed_at_any_moment_is_complete_or_undone(root: Path, tmp_path: Path) -> None:
     def work() -> None:
         if (root / "data/raw/rock/c.wav").exists():
             relabel(["rock/c.wav"], "pop", root)
         else:
-            add(tmp_path / "old", root)  # any command sweeps
+            add(tmp_path / "old", root)  # any command cleans up
 
     unchanged, whole = every_moment(root, work, tmp_path)
     assert unchanged > 10
@@ -117,14 +117,14 @@ def test_a_relabel_killed_at_any_moment_is_whole_or_not_there(root: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_first_add_killed_at_any_moment_leaves_no_collection_or_a_whole_one(
+def test_a_first_add_killed_at_any_moment_leaves_no_collection_or_a_complete_one(
     new: Path, tmp_path: Path
 ) -> None:
     moment = 0
     while True:
         moment += 1
         root = tmp_path / f"first{moment}"
-        if not killed_at(moment, lambda root=root: add(new, root, say=str)):
+        if not killed_at(moment, lambda root=root: add(new, root, log=str)):
             break
         assert not (root / "data/raw").exists() or len(songs_in(root)) == 2
         add(new, root)
@@ -133,7 +133,7 @@ def test_a_first_add_killed_at_any_moment_leaves_no_collection_or_a_whole_one(
     assert moment > 20
 
 
-def test_a_real_process_that_is_killed_while_copying_leaves_the_collection_as_it_was(
+def test_a_process_killed_while_copying_leaves_the_collection_unchanged(
     root: Path, tmp_path: Path
 ) -> None:
     large = tmp_path / "large" / "jazz"
@@ -159,7 +159,7 @@ def test_a_real_process_that_is_killed_while_copying_leaves_the_collection_as_it
 
 @pytest.fixture
 def no_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system without an exchange of two folders in one step."""
+    """A system without an atomic exchange of folders."""
     monkeypatch.setattr(transaction, "exchange", lambda _one, _other: False)
 
 
@@ -181,7 +181,7 @@ def test_without_an_exchange_in_one_step_a_killed_add_is_undone_or_finished_by_t
         if not killed_at(moment, lambda: add(new, root)):
             break
         absent += not (root / "data/raw").exists()
-        with pytest.raises(CollectionError):  # any command at all, even one that is refused
+        with pytest.raises(CollectionError):  # any command, even a refused one
             relabel(["no such song"], "pop", root)
         assert songs_in(root) in (before, after), f"killed at event {moment}"
         assert left_behind(root) == []
@@ -201,14 +201,14 @@ def test_a_second_rename_that_fails_is_undone_at_once(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(GenreError, match="it is as it was"):
+    with pytest.raises(GenreError, match="it is unchanged"):
         add(new, root)
     monkeypatch.undo()
     assert read_tree(root / "data/raw") == before
     assert left_behind(root) == []
 
 
-def test_where_hard_links_are_refused_songs_that_stay_are_copied(
+def test_songs_are_copied_if_hard_links_are_refused(
     root: Path, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_arguments: object, **_settings: object) -> None:
@@ -219,7 +219,7 @@ def test_where_hard_links_are_refused_songs_that_stay_are_copied(
     assert set(songs_in(root).values()) == {b"A", b"C", b"D", b"other"}
 
 
-def test_a_full_disk_leaves_the_collection_as_it_was_and_may_be_tried_again(
+def test_a_full_disk_leaves_the_collection_unchanged_and_a_retry_succeeds(
     root: Path, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = read_tree(root / "data/raw")
@@ -235,25 +235,25 @@ def test_a_full_disk_leaves_the_collection_as_it_was_and_may_be_tried_again(
     assert left_behind(root) == []
 
 
-def test_a_second_command_says_that_it_waits_and_then_does_its_work(root: Path, new: Path) -> None:
-    said: list[str] = []
+def test_a_second_command_reports_that_it_waits_and_then_runs(root: Path, new: Path) -> None:
+    printed: list[str] = []
     waits = threading.Event()
 
-    def say(line: str) -> None:
-        said.append(line)
+    def log(line: str) -> None:
+        printed.append(line)
         waits.set()
 
-    with transaction.exclusive(root / "data/raw", say=print):
-        second = threading.Thread(target=add, args=(new, root), kwargs={"say": say})
+    with transaction.exclusive(root / "data/raw", log=print):
+        second = threading.Thread(target=add, args=(new, root), kwargs={"log": log})
         second.start()
         assert waits.wait(30)
         assert set(songs_in(root)) == {"blues/a.mp3", "rock/c.wav"}
     second.join(30)
-    assert said == ["Waiting for another command that changes the collection …"]
+    assert printed == ["Waiting for another command that changes the collection …"]
     assert "jazz/d.mp3" in songs_in(root)
 
 
-def test_what_others_keep_beside_the_collection_is_not_swept(root: Path, new: Path) -> None:
+def test_other_files_beside_the_collection_are_not_removed(root: Path, new: Path) -> None:
     write_tree(root / "data", {".incomplete-catalogue-x.parquet": "theirs", "clips/a.wav": ""})
     write_tree(root / "data", {f"{transaction.STAGING_PREFIX}old/raw/x.mp3": "ours"})
     add(new, root)

@@ -1,4 +1,4 @@
-"""The commands `genre add`, `genre remove`, `genre relabel`, and the registry they are in."""
+"""The commands `genre add`, `genre remove`, `genre relabel`, and the command group."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(*arguments: str) -> int:
     return ended.value.code
 
 
-def test_help_and_version_answer_without_importing_anything_heavy() -> None:
+def test_help_and_version_import_nothing_heavy() -> None:
     code = (
         "import sys; from genre.cli import main\n"
         "try: main(sys.argv[1:])\n"
@@ -62,7 +62,7 @@ def test_songs_are_added_removed_and_moved(root: Path, capsys: pytest.CaptureFix
     assert run("add", "../music") == 0
     assert capsys.readouterr().out.splitlines() == [
         "Added 2 songs to data/raw: blues 1, rock 1.",
-        "Files left aside: 1 not songs.",
+        "Files skipped: 1 not songs.",
         "Next: make run",
     ]
     assert run("relabel", "data/raw/rock/c d.mp3", "pop") == 0
@@ -70,10 +70,10 @@ def test_songs_are_added_removed_and_moved(root: Path, capsys: pytest.CaptureFix
     assert run("add", "../music") == 0
     assert capsys.readouterr().out.splitlines() == [
         "No song was added.",
-        "There already: 1 song.",
-        "Not added: rock/c d.mp3 is there as pop/c d.mp3; "
+        "Already in the collection: 1 song.",
+        "Not added: rock/c d.mp3 is in the collection as pop/c d.mp3; "
         "to move it: " + messages.command("genre relabel 'pop/c d.mp3' rock"),
-        "Files left aside: 1 not songs.",
+        "Files skipped: 1 not songs.",
     ]
     assert run("remove", hashlib.sha256(b"A").hexdigest()[:16]) == 0
     assert capsys.readouterr().out == "Removed blues/a.mp3\nNext: make run\n"
@@ -95,7 +95,7 @@ def test_a_refusal_is_one_line_on_stderr_and_exit_code_2(
     assert not (root / "data/raw").exists()
 
 
-def test_what_may_pass_has_exit_code_1(
+def test_a_temporary_failure_has_exit_code_1(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_arguments: object, **_settings: object) -> None:
@@ -107,7 +107,7 @@ def test_what_may_pass_has_exit_code_1(
     assert root.is_dir()
 
 
-def test_another_folder_than_a_project_s_is_refused(
+def test_a_folder_that_is_not_a_project_is_refused(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def test_names_with_control_characters_do_not_reach_the_terminal(
 ) -> None:
     write_tree(tmp_path / "odd", {"jazz/a\x1b[31m.mp3": "1"})
     assert run("add", "../odd") == 0
-    assert "Renamed: jazz/a\\x1b[31m.mp3 is jazz/a_[31m.mp3 here." in capsys.readouterr().out
+    assert "Renamed: jazz/a\\x1b[31m.mp3 to jazz/a_[31m.mp3." in capsys.readouterr().out
     assert set(songs_in(root)) == {"jazz/a_[31m.mp3"}
 
 
@@ -135,5 +135,5 @@ def test_songs_as_people_really_have_them_are_added_with_their_own_genre_words(
     assert run("add", str(shared_data / "cc_songs")) == 0
     out = capsys.readouterr().out
     assert "Added 18 songs" in out
-    assert "Files left aside: 1 without a genre." in out
+    assert "Files skipped: 1 without a genre." in out
     assert (root / "data/raw/Reggae - Dub").is_dir()

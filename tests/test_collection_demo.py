@@ -1,4 +1,4 @@
-"""The demo songs in the collection: made once, replaced by real songs, never mixed with them."""
+"""Demo songs in the collection: made once, replaced by real songs, never mixed with them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from folders import left_behind, read_tree, rows_in, songs_in, write_tree
 
-from genre.collection import add, add_demo, is_demo, remove
-from genre.collection import demonstration as demo_module
+from genre.collection import add, add_demo, demo_songs, is_demo, remove
 from genre.collection.demo import GENRES
 from genre.core.errors import CollectionError
 
@@ -17,7 +16,7 @@ SMALL = {"songs_per_genre": 1, "workers": 1}
 
 
 def pretend_songs(folder: Path, *, seed: int, songs_per_genre: int, **_settings: object) -> None:
-    """As `write_songs`, without the music."""
+    """As `write_songs`, with dummy files."""
     rows = ["path,genre,artist,title,licence,source"]
     for genre in GENRES:
         for number in range(songs_per_genre):
@@ -29,7 +28,7 @@ def pretend_songs(folder: Path, *, seed: int, songs_per_genre: int, **_settings:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_module, "write_songs", pretend_songs)
+    monkeypatch.setattr(demo_songs, "write_songs", pretend_songs)
 
 
 @pytest.mark.slow
@@ -52,7 +51,7 @@ def test_demo_songs_that_are_complete_are_not_made_again(
     def never(*_arguments: object, **_settings: object) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(demo_module, "write_songs", never)
+    monkeypatch.setattr(demo_songs, "write_songs", never)
     again = add("demo", tmp_path)
     assert (again.added, again.already) == ((), 120)
     assert read_tree(tmp_path / "data/raw") == before
@@ -69,9 +68,9 @@ def test_demo_songs_that_are_not_complete_or_of_another_seed_are_made_again(tmp_
 
 
 @pytest.mark.usefixtures("quick")
-def test_real_songs_take_the_place_of_demo_songs(tmp_path: Path) -> None:
+def test_real_songs_replace_demo_songs(tmp_path: Path) -> None:
     add_demo(tmp_path, **SMALL)
-    # The very path and content of a demo song, but a person's own file.
+    # The path and content of a demo song, but a file of the user.
     mine = write_tree(tmp_path / "mine", {"jazz/0.wav": "jazz/0.wav 0", "polka/p.mp3": "P"})
     added = add(mine, tmp_path)
     assert added.added == ("jazz/0.wav", "polka/p.mp3")
@@ -82,7 +81,7 @@ def test_real_songs_take_the_place_of_demo_songs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_demo_songs_are_refused_where_real_ones_are(tmp_path: Path) -> None:
+def test_demo_songs_are_refused_if_there_are_real_songs(tmp_path: Path) -> None:
     add(write_tree(tmp_path / "mine", {"jazz/a.wav": "A"}), tmp_path)
     before = read_tree(tmp_path / "data/raw")
     with pytest.raises(CollectionError, match=r"1 songs that are not demo songs.*never mix"):
@@ -92,7 +91,7 @@ def test_demo_songs_are_refused_where_real_ones_are(tmp_path: Path) -> None:
     assert read_tree(tmp_path / "data/raw") == before
 
 
-def test_demo_songs_do_not_come_in_by_the_back_door(tmp_path: Path) -> None:
+def test_demo_songs_in_another_source_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     pretend_songs(folder, seed=0, songs_per_genre=1)
     add(folder, tmp_path / "one")
@@ -122,7 +121,7 @@ def test_a_crash_while_demo_songs_are_made_leaves_nothing(
         )
         raise RuntimeError("the drummer fell asleep")
 
-    monkeypatch.setattr(demo_module, "write_songs", crash)
+    monkeypatch.setattr(demo_songs, "write_songs", crash)
     with pytest.raises(RuntimeError, match="asleep"):
         add_demo(tmp_path)
     assert not (tmp_path / "data/raw").exists()

@@ -1,4 +1,4 @@
-"""`genre add --move`: an inbox is emptied of what the collection holds, and of nothing else."""
+"""`genre add --move`: only files that the collection holds are removed from the inbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from folders import left_behind, read_tree, rows_in, songs_in, write_tree
 
 from genre.collection import inbox
-from genre.collection.adding import add
+from genre.collection.add_songs import add
 from genre.core.errors import CollectionError, GenreError
 
 MANIFEST = "path,genre,artist\nnew.mp3,jazz,Ann\nblues/b.mp3,blues,Bob\nlater.mp3,rock,Cy\n"
@@ -17,12 +17,12 @@ MANIFEST = "path,genre,artist\nnew.mp3,jazz,Ann\nblues/b.mp3,blues,Bob\nlater.mp
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(inbox, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(inbox, "QUIET_SECONDS", 0.0)
     return write_tree(tmp_path / "project", {"params.yaml": "", "data/raw/blues/old.mp3": "old"})
 
 
 def take(root: Path, folder: Path):
-    return add(folder, root, move=True, say=lambda _: None)
+    return add(folder, root, move=True, log=lambda _: None)
 
 
 def test_songs_move_from_the_inbox_into_the_collection(root, tmp_path):
@@ -38,7 +38,7 @@ def test_songs_move_from_the_inbox_into_the_collection(root, tmp_path):
     assert left_behind(root) == []
 
 
-def test_rows_of_songs_that_have_not_come_yet_stay_in_the_manifest(root, tmp_path):
+def test_rows_of_missing_songs_stay_in_the_manifest(root, tmp_path):
     folder = write_tree(tmp_path / "in", {"new.mp3": "N", "manifest.csv": MANIFEST})
 
     take(root, folder)
@@ -49,7 +49,7 @@ def test_rows_of_songs_that_have_not_come_yet_stay_in_the_manifest(root, tmp_pat
     assert (folder / "manifest.csv").read_text().count("\n") == 2  # the header, and blues/b.mp3
 
 
-def test_what_cannot_be_taken_stays_and_the_rest_goes_on(root, tmp_path):
+def test_files_that_cannot_be_added_stay_and_the_others_are_added(root, tmp_path):
     outside = write_tree(tmp_path, {"outside.mp3": "secret"}) / "outside.mp3"
     left = {"nowhere.mp3": "?", "jazz/cover.jpg": "J", " odd /x.mp3": "X"}
     folder = write_tree(tmp_path / "in", {**left, "jazz/a.mp3": "A"})
@@ -77,9 +77,9 @@ def test_a_song_that_the_collection_has_under_another_genre_stays_and_is_named(r
     assert set(read_tree(folder)) == {"jazz/old.mp3"}
 
 
-def test_a_file_that_is_still_being_written_waits_for_the_next_time(root, tmp_path, monkeypatch):
+def test_a_file_that_is_still_being_written_is_left_for_the_next_run(root, tmp_path, monkeypatch):
     folder = write_tree(tmp_path / "in", {"blues/half.mp3": "ha"})
-    monkeypatch.setattr(inbox, "SETTLED_SECONDS", 3600.0)
+    monkeypatch.setattr(inbox, "QUIET_SECONDS", 3600.0)
 
     added = take(root, folder)
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_still_being_written_waits_for_the_next_time(root, tmp_pa
     assert set(songs_in(root)) == {"blues/old.mp3"}
 
 
-def test_a_file_that_somebody_has_open_for_writing_waits_however_long_it_stalls(root, tmp_path):
+def test_a_file_that_is_open_for_writing_is_left_for_the_next_run(root, tmp_path):
     folder = write_tree(tmp_path / "in", {"blues/whole.mp3": "whole"})
     with (folder / "blues/half.mp3").open("wb") as writer:
         writer.write(b"ha")
@@ -104,13 +104,11 @@ def test_a_file_that_somebody_has_open_for_writing_waits_however_long_it_stalls(
     assert not read_tree(folder)
 
 
-def test_whether_a_file_has_settled_is_told_by_the_clock_of_its_own_disk(
-    root, tmp_path, monkeypatch
-):
+def test_the_age_of_a_file_is_measured_by_the_clock_of_its_file_system(root, tmp_path, monkeypatch):
     folder = write_tree(tmp_path / "in", {"blues/half.mp3": "ha"})
-    monkeypatch.setattr(inbox, "SETTLED_SECONDS", 600.0)
+    monkeypatch.setattr(inbox, "QUIET_SECONDS", 600.0)
     real = time.time
-    monkeypatch.setattr(inbox.time, "time", lambda: real() + 3600)  # ours is an hour ahead
+    monkeypatch.setattr(inbox.time, "time", lambda: real() + 3600)  # this clock is an hour ahead
 
     assert dict(take(root, folder).skipped) == {inbox.UNFINISHED: 1}
 
@@ -129,24 +127,24 @@ def test_songs_wait_for_a_manifest_that_is_still_being_written(root, tmp_path, c
     assert set(read_tree(folder)) == {"new.mp3", "blues/b.mp3", "manifest.csv"}
 
 
-def test_rows_that_come_while_songs_are_copied_stay_in_the_manifest(root, tmp_path, monkeypatch):
+def test_rows_added_while_songs_are_copied_stay_in_the_manifest(root, tmp_path, monkeypatch):
     folder = write_tree(tmp_path / "in", {"new.mp3": "N", "manifest.csv": MANIFEST})
-    path, clear = folder / "manifest.csv", inbox.clear
+    path, clear = folder / "manifest.csv", inbox.remove_added
 
     def come(*arguments):
         path.write_text(MANIFEST + "last.mp3,pop,Di\n")
         return clear(*arguments)
 
-    monkeypatch.setattr(inbox, "clear", come)
+    monkeypatch.setattr(inbox, "remove_added", come)
     take(root, folder)
 
     assert "last.mp3,pop,Di" in path.read_text()
     assert "new.mp3" not in path.read_text()
 
 
-def test_what_a_killed_run_had_added_already_is_taken_out_the_next_time(root, tmp_path):
+def test_songs_that_a_killed_run_added_are_removed_by_the_next_run(root, tmp_path):
     folder = write_tree(tmp_path / "in", {"jazz/a.mp3": "A"})
-    add(folder, root, say=lambda _: None)
+    add(folder, root, log=lambda _: None)
 
     added = take(root, folder)
 
@@ -164,7 +162,7 @@ def test_an_empty_inbox_changes_nothing(root, tmp_path):
     assert folder.is_dir()
 
 
-def test_an_inbox_without_songs_leaves_the_demo_songs_alone(root, tmp_path):
+def test_an_inbox_without_songs_keeps_the_demo_songs(root, tmp_path):
     manifest = "path,genre,source\nblues/old.mp3,blues,synthetic demo\n"
     write_tree(root, {"data/raw/manifest.csv": manifest})
     folder = write_tree(tmp_path / "in", {"manifest.csv": MANIFEST, "notes.txt": ""})
@@ -189,6 +187,6 @@ def test_nothing_is_removed_when_the_collection_cannot_be_written(root, tmp_path
     assert set(songs_in(root)) == {"blues/old.mp3"}
 
 
-def test_only_a_folder_can_be_emptied(root, tmp_path):
+def test_move_needs_a_folder(root, tmp_path):
     with pytest.raises(CollectionError, match="--move"):
         add(write_tree(tmp_path, {"songs.zip": "PK"}) / "songs.zip", root, move=True)

@@ -24,7 +24,7 @@ ASKED: list[dict[str, str]] = []  # the headers of requests that can be resumed
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves `PAGES`, and what can go wrong."""
+    """Serves `PAGES`, and errors."""
 
     def do_GET(self) -> None:
         page = self.path.partition("?")[0]
@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def break_off(self, page: str) -> None:
-        """Half of the archive, and the rest if that is asked for and the file is the same."""
+        """Send half of the archive, and the rest if it is requested and the file is unchanged."""
         content = PAGES["/songs.zip"]
         half = len(content) // 2
         first = not ASKED
@@ -126,21 +126,21 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-def test_an_archive_is_fetched_checked_and_added(server: str, tmp_path: Path) -> None:
+def test_an_archive_is_downloaded_verified_and_added(server: str, tmp_path: Path) -> None:
     right = hashlib.sha256(PAGES["/songs.zip"]).hexdigest()
-    said: list[str] = []
-    added = add(f"{server}/songs.zip?key=secret", tmp_path, sha256=right, say=said.append)
+    output: list[str] = []
+    added = add(f"{server}/songs.zip?key=secret", tmp_path, sha256=right, log=output.append)
     assert set(songs_in(tmp_path)) == set(added.added) == {"blues/a.mp3", "rock/b.mp3"}
-    assert said[0] == f"Downloading {server}/songs.zip …"
+    assert output[0] == f"Downloading {server}/songs.zip …"
     assert left_behind(tmp_path) == []
-    assert add(f"{server}/moved", tmp_path, say=said.append).already == 2
+    assert add(f"{server}/moved", tmp_path, log=output.append).already == 2
 
 
 def test_a_wrong_sha256_is_refused_before_anything_is_unpacked(server: str, tmp_path: Path) -> None:
-    said: list[str] = []
+    output: list[str] = []
     with pytest.raises(CollectionError, match=r"found sha256 .* expected 0000"):
-        add(f"{server}/songs.zip", tmp_path, sha256="0" * 64, say=said.append)
-    assert not any("Unpacking" in line for line in said)
+        add(f"{server}/songs.zip", tmp_path, sha256="0" * 64, log=output.append)
+    assert not any("Unpacking" in line for line in output)
     assert not (tmp_path / "data/raw").exists()
     assert left_behind(tmp_path) == []
 
@@ -159,7 +159,7 @@ def test_a_wrong_sha256_is_refused_before_anything_is_unpacked(server: str, tmp_
         ("/a b\n", CollectionError, "not an address"),
     ],
 )
-def test_what_cannot_be_fetched_is_told_and_nothing_is_written(
+def test_a_failed_download_is_reported_and_nothing_is_written(
     server: str, tmp_path: Path, page: str, kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(GenreError, match=message) as caught:
@@ -169,14 +169,14 @@ def test_what_cannot_be_fetched_is_told_and_nothing_is_written(
     assert left_behind(tmp_path) == []
 
 
-def test_an_announced_size_beyond_the_limit_is_not_fetched(server: str, tmp_path: Path) -> None:
+def test_a_file_with_a_content_length_beyond_the_limit_is_not_downloaded(
+    server: str, tmp_path: Path
+) -> None:
     with pytest.raises(CollectionError, match="--max-gigabytes"):
         add(f"{server}/songs.zip", tmp_path, limits=Limits(gigabytes=1e-7))
 
 
-def test_a_server_that_falls_silent_or_is_not_there_may_be_tried_again(
-    server: str, tmp_path: Path
-) -> None:
+def test_a_server_that_does_not_respond_is_a_temporary_error(server: str, tmp_path: Path) -> None:
     with pytest.raises(GenreError, match="timed out") as caught:
         download.fetch(f"{server}/slow", tmp_path / "x", gigabytes=1, timeout=0.3)
     assert not isinstance(caught.value, CollectionError)
@@ -188,50 +188,46 @@ def test_a_server_that_falls_silent_or_is_not_there_may_be_tried_again(
 
 
 @pytest.mark.parametrize("page", ["/breaks", "/breaks-and-changes"])
-def test_a_transfer_that_breaks_off_is_resumed_unless_the_file_has_changed(
+def test_an_interrupted_transfer_is_resumed_unless_the_file_has_changed(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
     ASKED.clear()
-    said: list[str] = []
-    download.fetch(server + page, tmp_path / "x", gigabytes=1, say=said.append)
+    output: list[str] = []
+    download.fetch(server + page, tmp_path / "x", gigabytes=1, log=output.append)
     assert (tmp_path / "x").read_bytes() == PAGES["/songs.zip"]
     assert len(ASKED) == 2
     half = len(PAGES["/songs.zip"]) // 2
     assert (ASKED[1]["Range"], ASKED[1]["If-Range"]) == (f"bytes={half}-", '"1"')
-    assert said == ["the transfer broke off after 0 MB, resuming"]
+    assert output == ["the transfer was interrupted after 0 MB, resuming"]
 
 
-def test_without_a_sign_that_the_file_is_the_same_nothing_is_resumed(
-    server: str, tmp_path: Path
-) -> None:
+def test_without_a_validator_nothing_is_resumed(server: str, tmp_path: Path) -> None:
     ASKED.clear()
     with pytest.raises(GenreError, match=r"cannot be downloaded .* try again"):
         download.fetch(f"{server}/breaks-for-good", tmp_path / "x", gigabytes=1)
     assert len(ASKED) == 1
 
 
-def test_a_password_in_an_address_is_used_and_neither_shown_nor_logged(
+def test_a_password_in_a_url_is_used_and_neither_shown_nor_logged(
     server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    said: list[str] = []
+    output: list[str] = []
     private = f"http://ann:p%40ss@{server.partition('://')[2]}/private"
-    assert len(add(private, tmp_path, say=said.append).added) == 2
+    assert len(add(private, tmp_path, log=output.append).added) == 2
     with pytest.raises(CollectionError, match="responded with 401") as caught:
-        add(private.replace("p%40ss", "p%40sss"), tmp_path, say=said.append)
-    assert "p%40ss" not in " ".join([*said, caplog.text, str(caught.value)])
+        add(private.replace("p%40ss", "p%40sss"), tmp_path, log=output.append)
+    assert "p%40ss" not in " ".join([*output, caplog.text, str(caught.value)])
 
 
-def test_what_a_redirection_sends_beside_the_address_is_not_read(
-    server: str, tmp_path: Path
-) -> None:
+def test_the_body_of_a_redirect_is_not_read(server: str, tmp_path: Path) -> None:
     with memory.bounded(50):
         download.fetch(f"{server}/moved-and-long", tmp_path / "x", gigabytes=1)
     assert (tmp_path / "x").read_bytes() == PAGES["/songs.zip"]
 
 
-def test_passwords_and_keys_in_an_address_are_not_shown() -> None:
+def test_passwords_and_keys_in_a_url_are_redacted() -> None:
     shown = download.shown("https://me:secret@example.org:81/music/songs.zip?key=1#part")
     assert shown == "https://example.org:81/music/songs.zip"
 
@@ -245,5 +241,5 @@ def test_passwords_and_keys_in_an_address_are_not_shown() -> None:
         ("http://h/a%2Fb\x1b.zip", "a_2Fb_.zip"),
     ],
 )
-def test_a_fetched_file_gets_a_safe_name(url: str, name: str) -> None:
+def test_a_downloaded_file_gets_a_safe_name(url: str, name: str) -> None:
     assert download.file_name(url) == name

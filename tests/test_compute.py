@@ -1,4 +1,4 @@
-"""Work is shared out to processes or to a Dask cluster, and one song harms no other."""
+"""Parallel work in processes or a Dask cluster; a failing song does not affect others."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from flows_harness import wait_until
 from songs import write_collection
 
 from genre.core.compute import Failed, Song, map_songs, open_workers
-from genre.core.errors import GenreError, InputError, ParameterError, UnforeseenError
+from genre.core.errors import GenreError, InputError, ParameterError, UnexpectedError
 from genre.core.params import ComputeParams, load_params
-from genre.core.workers import AHEAD
+from genre.core.workers import QUEUED_PER_WORKER
 from runner.processes import is_alive
 from tasks import features, ingest, spectrograms, trim
 
@@ -90,7 +90,7 @@ def test_results_come_in_order_whatever_the_engine_and_the_number_of_workers(
     assert results(on(cluster[0]), work.shout, items) == expected
 
 
-def test_a_song_that_is_known_is_not_worked_on(tmp_path: Path) -> None:
+def test_a_song_with_a_cached_result_is_not_processed(tmp_path: Path) -> None:
     items = songs(tmp_path, "a", "crash", "b")
 
     with open_workers(LOCAL, preload=["work"]) as workers:
@@ -100,7 +100,7 @@ def test_a_song_that_is_known_is_not_worked_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_song_that_crashes_hangs_or_is_refused_harms_no_other(tmp_path: Path) -> None:
+def test_a_song_that_crashes_hangs_or_is_refused_does_not_affect_others(tmp_path: Path) -> None:
     settings = LOCAL.model_copy(update={"song_timeout_seconds": 3.0})
     items = songs(tmp_path, "a", "crash", "b", "hang", "c", "refuse", *"defg")
 
@@ -130,25 +130,25 @@ def test_an_unexpected_exception_sets_its_song_aside_and_the_others_are_computed
         assert found[0] == b"A"
         assert found[2] == b"B"
         assert found[1].reason == (
-            f"met an unexpected ZeroDivisionError: a bug (in {place}; this is a defect of the "
-            "program, please report it)"
+            f"failed with an unexpected ZeroDivisionError: a bug (in {place}; this is a defect of "
+            "the program, please report it)"
         )
     log = (in_new_project / ".services/errors.log").read_text()
-    assert log.count("Traceback (most recent call last)") == 2  # once a run
+    assert log.count("Traceback (most recent call last)") == 2  # once per run
     assert 'raise ZeroDivisionError("a bug")' in log
 
 
-def test_an_exception_that_most_songs_meet_is_one_error_of_the_step(
+def test_an_exception_of_most_songs_is_one_error_of_the_step(
     tmp_path: Path, in_new_project: Path
 ) -> None:
     items = songs(tmp_path, "a", "bug", "bug", "b", "bug")
 
-    with pytest.raises(UnforeseenError) as raised:
+    with pytest.raises(UnexpectedError) as raised:
         results(LOCAL, work.shout, items)
 
     assert not isinstance(raised.value, InputError)  # exit code 1
     message = str(raised.value)
-    assert message.startswith(f"3 of 5 songs ({items[1].path} first) met the same unexpected Zero")
+    assert message.startswith(f"3 of 5 songs ({items[1].path} first) failed with the same unexp")
     assert message.endswith("This is a defect; the details are in .services/errors.log")
     assert (in_new_project / ".services/errors.log").read_text().count("Traceback") == 1
 
@@ -159,13 +159,13 @@ def test_two_songs_are_too_few_to_blame_the_step(tmp_path: Path, in_new_project:
     assert [type(result) for result in found] == [Failed, Failed]
 
 
-def test_where_no_song_has_a_result_the_rest_is_not_tried(
+def test_after_many_songs_without_a_result_the_rest_is_not_tried(
     tmp_path: Path, in_new_project: Path
 ) -> None:
     del in_new_project
     asked: list[str] = []
 
-    with pytest.raises(UnforeseenError, match="20 of 20 songs"), open_workers(LOCAL) as workers:
+    with pytest.raises(UnexpectedError, match="20 of 20 songs"), open_workers(LOCAL) as workers:
         items = songs(tmp_path, *["bug"] * 100)
         for _ in map_songs(workers, work.shout, items, lambda song: asked.append(song.name)):
             pass
@@ -174,14 +174,14 @@ def test_where_no_song_has_a_result_the_rest_is_not_tried(
 
 
 @pytest.mark.slow
-def test_a_full_disk_or_memory_is_no_songs_fault(tmp_path: Path) -> None:
+def test_a_full_disk_or_memory_is_an_error_of_the_step(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         results(LOCAL, work.shout, songs(tmp_path, "a", "full"))
     with pytest.raises(MemoryError):
         results(LOCAL, work.shout, songs(tmp_path, "a", "big"))
 
 
-def test_a_file_that_goes_missing_or_changes_fails_alone(
+def test_a_missing_or_changed_file_fails_alone(
     tmp_path: Path, cluster: tuple[str, list[int]]
 ) -> None:
     items = songs(tmp_path, "a", "b", "c")
@@ -196,7 +196,7 @@ def test_a_file_that_goes_missing_or_changes_fails_alone(
 
 
 @pytest.mark.slow
-def test_workers_have_the_code_of_this_process_whatever_stands_first_on_the_path(
+def test_workers_import_the_code_of_this_process_whatever_is_first_on_the_path(
     tmp_path: Path,
 ) -> None:
     # As after MLflow has loaded a model, which brings a part of the package, and after other code
@@ -232,7 +232,7 @@ def test_work_that_workers_cannot_import_is_a_clear_error(
     exec("def shout(source, content): pass", nowhere.__dict__)
     monkeypatch.setitem(sys.modules, "nowhere", nowhere)
 
-    with pytest.raises(GenreError, match="ended before they started on their work"):
+    with pytest.raises(GenreError, match="ended before they started to work"):
         results(LOCAL, nowhere.shout, songs(tmp_path, "a"))
 
 
@@ -244,7 +244,7 @@ def test_few_songs_are_in_flight_at_once(tmp_path: Path) -> None:
         for done, _ in enumerate(
             map_songs(workers, work.shout, items, lambda song: asked.append(song.name)), start=1
         ):
-            assert len(asked) <= done + AHEAD * LOCAL.workers
+            assert len(asked) <= done + QUEUED_PER_WORKER * LOCAL.workers
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
@@ -264,7 +264,7 @@ def test_workers_keep_to_one_thread(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_worker_is_left_when_the_run_is_over_or_broken_off(tmp_path: Path) -> None:
+def test_no_worker_is_left_after_a_finished_or_aborted_run(tmp_path: Path) -> None:
     items = songs(tmp_path, *"abcdefgh")
     pids = {int(result.split()[1]) for result in results(LOCAL, work.slowly, items)}
     assert len(pids) == 2
@@ -345,7 +345,7 @@ def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_does_not_answer_is_a_clear_error_within_ten_seconds() -> None:
+def test_a_scheduler_that_does_not_respond_is_a_clear_error_within_ten_seconds() -> None:
     start = time.monotonic()
 
     with pytest.raises(GenreError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answered"):

@@ -1,4 +1,4 @@
-"""The demo songs: the same every time, different from genre to genre, and in many formats."""
+"""Demo songs: reproducible, different between genres, in many formats."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_songs_are_30_to_37_s_long_loud_enough_unclipped_and_never_silent(demo: 
         assert (seconds.reshape(-1, sample_rate).max(axis=1) > 1e-3).all(), row["path"]
 
 
-def test_there_are_all_formats_and_they_carry_title_and_artist(demo: Path) -> None:
+def test_all_formats_occur_with_title_and_artist(demo: Path) -> None:
     rows = {Path(row["path"]).suffix: row for row in rows_of(demo)}
     assert set(rows) == {".wav", ".mp3", ".flac", ".ogg", ".opus", ".aiff"}
     for suffix in (".wav", ".mp3", ".flac", ".ogg", ".opus"):
@@ -100,7 +100,7 @@ def test_an_instrument_plays_the_pitch_it_is_asked_for(name: str) -> None:
     assert abs(60 + np.argmax(correlation[60:150]) - 22_050 / 220) <= 2.5
 
 
-def test_the_styles_hold_together() -> None:
+def test_the_styles_are_consistent() -> None:
     assert tuple(STYLES) == GENRES
     for genre, style in STYLES.items():
         assert set(style.neighbours) < set(GENRES) - {genre}

@@ -1,6 +1,6 @@
-"""The commands of README.md and docs/*.md, typed one after the other into one trained project.
+"""The commands of README.md and docs/*.md, run one after the other in a trained project.
 
-After each document the everyday commands must still work and agree about the champion.
+After each page the main commands must still work and agree about the champion.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from genre.core.params import load_params
 
 CHECKOUT = Path(__file__).parent.parent
 TYPED = [block for block in blocks(CHECKOUT) if block.is_command]
-SERVERS = ("make app", "mlflow models serve")  # they go on until they are ended
+SERVERS = ("make app", "mlflow models serve")  # they run until they are ended
 NOT_RUN = {
     "make test": "runs the tests, this one among them",
     "benchmarks.duplicates": "encodes 236 songs that are not part of the project in eleven ways",
 }
-# What a command prints where it did what its comment says.
+# What a command prints if it does what its comment says.
 PRINTED = {
     "make app": "Open http://127.0.0.1:",
     "SOURCE=~/music": "Added 15 songs to data/raw",
@@ -40,7 +40,7 @@ PRINTED = {
     "genre models": "champion",
     "genre promote 3": "version 3 is champion",
     "genre rollback": "is champion instead of version",
-    "genre check": "its files are those that were registered",
+    "genre check": "all files match their checksums",
     "get_model_dependencies": "requirements.txt",
 }
 
@@ -53,7 +53,7 @@ client.copy_model_version("models:/music-genre/1", "music-genre")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, session_folder: Path) -> TrainedProject:
-    """A trained project of a person who has `~/music`, `~/incoming` and a few single songs."""
+    """A trained project of a user with `~/music`, `~/incoming` and a few single songs."""
     ports = {"prefect_port": free_port(), "mlflow_port": free_port()}
     made = TrainedProject(CHECKOUT, tmp_path_factory.mktemp("documents"), session_folder, **ports)
     made.shell(f".venv/bin/python -c '{COPY}'")  # a version more, as the documents name a third
@@ -80,7 +80,7 @@ def terminal(project: TrainedProject) -> Iterator[Terminal]:
 
 
 def commands_of(block: Block) -> list[str]:
-    """The commands of a block; a block of Python is typed as a whole."""
+    """The commands of a block; a block of Python is run as a whole."""
     return commands(block.text) if block.language == "sh" else [block.text]
 
 
@@ -106,7 +106,7 @@ LAST = {block.document: block for block in RUN}
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("block", RUN, ids=str)
-def test_a_block_runs_as_it_is_written_and_the_project_works_after_its_document(
+def test_a_block_runs_as_written_and_the_project_works_afterwards(
     block: Block, project: TrainedProject, terminal: Terminal
 ) -> None:
     left_out = reasons(block)
@@ -126,7 +126,7 @@ def test_a_block_runs_as_it_is_written_and_the_project_works_after_its_document(
 
 
 def the_project_works(project: TrainedProject) -> None:
-    """The everyday commands do what they do, and agree about the champion."""
+    """The main commands work, and agree about the champion."""
     replies = project.ask(
         "genre classify song.wav --json", "genre check", "genre models --json", "make run"
     )
@@ -158,18 +158,18 @@ def test_settings_that_are_shown_are_settings_of_params_yaml(tmp_path: Path) -> 
             content[section] |= values
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump(content))
-        load_params(path)  # says so if it does not know one
+        load_params(path)  # raises for an unknown one
 
 
 @pytest.mark.parametrize("path", documents(CHECKOUT), ids=lambda path: path.name)
-def test_commands_in_the_text_name_what_exists_and_where(path: Path) -> None:
+def test_commands_in_the_text_exist(path: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     quoted = [" ".join(each.split()) for each in re.findall(r"`([^`]+)`", text)]
     assert [each for each in quoted if not exists(each)] == []
 
 
 def exists(text: str) -> bool:
-    """Whether a text between backquotes is no command, or one that runs as it is typed."""
+    """Whether a text between backquotes is not a command, or an existing one."""
     program, *words = text.removeprefix(".venv/bin/").split() or [""]
     if not words:
         return True

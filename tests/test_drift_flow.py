@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from drifting import SIDES, make, muffled, reference_folder, song, write_new
+from drift_project import SIDES, make, muffled, reference_folder, song, write_new
 from prefect.client.orchestration import get_client
 from registry_project import GENRES, Project
 from songs import RATE, write
@@ -121,10 +121,13 @@ def test_the_command_names_unknown_genres_as_json(champion, alike, tmp_path, cap
     assert found["model"] == "music-genre version 1"
 
 
-def test_the_command_says_what_it_cannot_compare(champion, tmp_path, capsys) -> None:
+def test_the_command_reports_what_it_cannot_compare(champion, tmp_path, capsys) -> None:
     (tmp_path / "empty").mkdir()
 
-    for folder, message in (("nowhere", "no such folder"), ("empty", "nothing to compare")):
+    for folder, message in (
+        ("nowhere", "no such folder"),
+        ("empty", "no song could be classified"),
+    ):
         code, _, printed = drift(capsys, champion.root, str(tmp_path / folder))
         assert code == 2
         assert message in printed
@@ -137,7 +140,7 @@ def test_the_command_says_what_it_cannot_compare(champion, tmp_path, capsys) -> 
 def here(champion: Project, monkeypatch: pytest.MonkeyPatch, prefect_server: None) -> Project:  # noqa: ARG001
     """The project without predictions, which is the current folder, and a Prefect server."""
     monkeypatch.chdir(champion.root)
-    shutil.rmtree("answers", ignore_errors=True)
+    shutil.rmtree("out", ignore_errors=True)
     return champion
 
 
@@ -148,11 +151,11 @@ def deployed(here: Project) -> None:  # noqa: ARG001
 
 
 def run(folder: Path, model: str | None = None):
-    return classify(str(folder), "answers/answers.parquet", model, return_state=True)
+    return classify(str(folder), "out/classified.parquet", model, return_state=True)
 
 
 def figures() -> dict:
-    return json.loads(Path("answers/drift.json").read_text())
+    return json.loads(Path("out/drift.json").read_text())
 
 
 def of_server(kind: str, **filters) -> list[dict]:
@@ -162,7 +165,7 @@ def of_server(kind: str, **filters) -> list[dict]:
 
 
 def requested() -> list[str]:
-    """The runs of `retrain` that the server was asked for."""
+    """The requested runs of `retrain`."""
     return [run["name"] for run in of_server("flow_runs") if run["deployment_id"]]
 
 
@@ -178,13 +181,13 @@ def test_songs_like_those_of_training_raise_no_alert_and_are_reported_once(alike
     state = run(alike)
     run(alike)
 
-    expected = f"{SONGS} songs classified, in answers/answers.parquet; no drift in {SONGS} songs"
+    expected = f"{SONGS} songs classified, in out/classified.parquet; no drift in {SONGS} songs"
     assert state.is_completed()
     assert state.message == expected
     assert not figures()["drift"]
     assert figures()["songs"] == SONGS
-    assert Path("answers/drift.png").read_bytes().startswith(b"\x89PNG")
-    assert "![" in Path("answers/drift.md").read_text()
+    assert Path("out/drift.png").read_bytes().startswith(b"\x89PNG")
+    assert "![" in Path("out/drift.md").read_text()
     title = "# Drift: new songs against the training songs of music-genre version 1"
     assert len(artifacts()) == before + 1
     assert all(page.startswith(title) for page in artifacts())
@@ -201,17 +204,17 @@ def test_drift_asks_for_one_retraining_and_not_again_for_the_same_songs(changed,
     (asked,) = set(requested()) - set(before)
     assert state.is_completed()
     assert "of 57 columns have drifted" in state.message
-    assert state.message.endswith(f"retraining is asked for: {asked}")
+    assert state.message.endswith(f"retraining requested: {asked}")
     assert again.message.startswith("no new songs; drift: ")
-    assert again.message.endswith(f"retraining was asked for: {asked}")
-    assert f"Retraining is asked for: {asked}." in Path("answers/drift.md").read_text()
+    assert again.message.endswith(f"retraining requested before: {asked}")
+    assert f"Retraining requested: {asked}." in Path("out/drift.md").read_text()
 
     write_new(folder / "more", 1, first=70_000, change=muffled)
     run(folder)
     assert len(requested()) == len(before) + 2
 
 
-def test_no_retraining_is_asked_for_unless_wanted_and_served(here, changed, monkeypatch) -> None:
+def test_no_retraining_is_requested_unless_enabled_and_served(here, changed, monkeypatch) -> None:
     text = (here.root / "params.yaml").read_text()
     before = requested()
 
@@ -222,10 +225,10 @@ def test_no_retraining_is_asked_for_unless_wanted_and_served(here, changed, monk
     (here.root / "params.yaml").write_text(text)
     other_version = run(changed, "models:/music-genre/1").message
 
-    assert "retraining was not asked for: nothing serves retrain/elsewhere" in not_served
+    assert "no retraining requested: retrain/elsewhere is not served" in not_served
     assert figures()["retraining_run"] is None
-    assert "no retraining is asked for: drift.retrain is off" in not_wanted
-    assert "the champion was not the one that was asked" in other_version
+    assert "no retraining requested: drift.retrain is false" in not_wanted
+    assert "no retraining requested: the model is not the champion" in other_version
     assert requested() == before
 
 
@@ -239,7 +242,7 @@ def test_a_champion_without_a_reference_classifies_without_a_report(alike, monke
     assert f"{SONGS} songs classified" in state.message
     assert "music-genre version 1 has no drift reference" in state.message
     assert "0 songs compared, too few" in then.message
-    assert f"Not compared: {SONGS} songs" in Path("answers/drift.md").read_text()
+    assert f"Not compared: {SONGS} songs" in Path("out/drift.md").read_text()
 
 
 def test_a_champion_with_a_damaged_reference_classifies_nothing(here, alike) -> None:
@@ -252,4 +255,4 @@ def test_a_champion_with_a_damaged_reference_classifies_nothing(here, alike) -> 
 
     assert state.is_failed()
     assert "artifacts/reference/reference.safetensors" in state.message
-    assert not Path("answers").exists()
+    assert not Path("out").exists()

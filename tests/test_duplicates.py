@@ -1,4 +1,4 @@
-"""Near-duplicates in the step ingest: who is a copy of whom in a collection."""
+"""Near-duplicates in the step ingest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genre import duplicates
 from genre.core.params import Params, load_params
 from tasks import ingest, split
 from tasks.io import paths
-from tasks.io.recordings import find_duplicates
+from tasks.io.fingerprints import find_duplicates
 from tasks.io.tables import read_songs
 
 
@@ -62,7 +62,7 @@ def test_copies_are_listed_with_their_groups_and_nothing_else_is(
     assert table.groupby("duplicate_group").size().tolist() == [2, 2]
     assert table.loc["jazz/song again.m4a", "offset_s"] == pytest.approx(1, abs=0.1)
     assert table["track_id"].is_monotonic_increasing
-    assert "filed under jazz and rock: perhaps a label is wrong, or one is a remix" in printed
+    assert "in jazz and rock: a label may be wrong, or one may be a remix" in printed
     assert "jazz/song again.m4a as in jazz/song.wav" in printed
     assert printed.count(" as in ") == 2  # each pair once
 
@@ -95,7 +95,7 @@ def test_no_copies_make_an_empty_table(
 
 
 @pytest.mark.slow
-def test_the_table_is_the_same_bytes_whoever_did_the_work_and_when(
+def test_the_table_has_the_same_bytes_with_any_workers_and_cache(
     root: Path, params: Params
 ) -> None:
     ingest.run(params, root)
@@ -108,7 +108,7 @@ def test_the_table_is_the_same_bytes_whoever_did_the_work_and_when(
 
 
 @pytest.mark.slow
-def test_a_song_that_has_changed_since_is_named_and_left_out(
+def test_a_song_that_has_changed_is_reported_and_left_out(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ingest.run(params, root)
@@ -126,7 +126,7 @@ def test_a_song_that_has_changed_since_is_named_and_left_out(
 
 
 @pytest.mark.slow
-def test_songs_that_ingest_set_aside_are_no_copies(root: Path, params: Params) -> None:
+def test_songs_that_were_set_aside_are_not_compared(root: Path, params: Params) -> None:
     raw = root / "data/raw"
     shutil.copy(raw / "jazz/jazz0.wav", raw / "jazz/the very same.wav")
     assert "1 set aside" in (summary := ingest.run(params, root))

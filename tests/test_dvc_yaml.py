@@ -1,4 +1,4 @@
-"""`dvc.yaml` says what is true: each step's code, parameters and files."""
+"""`dvc.yaml` lists each step's code, parameters and files correctly."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import yaml
 
 from genre.core.params import load_params
 
-# What every step imports and none of its results depends on: messages, paths, plumbing.
+# What every step imports and no result depends on: messages, paths, locks.
 PLUMBING = {
     "genre",
     "genre.core",
-    "genre.core.addresses",
+    "genre.core.urls",
     "genre.core.compute",
     "genre.core.errors",
     "genre.core.files",
@@ -111,7 +111,7 @@ def test_a_stage_depends_on_no_code_that_it_does_not_run(
 
 
 @pytest.mark.parametrize("stage", CACHED)
-def test_a_stage_listens_to_the_parameters_that_its_code_reads(
+def test_a_stage_depends_on_the_parameters_that_its_code_reads(
     project: Path, stages: dict[str, Any], stage: str
 ) -> None:
     tree = ast.parse((project / file_of(project, step_of(stage))).read_text())
@@ -125,5 +125,5 @@ def test_a_stage_listens_to_the_parameters_that_its_code_reads(
     sections = {field.alias or name for name, field in type(load_params()).model_fields.items()}
     declared = {key.split(".")[0] for key in stages[stage].get("params", [])}
 
-    # How many processes share the work changes no result.
+    # The number of processes changes no result.
     assert read & sections - {"compute"} <= declared

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from chosen import with_families
+from params_file import with_families
 from songs import write_no_duplicates
 
 from genre import evaluation

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.extended` measures what it says, on audio of the test's own."""
+"""`python -m benchmarks.extended` on generated audio."""
 
 from __future__ import annotations
 

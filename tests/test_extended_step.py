@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from chosen import with_families
+from params_file import with_families
 from songs import write_collection
 
 from genre.audio import SAMPLE_RATE, read_clip, segment
@@ -68,7 +68,7 @@ def test_the_rows_hold_what_extract_gives_for_the_clip_and_for_its_segments(made
 
 
 @pytest.mark.slow
-def test_nothing_changed_computes_nothing_and_computing_afresh_gives_the_same_bytes(
+def test_without_changes_nothing_is_computed_and_without_cache_the_bytes_are_the_same(
     root: Path, params: Params
 ) -> None:
     before = digest(root)
@@ -96,7 +96,7 @@ def test_a_clip_that_cannot_be_read_is_set_aside_by_name(
     assert clip.stem not in set(pd.read_parquet(root / "data/features/extended/3s")["track_id"])
 
 
-def test_a_family_that_is_no_longer_chosen_is_gone(root: Path, params: Params) -> None:
+def test_a_family_that_is_no_longer_chosen_is_removed(root: Path, params: Params) -> None:
     summary = features.run(with_families(params, "report"), root)
 
     assert summary == "report of 6 songs (0 computed, 6 reused); models use report"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from chosen import with_families
+from params_file import with_families
 from registry_project import Project, make_project
 
 from genre.core.errors import InputError, ParameterError

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.features` measures what it says, on audio of the test's own."""
+"""`python -m benchmarks.features` on generated audio."""
 
 from __future__ import annotations
 

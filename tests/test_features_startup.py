@@ -1,4 +1,4 @@
-"""What extraction costs a process before its first clip, and where its machine code is kept."""
+"""Start-up cost of feature extraction, and the cache of compiled kernels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_first_clip_needs_neither_librosa_nor_what_it_imports() -> None:
 
 @pytest.mark.slow
 def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
-    # A file in the place of the folder refuses even the superuser.
+    # A file instead of the folder: fails even for root.
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
 
@@ -57,7 +57,7 @@ def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o555, 0o700])
-def test_a_missing_cache_folder_is_made_and_a_read_only_one_passed_over(
+def test_a_missing_cache_folder_is_created_and_a_read_only_one_skipped(
     tmp_path: Path, mode: int
 ) -> None:
     parent = tmp_path / "parent"

@@ -1,4 +1,4 @@
-"""The features step: two Parquet datasets, computed once."""
+"""The step features: two Parquet datasets, cached per song."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from chosen import with_families
+from params_file import with_families
 from songs import tone, write, write_collection
 
 from genre.audio import SAMPLE_RATE, read_clip, segment
@@ -29,7 +29,7 @@ def params(project: Path) -> Params:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
-    """A project whose steps up to features were run."""
+    """A project whose steps up to features have run."""
     root = tmp_path_factory.mktemp("made")
     write_collection(root / "data/raw", songs=3)
     for step in (ingest, trim, features):
@@ -100,7 +100,7 @@ def test_nothing_changed_computes_nothing_and_gives_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_computed_afresh_by_one_worker_the_bytes_are_the_same(root: Path, params: Params) -> None:
+def test_one_worker_without_cache_gives_the_same_bytes(root: Path, params: Params) -> None:
     before = digest(root)
     shutil.rmtree(root / ".cache")
     compute = params.compute.model_copy(update={"workers": 1})
@@ -114,9 +114,9 @@ def test_computed_afresh_by_one_worker_the_bytes_are_the_same(root: Path, params
 def test_one_song_more_computes_one_song(root: Path, params: Params) -> None:
     write(root / "data/raw/jazz/new.wav", tone(6, seed=999))
 
-    heard, cut, extracted = (step.run(params, root) for step in (ingest, trim, features))
+    scanned, cut, extracted = (step.run(params, root) for step in (ingest, trim, features))
 
-    assert "(1 scanned, 6 cached)" in heard
+    assert "(1 scanned, 6 cached)" in scanned
     assert "(1 computed, 6 reused)" in cut
     assert "(1 computed, 6 reused)" in extracted
     assert len(datasets(root)[0]) == 7
@@ -142,7 +142,7 @@ def test_other_frames_compute_everything(root: Path, params: Params) -> None:
     assert "(6 computed, 0 reused)" in summary
 
 
-def test_a_clip_that_is_truncated_is_set_aside_by_name_and_the_rest_goes_on(
+def test_a_truncated_clip_is_set_aside_by_name_and_the_others_are_computed(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = sorted((root / "data/clips").glob("*.flac"))[0]
@@ -162,18 +162,18 @@ def test_a_killed_run_resumes_with_the_songs_it_had_finished(root: Path, params:
     script = f"""
 import os, signal
 from pathlib import Path
-from chosen import with_families
+from params_file import with_families
 from genre.core.params import load_params
-from genre.core.cache import Store
+from genre.core.cache import Cache
 from tasks import features
 
-put = Store.put
+put = Cache.put
 def put_three(self, *entry, done=[]):
     put(self, *entry)
     done.append(entry)
     if len(done) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-Store.put = put_three
+Cache.put = put_three
 if __name__ == "__main__":
     features.run(with_families(load_params(), "report"), Path({str(root)!r}))
 """
@@ -236,7 +236,7 @@ def test_waiting_workers_end_with_a_killed_run(root: Path) -> None:
 
 _RUN_FEATURES = """
 from pathlib import Path
-from chosen import with_families
+from params_file import with_families
 from genre.core.params import load_params
 from tasks import features
 features.run(with_families(load_params(), "report"), Path({root!r}))

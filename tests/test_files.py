@@ -1,4 +1,4 @@
-"""Files are the old ones or the new ones."""
+"""Atomic writes of files and folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from genre.core.files import (
     atomic_folder,
     atomic_path,
-    sweep,
+    remove_leftovers,
     write_json,
     write_parquet,
     write_text,
@@ -47,7 +47,7 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["clips"]
 
 
-def test_a_finished_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+def test_a_finished_folder_replaces_the_old_one(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     for name in ("old", "new"):
         with atomic_folder(folder) as temporary:
@@ -76,7 +76,7 @@ WRITE_OFTEN = """
 import sys
 from genre.core import files
 for number in range(60):
-    files._sweep_files.cache_clear()
+    files._remove_file_leftovers.cache_clear()
     files.write_text(sys.argv[1], sys.argv[2] * 1000)
 """
 
@@ -87,7 +87,7 @@ def kill_in_a_write(kind: str, path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
-def test_what_a_kill_left_of_a_folder_is_swept_by_the_next_write(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_folder_write_are_removed_by_the_next_write(tmp_path: Path) -> None:
     kill_in_a_write("folder", tmp_path / "clips")
     assert len(os.listdir(tmp_path)) == 1
 
@@ -98,7 +98,7 @@ def test_what_a_kill_left_of_a_folder_is_swept_by_the_next_write(tmp_path: Path)
     assert os.listdir(tmp_path / "clips") == ["whole"]
 
 
-def test_what_belongs_to_a_folder_whose_name_begins_alike_is_not_swept(tmp_path: Path) -> None:
+def test_leftovers_of_a_folder_with_a_longer_name_are_not_removed(tmp_path: Path) -> None:
     for name in ("clips-short", "clips.wav", "log"):
         kill_in_a_write("folder", tmp_path / name)
     kill_in_a_write("file", tmp_path / "clips")
@@ -109,11 +109,11 @@ def test_what_belongs_to_a_folder_whose_name_begins_alike_is_not_swept(tmp_path:
         pass
 
     assert set(os.listdir(tmp_path)) == {"clips"} | others
-    sweep(tmp_path / "clips-short")
+    remove_leftovers(tmp_path / "clips-short")
     assert len(os.listdir(tmp_path)) == 4
 
 
-def test_what_a_kill_left_of_a_file_goes_with_the_next_file_there(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_file_write_are_removed_by_the_next_process(tmp_path: Path) -> None:
     kill_in_a_write("folder", tmp_path / "models")
     folder = os.listdir(tmp_path)
     kill_in_a_write("file", tmp_path / "a.csv")
@@ -124,7 +124,7 @@ def test_what_a_kill_left_of_a_file_goes_with_the_next_file_there(tmp_path: Path
     assert sorted(os.listdir(tmp_path)) == [*folder, "b.csv"]
 
 
-def test_a_file_that_another_process_writes_is_left_to_it(tmp_path: Path) -> None:
+def test_a_file_that_another_process_is_writing_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     command = [sys.executable, "-c", WRITE, "file", str(path), "held"]
     pipe = subprocess.PIPE
@@ -142,7 +142,7 @@ def test_a_file_that_another_process_writes_is_left_to_it(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_a_temporary_folder_that_is_swept_before_it_is_held_is_made_anew(
+def test_a_temporary_folder_that_is_removed_before_it_is_locked_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, made = tempfile.mkdtemp, list[str]()
@@ -161,7 +161,7 @@ def test_a_temporary_folder_that_is_swept_before_it_is_held_is_made_anew(
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_processes_that_write_one_file_and_sweep_all_the_time_do_not_disturb_each_other(
+def test_processes_that_write_one_file_and_remove_leftovers_all_the_time_do_not_disturb_each_other(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a.csv"
@@ -174,7 +174,7 @@ def test_processes_that_write_one_file_and_sweep_all_the_time_do_not_disturb_eac
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_a_new_file_may_be_read_by_whom_the_umask_says(tmp_path: Path) -> None:
+def test_a_new_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
     write_text(tmp_path / "a.csv", "whole")
     (tmp_path / "plain").touch()
 
@@ -190,7 +190,7 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
 
 
-def test_json_never_holds_a_number_that_is_none(tmp_path: Path) -> None:
+def test_json_never_contains_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"accuracy": float("nan")})
     assert os.listdir(tmp_path) == []

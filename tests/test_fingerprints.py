@@ -1,4 +1,4 @@
-"""Acoustic fingerprints: the same recording is found again, and nothing else is."""
+"""Acoustic fingerprints: copies of a recording are found, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from songs import write, write_m4a
 
 from genre import duplicates as fingerprints
 from genre.core.errors import AudioError
-from genre.duplicates import Match, Words, subfingerprints
+from genre.duplicates import Fingerprint, Match, subfingerprints
 
 RATE = 22_050
 Samples = npt.NDArray[np.float32]
-SECOND = fingerprints.WORDS_PER_SECOND
-LIMITS = {"min_words": round(5 * SECOND), "max_bit_error": 0.3}
+SECOND = fingerprints.SUBFINGERPRINTS_PER_SECOND
+LIMITS = {"min_length": round(5 * SECOND), "max_bit_error": 0.3}
 
 
 def melody(seconds: float, seed: int) -> Samples:
@@ -37,17 +37,17 @@ def melody(seconds: float, seed: int) -> Samples:
     return (0.4 * y / np.abs(y).max()).astype(np.float32)
 
 
-def words_of(path: Path) -> Words:
+def fingerprint_file(path: Path) -> Fingerprint:
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return fingerprints.from_bytes(fingerprints.fingerprint_song(path, content))
 
 
-def words(y: Samples, rate: int = RATE) -> Words:
+def fingerprint(y: Samples, rate: int = RATE) -> Fingerprint:
     return subfingerprints([y], rate)
 
 
-def found(*prints: Words) -> list[Match]:
-    return fingerprints.matches(prints, min_words=LIMITS["min_words"], max_bit_error=0.3)
+def found(*prints: Fingerprint) -> list[Match]:
+    return fingerprints.matches(prints, min_length=LIMITS["min_length"], max_bit_error=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def song() -> Samples:
 
 
 @pytest.fixture(scope="module")
-def others() -> list[Words]:
-    return [words(melody(20, seed)) for seed in range(2, 8)]
+def others() -> list[Fingerprint]:
+    return [fingerprint(melody(20, seed)) for seed in range(2, 8)]
 
 
 def file_of(song: Samples, kind: str, folder: Path) -> Path:
@@ -86,11 +86,11 @@ def file_of(song: Samples, kind: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["mp3", "ogg", "m4a", "stereo", "16 kHz", "loud", "soft", "noise"])
 def test_a_copy_is_found_however_it_was_made(
-    song: Samples, others: list[Words], tmp_path: Path, kind: str
+    song: Samples, others: list[Fingerprint], tmp_path: Path, kind: str
 ) -> None:
-    copy = words_of(file_of(song, kind, tmp_path))
+    copy = fingerprint_file(file_of(song, kind, tmp_path))
 
-    (match,) = found(words(song), *others, copy)
+    (match,) = found(fingerprint(song), *others, copy)
 
     assert (match.first, match.second) == (0, len(others) + 1)
     assert match.offset_seconds == pytest.approx(0, abs=0.06)
@@ -100,7 +100,7 @@ def test_a_copy_is_found_however_it_was_made(
 
 @pytest.mark.parametrize("cut", [0.013, 0.5, 1.9999])
 def test_a_copy_that_starts_later_is_found_with_its_offset(song: Samples, cut: float) -> None:
-    (match,) = found(words(song[round(cut * RATE) :]), words(song))
+    (match,) = found(fingerprint(song[round(cut * RATE) :]), fingerprint(song))
     assert match.offset_seconds == pytest.approx(cut, abs=0.03)
 
 
@@ -110,7 +110,7 @@ def test_a_re_encoded_excerpt_is_found_in_the_longer_song_at_its_place(
     excerpt = song[9 * RATE : 19 * RATE]
     long = np.concatenate([melody(61, seed=30), song, melody(20, seed=31)])
 
-    (match,) = found(words(long), words_of(file_of(excerpt, "mp3", tmp_path)))
+    (match,) = found(fingerprint(long), fingerprint_file(file_of(excerpt, "mp3", tmp_path)))
 
     assert match.offset_seconds == pytest.approx(-(61 + 9), abs=0.1)
     assert 8.5 < match.seconds <= 10
@@ -119,15 +119,15 @@ def test_a_re_encoded_excerpt_is_found_in_the_longer_song_at_its_place(
 def test_a_medley_is_matched_with_every_song_that_it_is_made_of() -> None:
     parts = [melody(15, seed=40), melody(15, seed=41)]
     medley = np.concatenate([parts[0][: 8 * RATE], parts[1][: 8 * RATE]])
-    pairs = {(match.first, match.second) for match in found(*map(words, [*parts, medley]))}
+    pairs = {(match.first, match.second) for match in found(*map(fingerprint, [*parts, medley]))}
     assert pairs == {(0, 2), (1, 2)}
 
 
-def test_less_than_asked_for_is_no_match_but_a_short_song_is_found_whole(song: Samples) -> None:
+def test_less_than_the_minimum_is_no_match_but_a_short_song_is_found(song: Samples) -> None:
     moment = np.concatenate([melody(10, seed=50), song[: 3 * RATE], melody(10, seed=51)])
     short = song[5 * RATE : 9 * RATE]
-    assert found(words(song), words(moment)) == []
-    assert len(found(words(song), words(short))) == 1
+    assert found(fingerprint(song), fingerprint(moment)) == []
+    assert len(found(fingerprint(song), fingerprint(short))) == 1
 
 
 def test_silence_tones_and_noise_match_nothing_not_even_each_other() -> None:
@@ -137,16 +137,16 @@ def test_silence_tones_and_noise_match_nothing_not_even_each_other() -> None:
     steady.append(steady[2] + steady[5])
     noise = [np.random.default_rng(seed).standard_normal(len(time)) / 10 for seed in range(4)]
     quiet = [np.rint(2 * level) / 32_768 for level in noise]  # the last bits of silence
-    prints = [words(y.astype(np.float32)) for y in (*steady, *noise, *quiet)]
+    prints = [fingerprint(y.astype(np.float32)) for y in (*steady, *noise, *quiet)]
 
-    assert all((words == 0).mean() > 0.9 for words in prints[: len(steady)])
+    assert all((fingerprint == 0).mean() > 0.9 for fingerprint in prints[: len(steady)])
     assert found(*prints) == []
 
 
 def test_pauses_of_two_songs_do_not_make_them_copies() -> None:
     pause = np.zeros(15 * RATE, dtype=np.float32)
     halves = [np.concatenate([melody(8, 60 + n), pause, melody(8, 70 + n)]) for n in range(2)]
-    assert found(*map(words, halves)) == []
+    assert found(*map(fingerprint, halves)) == []
 
 
 def test_how_the_audio_is_cut_into_blocks_changes_nothing(song: Samples) -> None:
@@ -156,9 +156,9 @@ def test_how_the_audio_is_cut_into_blocks_changes_nothing(song: Samples) -> None
     assert np.array_equal(subfingerprints(np.split(song, cuts), 44_100), whole)
 
 
-def test_audio_of_less_than_half_a_second_has_no_words() -> None:
+def test_audio_of_less_than_half_a_second_has_an_empty_fingerprint() -> None:
     for length in (0, 1, 2000, RATE // 3):
-        assert words(np.ones(length, dtype=np.float32)).shape == (0,)
+        assert fingerprint(np.ones(length, dtype=np.float32)).shape == (0,)
 
 
 def test_a_long_song_takes_no_more_memory_than_a_short_one() -> None:
@@ -182,9 +182,13 @@ def test_a_song_that_has_changed_is_refused(song: Samples, tmp_path: Path) -> No
 
 
 def test_matches_do_not_depend_on_the_order_of_the_songs(song: Samples) -> None:
-    a, b = words(song), words(song[RATE:])
+    a, b = fingerprint(song), fingerprint(song[RATE:])
     (one,), (other,) = found(a, b), found(b, a)
-    assert (one.offset, one.words, one.similarity) == (-other.offset, other.words, other.similarity)
+    assert (one.offset, one.length, one.similarity) == (
+        -other.offset,
+        other.length,
+        other.similarity,
+    )
 
 
 def test_very_many_copies_of_one_song_are_one_group() -> None:
@@ -200,7 +204,7 @@ def test_very_many_copies_of_one_song_are_one_group() -> None:
     assert table["duplicate_group"].unique().tolist() == ["000"]
 
 
-def test_the_table_names_the_nearest_copy_and_where_it_lies() -> None:
+def test_the_table_has_the_nearest_copy_and_its_offset() -> None:
     hops = round(2 * SECOND)
     matches = [Match(0, 2, hops, 900, 0.9), Match(1, 2, 0, 400, 0.99), Match(3, 4, 0, 300, 0.8)]
 
@@ -212,12 +216,12 @@ def test_the_table_names_the_nearest_copy_and_where_it_lies() -> None:
     assert table.loc["b", "similarity"] == 0.9
 
 
-def test_groups_grow_and_join_as_songs_are_added(song: Samples) -> None:
-    begin, end = words(song[: 12 * RATE]), words(song[12 * RATE :])
-    beginning_again = words(0.5 * song[: 11 * RATE])
+def test_groups_grow_and_merge_as_songs_are_added(song: Samples) -> None:
+    begin, end = fingerprint(song[: 12 * RATE]), fingerprint(song[12 * RATE :])
+    beginning_again = fingerprint(0.5 * song[: 11 * RATE])
     before = fingerprints.group(["1", "2", "3"], found(begin, beginning_again, end))
     after = fingerprints.group(
-        ["1", "2", "3", "4"], found(begin, beginning_again, end, words(song))
+        ["1", "2", "3", "4"], found(begin, beginning_again, end, fingerprint(song))
     )
 
     assert before["duplicate_group"].tolist() == ["1", "1"]
@@ -239,11 +243,11 @@ def test_real_clips_are_found_in_their_excerpts_and_in_nothing_else(
     shared_data: Path, tmp_path: Path
 ) -> None:
     clips = sorted((shared_data / "gtzan_dev").glob("*/*.flac"))[::24]
-    prints, pairs = [words_of(clip) for clip in clips], set()
+    prints, pairs = [fingerprint_file(clip) for clip in clips], set()
     for number, clip in enumerate(clips):
         y, rate = soundfile.read(clip, dtype="float32")
         copy = write(tmp_path / f"{number}.mp3", y[7 * rate : 17 * rate] / 2, rate=rate)
         pairs.add((number, len(clips) + number))
-        prints.append(words_of(copy))
+        prints.append(fingerprint_file(copy))
 
     assert {(match.first, match.second) for match in found(*prints)} == pairs

@@ -1,4 +1,4 @@
-"""The retraining flow on a real Prefect server of the tests' own, on small DVC projects."""
+"""The flow retrain on a Prefect server for the tests, with small DVC projects."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ WHOLE = {
         f"echo '{json.dumps(RECEIPT)}' > mlruns/registered.json; echo 'm version 3'",
         "deps": ["reports/metrics.json"],
         "outs": [{"mlruns/registered.json": {"cache": False, "persist": True}}],
-        "always_changed": True,  # it looks at the registry each time, which DVC does not see
+        "always_changed": True,  # it reads the registry each time, which DVC does not see
     },
 }
 
 
 def make_flow_project(root, project, stages):
-    """A project whose retries wait for a moment only."""
+    """A project whose retries wait only a moment."""
     make_project(root, stages)
     (root / "mlruns").mkdir()
     changes = {
@@ -108,7 +108,7 @@ def twice(tmp_path_factory, project):
 
 
 def ask(path, flow_run, **more):
-    """What the server's REST API knows of a flow run."""
+    """Query the server's REST API about a flow run."""
     body = {"flow_runs": {"id": {"any_": [str(flow_run)]}}, **more}
     answer = httpx.post(f"{PREFECT_API_URL.value()}/{path}/filter", json=body)
     answer.raise_for_status()
@@ -187,7 +187,7 @@ def test_the_artifacts_show_steps_figures_data_and_the_decision(twice):
     assert "there is no MLflow store yet, and so no champion" in found[results.DECISION]
 
 
-def test_a_run_in_which_nothing_changed_says_that_an_earlier_one_decided(twice):
+def test_a_run_without_changes_reports_the_decision_of_an_earlier_run(twice):
     found = artifacts(twice[2])
 
     assert "Nothing has changed." in found[results.DATA]
@@ -196,22 +196,22 @@ def test_a_run_in_which_nothing_changed_says_that_an_earlier_one_decided(twice):
 
 
 @pytest.mark.slow
-def test_who_is_champion_is_looked_up_and_not_remembered(tmp_path):
+def test_the_champion_is_looked_up_in_every_run(tmp_path):
     made = registry_project.make_project(tmp_path / "project")
     register.run(made.params, made.root)
     made.retrain(seed=1)
     register.run(made.params, made.root)
     registry.promote(made.params, made.root, "1")
 
-    said = results.champion(made.receipt, made.params, made.root)
+    output = results.champion(made.receipt, made.params, made.root)
     made.store.client.delete_registered_model_alias("music-genre", "champion")
     without = results.champion(made.receipt, made.params, made.root)
 
-    assert said == "`models:/music-genre@champion` is now version 1."
+    assert output == "`models:/music-genre@champion` is now version 1."
     assert "music-genre has no alias champion" in without
 
 
-def test_the_step_that_looks_at_the_registry_each_time_alone_runs_and_counts_as_cached(twice):
+def test_only_the_step_register_runs_every_time_and_counts_as_cached(twice):
     root, _, second = twice
     runs = task_runs(second)
 
@@ -222,8 +222,8 @@ def test_the_step_that_looks_at_the_registry_each_time_alone_runs_and_counts_as_
 
 
 @pytest.fixture
-def warned(tmp_path, project, monkeypatch):
-    """A project whose registration warns of something."""
+def registration_warning(tmp_path, project, monkeypatch):
+    """A project whose registration gives a warning."""
     receipt = {**RECEIPT, "warning": "version 2 is damaged: model.safetensors is not as it was"}
     register_step = {
         "cmd": f"echo '{json.dumps(receipt)}' > mlruns/registered.json; echo 'm version 3'",
@@ -237,17 +237,19 @@ def warned(tmp_path, project, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_warning_of_the_registration_is_seen_in_the_list_of_runs_and_comes_first(warned):
+def test_a_warning_of_the_registration_is_the_state_name_and_comes_first(registration_warning):
     state = retrain(return_state=True)
 
     (run,) = ask("flow_runs", state.state_details.flow_run_id)
     assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Warning")
-    assert run["state"]["message"] == warned
+    assert run["state"]["message"] == registration_warning
     found = artifacts(state)
     for key in (results.RESULTS, results.DECISION):
-        assert found[key].startswith(f"## Warning\n\n{warned}\n\n")
+        assert found[key].startswith(f"## Warning\n\n{registration_warning}\n\n")
     deadline = time.monotonic() + 60
-    while (messages := warnings_of(run["id"])) != [warned]:  # Prefect sends logs in batches
+    while (messages := warnings_of(run["id"])) != [
+        registration_warning
+    ]:  # Prefect sends logs in batches
         assert time.monotonic() < deadline, messages
         time.sleep(0.5)
 
@@ -271,7 +273,7 @@ def test_make_retrain_prints_the_warning_on_stderr_and_ends_with_0(monkeypatch, 
 
 
 @pytest.mark.slow
-def test_bad_input_is_not_tried_again_in_the_step_that_registers_either(root):
+def test_bad_input_of_the_step_register_is_not_retried(root):
     bad = "echo x >> tries; echo 'error: the store is missing' >&2; exit 2"
     stages = {"ingest": INGEST, "register": {"cmd": bad, "deps": ["data/catalogue"]}}
     write_stages(root, stages)
@@ -293,7 +295,7 @@ def test_a_forced_run_runs_steps_that_are_up_to_date(root):
 
 
 @pytest.mark.slow
-def test_new_songs_are_versioned_and_a_remembered_step_says_restored(root):
+def test_new_songs_are_versioned_and_a_step_from_the_run_cache_is_restored(root):
     pipeline.bring_up_to_date("ingest", root)
     add_song(root, "jazz", "three")
 
@@ -307,7 +309,7 @@ def test_new_songs_are_versioned_and_a_remembered_step_says_restored(root):
 
 
 @pytest.mark.slow
-def test_a_step_that_fails_is_tried_again_and_then_succeeds(root):
+def test_a_failed_step_is_retried_and_then_succeeds(root):
     flaky = f"echo x >> tries; test $(wc -l < tries) -ge 3 || exit 1; {INGEST['cmd']}"
     change(root, ingest={"cmd": flaky})
 
@@ -319,7 +321,7 @@ def test_a_step_that_fails_is_tried_again_and_then_succeeds(root):
 
 
 @pytest.mark.slow
-def test_bad_input_is_not_tried_again_and_an_independent_branch_survives(root):
+def test_bad_input_is_not_retried_and_an_independent_branch_runs(root):
     bad = "echo x >> tries; echo 'error: no clips' >&2; exit 2"
     change(root, ingest={}, features={"cmd": bad}, train={}, spectrograms={})
 
@@ -340,7 +342,7 @@ def test_bad_input_is_not_tried_again_and_an_independent_branch_survives(root):
 
 
 @pytest.mark.slow
-def test_a_time_out_is_tried_again_and_leaves_no_process_behind(root, monkeypatch):
+def test_a_time_out_is_retried_and_leaves_no_process_behind(root, monkeypatch):
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
     change(root, ingest={"cmd": "(trap '' TERM; sleep 300) & echo $! >> pids; wait"})
     edit_params(root, steps={"ingest": {"step_timeout_seconds": 8.0, "retries": 1}})

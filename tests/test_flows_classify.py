@@ -1,4 +1,4 @@
-"""The flow classify, on a Prefect server of its own: what is new is answered, once, and kept."""
+"""The flow classify, on its own Prefect server: new songs are classified once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ensembles import GENRES, ensemble, mlp
 from songs import tone, write
 
 from flows.classify import LOCK, classify, page
-from flows.single_instance import alone
+from flows.single_instance import single_instance
 from genre.classifier import Classifier
 from genre.core.errors import InputError
-from runner import classify_folder as answers
+from runner import classify_folder as predictions
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture
 def root(tmp_path, project, monkeypatch) -> Path:
-    """A project with a classifier and three songs, one of which is broken, and a cover."""
+    """A project with a classifier, three songs (one damaged) and a cover picture."""
     shutil.copyfile(project / "params.yaml", tmp_path / "params.yaml")
     ensemble(mlp()).save(tmp_path / "classifier")
     write(tmp_path / "songs" / "b.wav", tone(4, seed=1))
@@ -33,11 +33,11 @@ def root(tmp_path, project, monkeypatch) -> Path:
 
 
 def run(folder="songs", model="classifier"):
-    return classify(folder, "out/answers.parquet", model, return_state=True)
+    return classify(folder, "out/classified.parquet", model, return_state=True)
 
 
 def table() -> pd.DataFrame:
-    return pd.read_parquet("out/answers.parquet").set_index("path")
+    return pd.read_parquet("out/classified.parquet").set_index("path")
 
 
 @pytest.mark.usefixtures("root")
@@ -47,28 +47,28 @@ def test_every_song_of_the_folder_gets_a_row(caplog) -> None:
     found = table()
     assert state.is_completed()
     assert state.message == (
-        "2 songs classified, in out/answers.parquet; 1 could not be classified; "
+        "2 songs classified, in out/classified.parquet; 1 could not be classified; "
         "1 skipped: not audio"
     )
     assert list(found.index) == ["b.wav", "deep/a.flac", "fake.mp3"]
-    heard = found.drop("fake.mp3")
-    assert set(heard["genre"]) <= set(GENRES)
-    assert heard["error"].isna().all()
-    assert (heard["probability"] >= heard["probability_2"]).all()
+    classified = found.drop("fake.mp3")
+    assert set(classified["genre"]) <= set(GENRES)
+    assert classified["error"].isna().all()
+    assert (classified["probability"] >= classified["probability_2"]).all()
     assert found.loc["deep/a.flac", "seconds"] == pytest.approx(7, abs=0.01)
-    assert str(found["answered_at"].dtype) == "datetime64[us, UTC]"
+    assert str(found["classified_at"].dtype) == "datetime64[us, UTC]"
     assert "not audio" in found.loc["fake.mp3", "error"]
     assert f"songs/fake.mp3: {found.loc['fake.mp3', 'error']}" in caplog.text
     assert pd.isna(found.loc["fake.mp3", "genre"])
 
 
-def test_only_new_and_changed_songs_are_listened_to_again(root) -> None:
+def test_only_new_and_changed_songs_are_classified_again(root) -> None:
     run()
     before = table()
     write(root / "songs" / "c.wav", tone(3, seed=3))
     write(root / "songs" / "b.wav", tone(5, seed=4))
 
-    assert run().message == "2 songs classified, in out/answers.parquet; 1 skipped: not audio"
+    assert run().message == "2 songs classified, in out/classified.parquet; 1 skipped: not audio"
     after = table()
     assert run().message == "no new songs; 1 skipped: not audio"
 
@@ -78,26 +78,26 @@ def test_only_new_and_changed_songs_are_listened_to_again(root) -> None:
     assert list(after.index) == ["b.wav", "c.wav", "deep/a.flac", "fake.mp3"]
 
 
-def test_answers_are_kept_batch_by_batch(root, monkeypatch) -> None:
+def test_predictions_are_written_batch_by_batch(root, monkeypatch) -> None:
     text = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(text.replace("batch: 64", "batch: 1"))
-    kept = answers.answer
+    classify_songs = predictions.classify_songs
     done = []
 
     def break_down_at_the_second(songs, *rest):
         done.append(songs)
         if len(done) == 2:
             raise InputError("no room on the disk")
-        return kept(songs, *rest)
+        return classify_songs(songs, *rest)
 
-    monkeypatch.setattr(answers, "answer", break_down_at_the_second)
+    monkeypatch.setattr(predictions, "classify_songs", break_down_at_the_second)
     state = run()
 
     assert state.is_failed()
     assert state.message == "no room on the disk"
     assert list(table().index) == ["b.wav", "deep/a.flac"]
-    monkeypatch.setattr(answers, "answer", kept)
-    assert run().message.startswith("0 songs classified, in out/answers.parquet; 1 could not be")
+    monkeypatch.setattr(predictions, "classify_songs", classify_songs)
+    assert run().message.startswith("0 songs classified, in out/classified.parquet; 1 could not be")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_answers_are_kept_batch_by_batch(root, monkeypatch) -> None:
     ],
 )
 @pytest.mark.usefixtures("root")
-def test_what_cannot_be_done_is_told_before_any_song(folder, model, message) -> None:
+def test_bad_input_is_reported_before_any_song(folder, model, message) -> None:
     state = run(folder, model)
 
     assert state.is_failed()
@@ -117,26 +117,26 @@ def test_what_cannot_be_done_is_told_before_any_song(folder, model, message) -> 
     assert not Path("out").exists()
 
 
-def test_a_table_of_another_folder_is_not_mixed_up_with_this_one(root) -> None:
+def test_a_table_of_another_folder_is_refused(root) -> None:
     run()
-    before = Path("out/answers.parquet").read_bytes()
+    before = Path("out/classified.parquet").read_bytes()
     write(root / "other" / "b.wav", tone(4, seed=9))
 
     other = run("other")
 
     assert other.is_failed()
-    assert "holds answers of the folder songs, and songs of other are to be" in other.message
-    assert Path("out/answers.parquet").read_bytes() == before
+    assert "holds predictions of the folder songs, not of other" in other.message
+    assert Path("out/classified.parquet").read_bytes() == before
     assert run(str(root / "songs")).message == "no new songs; 1 skipped: not audio"
 
 
 @pytest.mark.usefixtures("root")
-def test_of_two_that_answer_songs_at_once_the_second_says_that_it_is_not_needed() -> None:
-    with alone(LOCK):
+def test_the_second_of_two_runs_at_once_is_skipped() -> None:
+    with single_instance(LOCK):
         second = run()
 
     assert second.is_cancelled()
-    assert second.message.startswith("songs are being answered here already (process ")
+    assert second.message.startswith("another run of classify is running (process ")
     assert not Path("out").exists()
     assert run().is_completed()
 
@@ -144,19 +144,19 @@ def test_of_two_that_answer_songs_at_once_the_second_says_that_it_is_not_needed(
 @pytest.mark.usefixtures("root")
 def test_a_table_of_something_else_is_not_overwritten() -> None:
     Path("out").mkdir()
-    pd.DataFrame({"a": [1]}).to_parquet("out/answers.parquet")
+    pd.DataFrame({"a": [1]}).to_parquet("out/classified.parquet")
 
     assert "found the columns a, expected path" in run().message
-    Path("out/answers.parquet").write_text("not a table")
+    Path("out/classified.parquet").write_text("not a table")
     assert "cannot be read" in run().message
-    assert Path("out/answers.parquet").read_text() == "not a table"
+    assert Path("out/classified.parquet").read_text() == "not a table"
 
 
 @pytest.mark.usefixtures("root")
-def test_the_page_shows_the_newest_answers() -> None:
+def test_the_artifact_shows_the_newest_predictions() -> None:
     run()
 
-    text = " ".join(page(Path("out/answers.parquet"), None).split())
+    text = " ".join(page(Path("out/classified.parquet"), None).split())
 
     row = table().loc["b.wav"]
     assert f"| b.wav | {row['genre']} | {100 * row['probability']:.0f} % | 4 |" in text
@@ -164,32 +164,32 @@ def test_the_page_shows_the_newest_answers() -> None:
 
 
 @pytest.mark.usefixtures("root")
-def test_a_song_that_meets_a_defect_has_a_row_and_is_tried_again_by_the_next_run(
+def test_a_song_with_an_unexpected_exception_has_a_row_and_is_retried_by_the_next_run(
     monkeypatch,
 ) -> None:
-    right = Classifier.classify
+    classify_song = Classifier.classify
 
     def odd(self, source, **settings):
         if source.name == "b.wav":
             raise ZeroDivisionError("division by zero")
-        return right(self, source, **settings)
+        return classify_song(self, source, **settings)
 
     with monkeypatch.context() as patched:
         patched.setattr(Classifier, "classify", odd)
         assert run().is_completed()
     before = table()
-    assert before.loc["b.wav", "error"].startswith("met an unexpected ZeroDivisionError: division")
+    assert before.loc["b.wav", "error"].startswith("failed with an unexpected ZeroDivisionErr")
     assert before.loc["deep/a.flac", "genre"] in GENRES
 
-    assert run().message == "1 songs classified, in out/answers.parquet; 1 skipped: not audio"
+    assert run().message == "1 songs classified, in out/classified.parquet; 1 skipped: not audio"
     assert table().loc["b.wav", "genre"] in GENRES
 
 
 @pytest.mark.usefixtures("root")
-def test_an_unforeseen_error_is_one_failed_state_without_a_traceback(
+def test_an_unexpected_error_is_one_failed_state_without_a_traceback(
     monkeypatch, caplog, capfd
 ) -> None:
-    monkeypatch.setattr(answers, "waiting", lambda *_: {}["x"])
+    monkeypatch.setattr(predictions, "find_pending", lambda *_: {}["x"])
 
     state = run()
 
@@ -203,13 +203,41 @@ def test_an_unforeseen_error_is_one_failed_state_without_a_traceback(
 @pytest.mark.usefixtures("root")
 def test_a_table_without_warnings_is_continued() -> None:
     run()
-    old = pd.read_parquet("out/answers.parquet")
+    old = pd.read_parquet("out/classified.parquet")
     attributes = old.attrs
     old = old.drop(columns="warning")
     old.attrs = attributes
-    old.to_parquet("out/answers.parquet", index=False)
+    old.to_parquet("out/classified.parquet", index=False)
 
     assert run().message == "no new songs; 1 skipped: not audio"
     write(Path("songs/c.wav"), tone(3, seed=3))
     assert run().message.startswith("1 songs classified, ")
-    assert list(pd.read_parquet("out/answers.parquet")) == list(answers.COLUMNS)
+    assert list(pd.read_parquet("out/classified.parquet")) == list(predictions.COLUMNS)
+
+
+@pytest.mark.usefixtures("root")
+def test_a_table_of_the_former_default_name_is_renamed_and_continued(caplog) -> None:
+    # given: the table and the songs of a run before classify.output was renamed
+    run()
+    old = pd.read_parquet("out/classified.parquet")
+    attributes = old.attrs
+    old = old.rename(columns={"classified_at": "answered_at"})
+    old.attrs = attributes
+    Path("reports/answers.heard").mkdir(parents=True)
+    old.to_parquet("reports/answers.parquet", index=False)
+
+    # when: the flow runs with the default output
+    state = classify("songs", None, "classifier", return_state=True)
+
+    # then: no song is classified again
+    assert state.message == "no new songs; 1 skipped: not audio"
+    assert "renamed reports/answers.parquet to reports/classified.parquet" in caplog.text
+    assert Path("reports/classified.songs").is_dir()
+    assert sorted(path.name for path in Path("reports").iterdir()) == [
+        "classified.parquet",
+        "classified.songs",
+    ]
+    write(Path("songs/c.wav"), tone(3, seed=3))
+    state = classify("songs", None, "classifier", return_state=True)
+    assert state.message.startswith("1 songs classified, in reports/classified.parquet")
+    assert list(pd.read_parquet("reports/classified.parquet")) == list(predictions.COLUMNS)

@@ -1,4 +1,4 @@
-"""Retraining with an inbox, a remote, and another retraining at work, on a real Prefect server."""
+"""Retraining with an inbox, a remote, and another retraining running, on a Prefect server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from test_flows import INGEST, artifacts, edit_params, make_flow_project, states
 
 from flows import artifacts as results
 from flows.retrain import LOCK, retrain
-from flows.single_instance import alone
+from flows.single_instance import single_instance
 from genre.collection import inbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -21,15 +21,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 @pytest.fixture
 def root(tmp_path, project, monkeypatch):
-    """A project of one step, whose inbox need not settle."""
+    """A project of one step, whose inbox is read at once."""
     make_flow_project(tmp_path, project, {"ingest": INGEST})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(inbox, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(inbox, "QUIET_SECONDS", 0.0)
     # `genre add` runs in a process of its own.
     site = tmp_path.parent / f"{tmp_path.name}-site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
-        "from genre.collection import inbox\ninbox.SETTLED_SECONDS = 0.0\n"
+        "from genre.collection import inbox\ninbox.QUIET_SECONDS = 0.0\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(project)]))
     return tmp_path
@@ -45,7 +45,7 @@ def names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
 
 
-def test_songs_of_the_inbox_are_taken_versioned_and_told(root):
+def test_songs_of_the_inbox_are_added_versioned_and_listed(root):
     put(root, "jazz/three.mp3", "three")
 
     state = retrain(return_state=True)
@@ -58,7 +58,7 @@ def test_songs_of_the_inbox_are_taken_versioned_and_told(root):
     assert "| jazz/three.mp3 |" in artifacts(state)[results.DATA]
 
 
-def test_a_failed_step_keeps_the_song_and_the_next_run_goes_on(root):
+def test_a_failed_step_keeps_the_song_and_the_next_run_continues(root):
     put(root, "jazz/three.mp3", "three")
     write_stages(root, {"ingest": {**INGEST, "cmd": "echo 'error: no' >&2; exit 2"}})
     failed = retrain(return_state=True)
@@ -73,7 +73,7 @@ def test_a_failed_step_keeps_the_song_and_the_next_run_goes_on(root):
     assert "| jazz/three.mp3 |" in artifacts(after)[results.DATA]
 
 
-def test_what_the_inbox_cannot_give_is_left_there_and_retraining_goes_on(root):
+def test_files_that_cannot_be_added_stay_in_the_inbox_and_retraining_continues(root):
     put(root, "jazz/notes.pdf", "no song")
 
     state = retrain(return_state=True)
@@ -117,9 +117,9 @@ def test_a_remote_that_cannot_be_reached_fails_the_push_alone_and_hides_its_pass
     assert "hunter2" not in state.message
 
 
-def test_a_second_retraining_says_that_another_one_works_and_changes_nothing(root):
+def test_a_second_retraining_is_cancelled_and_changes_nothing(root):
     add_song(root, "jazz", "three")
-    with alone(root / LOCK):
+    with single_instance(root / LOCK):
         second = subprocess.run(
             [sys.executable, "-m", "flows.retrain"],
             env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()},
@@ -130,19 +130,19 @@ def test_a_second_retraining_says_that_another_one_works_and_changes_nothing(roo
         )
 
     assert second.returncode == 1
-    assert "another retraining works here (process" in second.stdout + second.stderr
+    assert "another retraining is running (process" in second.stdout + second.stderr
     assert not (root / "data/catalogue").exists()
 
 
 def test_the_lock_is_free_again_when_its_holder_was_killed(root):
-    code = "from flows.single_instance import alone; from flows.retrain import LOCK; import time\n"
-    code += "with alone(LOCK): print('held', flush=True); time.sleep(300)"
+    code = "import time; from flows.retrain import LOCK, single_instance\n"
+    code += "with single_instance(LOCK): print('held', flush=True); time.sleep(300)"
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     holder.kill()
     holder.wait()
 
-    with alone(root / LOCK):
+    with single_instance(root / LOCK):
         assert str(os.getpid()) in (root / LOCK).read_text()
 
 

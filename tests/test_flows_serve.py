@@ -1,4 +1,4 @@
-"""What `make up` makes of the deployments, whatever a person did to them in Prefect."""
+"""The deployments after `make up`, whatever was changed in Prefect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NIGHTLY, EARLY, HOURLY = "0 3 * * *", "0 5 * * *", "0 * * * *"
 
 @pytest.fixture
 def up(project):
-    """A function that does what the runner does when `make up` asks it to; returns the notes."""
+    """A function that does what the runner does on `make up`; returns the notes."""
     params = load_params(project / "params.yaml")
 
     def apply(cron=NIGHTLY, classify_cron=""):
@@ -31,7 +31,7 @@ def up(project):
         asyncio.run(serve.apply(Runner(), changed))
         return notes()
 
-    with get_client(sync_client=True) as client:  # as if nothing had been served before
+    with get_client(sync_client=True) as client:  # as if nothing had been served
         for name in serve.FLOWS:
             try:
                 client.delete_deployment(client.read_deployment_by_name(f"{name}/{name}").id)
@@ -61,7 +61,7 @@ def request(method, path, body=None):
 
 
 def edit_schedule(**changes):
-    """Edit the schedule, as Prefect's page does."""
+    """Edit the schedule, as Prefect's UI does."""
     deployment = known()
     path = f"/deployments/{deployment.id}/schedules/{deployment.schedules[0].id}"
     request("PATCH", path, changes)
@@ -78,7 +78,7 @@ def cron(text):
 
 
 def shell(command):
-    """Type a command, as a message says it."""
+    """Run a command of a message."""
     subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
 
 
@@ -90,7 +90,7 @@ def test_a_paused_schedule_stays_paused_and_the_note_says_how_to_resume_it(up):
 
     assert schedules() == [(NIGHTLY, False)]
     assert note.startswith("retrain is paused in Prefect; to resume it: PREFECT_API_URL=http")
-    assert before == [note]  # a command that was printed yesterday works today
+    assert before == [note]  # the command stays the same
     shell(note.partition("to resume it: ")[2])
     assert up() == []
     assert schedules() == [(NIGHTLY, True)]
@@ -105,7 +105,7 @@ def test_a_paused_schedule_stays_paused_and_the_note_says_how_to_resume_it(up):
     ],
     ids=["cron", "interval", "rrule"],
 )
-def test_an_edited_schedule_stays_as_it_was_edited_and_that_is_said(up, timing, text):
+def test_an_edited_schedule_is_kept_and_reported(up, timing, text):
     edit_schedule(schedule=timing)
     edited = known().schedules
 

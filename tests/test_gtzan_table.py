@@ -1,4 +1,4 @@
-"""The benchmark on the public table: which rows train what, groups, tag activations, bad files."""
+"""The benchmark on the public table: training rows, groups, tag activations, bad files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def table(segments: int = 0) -> pd.DataFrame:
 
 
 def taggrams() -> dict[str, Any]:
-    """Tag activations of these songs, by which genres differ more."""
+    """Tag activations of these songs, which separate genres better."""
     generator = np.random.default_rng(1)
     ids = [f"{genre}/{genre}.{song:05d}.au" for genre in GENRES for song in range(SONGS)]
     odds = generator.normal(-3, 1, size=(len(ids), PATCHES, 50))
@@ -68,7 +68,7 @@ def write_tags(content: dict[str, Any], folder: Path) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def short_runs() -> Iterator[None]:
-    """Neighbours that are few enough for the few songs of these tests."""
+    """Short runs of neighbours for the few songs of these tests."""
     with mock.patch.object(module, "NEIGHBOURS", 3):
         yield
 
@@ -96,7 +96,7 @@ def figures(
     return compute(read(write(rows, folder)), params, models or ("lda",), column)
 
 
-# Which rows train what
+# Training rows
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_valid_rows_train_nothing_that_is_scored_on_them(params, result, tmp_pat
 
     permuted = figures(rows, tmp_path, params)
 
-    # Each song now has another label than its features: what was right is wrong.
+    # Each song now has a label that contradicts its features.
     before = result["models"]["lda"]["validation"]["accuracy"]
     assert permuted["models"]["lda"]["validation"]["accuracy"] <= 1 - before
 

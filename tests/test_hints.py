@@ -1,4 +1,4 @@
-"""Commands in messages run as pasted."""
+"""Commands in messages can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_from_another_folder_the_whole_path_is_named_and_quoted(
     assert messages.command("dvc pull") == f"'{tmp_path}/my music/.venv/bin/dvc' pull"
 
 
-def test_make_is_on_everybodys_path() -> None:
+def test_make_is_expected_on_the_path() -> None:
     assert messages.command("make run") == "make run"
 
 

@@ -1,4 +1,4 @@
-"""Broken and hostile archives: each is added or refused, and nothing else happens.
+"""Damaged and hostile archives: each is added or refused, without side effects.
 
 Two hundred in `make test-slow`, five hundred in `make soak`.
 """
@@ -36,10 +36,10 @@ pytestmark = pytest.mark.slow
 if TYPE_CHECKING:
     from conftest import Draws
 
-FEW, ALL = 200, 500  # archives, of which 136 are made by hand
+FEW, ALL = 200, 500  # archives, of which 136 are crafted
 LIMITS = Limits(gigabytes=0.2, files=3_000)
-MEGABYTES = 500  # of memory, whatever an archive says it holds
-SECONDS = 30  # for one archive, on a busy machine; the slowest needs a few
+MEGABYTES = 500  # of memory, whatever the archive claims
+SECONDS = 30  # per archive, on a busy machine
 NUL = "@"  # stands for it in names, as neither library writes one
 CLIMBING = (
     "../outside.wav",
@@ -85,14 +85,14 @@ def plain(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
 
 
 def block(kind: bytes, body: bytes, size: int | None = None) -> bytes:
-    """One header of a tar and what belongs to it, of which it may say another `size`."""
+    """A header of a tar and its content, with a `size` that may be wrong."""
     entry = plain("rock/a.wav", kind)
     entry.size = len(body) if size is None else size
     return entry.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % tarfile.BLOCKSIZE)
 
 
 def flagged(content: bytes, flag: int) -> bytes:
-    """A zip archive with that flag alone, on each entry and in the directory."""
+    """A zip archive with only this flag, on each entry and in the directory."""
     changed = bytearray(content)
     for at in range(len(changed) - 10):
         for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -102,7 +102,7 @@ def flagged(content: bytes, flag: int) -> bytes:
 
 
 def in_parts(content: bytes) -> bytes:
-    """A zip archive that says that it is the last of two."""
+    """A zip archive that claims to be the last of two parts."""
     at = content.rindex(b"PK\x05\x06")
     end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 1, 1, 1, 1, 10, 0)
     return content[:at] + end + struct.pack("<4sLQL", b"PK\x06\x07", 1, at, 2) + content[at:]
@@ -127,7 +127,7 @@ def originals(folder: Path) -> dict[str, bytes]:
 
 
 def built(songs: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    """What chance would not find: archives made to climb out, to fill the disk, or to confuse."""
+    """Archives crafted to write outside the target, fill the disk, or confuse the reader."""
     song = b"RIFF" + bytes(100)
     for name in CLIMBING:
         climbing = zipped({"rock/a.wav": song, name: song})
@@ -154,7 +154,7 @@ def built(songs: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     yield "bomb tar.xz", lzma.compress(tarred((plain("rock/a.wav"), zeros)), preset=0)
     yield "bomb zip", zipped({"rock/a.wav": zeros}, zipfile.ZIP_BZIP2)
     yield "bomb zip", zipped({"rock/a.wav": zeros}, zipfile.ZIP_LZMA)
-    long = b"a" * 190_000_000  # as much as `LIMITS` let out
+    long = b"a" * 190_000_000  # as much as `LIMITS` allow
     yield "bomb tar", block(tarfile.GNUTYPE_LONGNAME, long) + block(tarfile.REGTYPE, song)
     yield "bomb zip", zipped({f"rock/{number}.wav": b"" for number in range(4_000)})
     yield "bomb tar", tarred(*((plain(f"rock/{number}.wav"), b"") for number in range(4_000)))
@@ -193,11 +193,11 @@ def built(songs: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def add_one(archive: Path, root: Path) -> tuple[str, str, float, int]:
-    """Add it; returns how that ended, why, in how many seconds, and the most memory that took."""
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak until now
+    """Add an archive; return the outcome, the reason, seconds and peak memory."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     start = time.monotonic()
     try:
-        add(archive, root, limits=LIMITS, say=lambda _: None)
+        add(archive, root, limits=LIMITS, log=lambda _: None)
         ending, why = "added", ""
     except GenreError as error:
         ending, why = "refused", str(error)
@@ -214,7 +214,7 @@ def what_lies_there(folder: Path) -> dict[str, str]:
     }
 
 
-def test_every_hostile_archive_is_added_or_refused_and_nothing_leaves_the_project(
+def test_every_hostile_archive_is_added_or_refused_and_nothing_is_written_outside(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], draws: Draws
 ) -> None:
     count = draws.count(FEW, ALL)
@@ -228,7 +228,7 @@ def test_every_hostile_archive_is_added_or_refused_and_nothing_leaves_the_projec
     faults: list[str] = []
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as process:
-        process.submit(int).result()  # its memory is counted from what its parent has now
+        process.submit(int).result()  # its memory starts at its parent's
         songs = originals(tmp_path / "originals")
         made = list(built(songs))
         made += [

@@ -1,4 +1,4 @@
-"""Broken and hostile files lie in the collection; the run takes them as they come.
+"""Damaged and hostile files in the collection.
 
 Three hundred in `make test-slow`, 2 500 in `make soak`.
 """
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole_machine]
 
-FEW, ALL = 300, 2_500  # files, of which 168 are made by hand
-WHOLE = 12  # songs that nothing is wrong with
-MEGABYTES = 600  # of memory that no process of a step may exceed; ordinary songs need 200
-SECONDS_A_FILE = 20.0  # then a file is set aside; the slowest ordinary one needs a tenth of one
+FEW, ALL = 300, 2_500  # files, of which 168 are crafted
+WHOLE = 12  # undamaged songs
+MEGABYTES = 600  # limit of memory for a process of a step; ordinary songs need 200
+SECONDS_A_FILE = 20.0  # then a file is set aside; an ordinary one needs less than 0.1
 
 
 class Hostile:
-    """A project whose collection is mostly broken, in a folder with something to lose."""
+    """A project with mostly damaged files, in a folder with other files."""
 
     def __init__(self, folder: Path, project: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class Hostile:
         self.kinds: dict[str, str] = {}  # by path in the collection
         self.code, self.printed = -1, ""
         self.before: dict[str, str] = {}
-        self.megabytes: dict[str, int] = {}  # that the hungriest process of a step held
+        self.megabytes: dict[str, int] = {}  # peak of the largest process of a step
         for name in ("outside.txt", "home/.ssh/id", "home/song.wav"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("not yours")
@@ -80,7 +80,7 @@ class Hostile:
             self.kinds[name] = "whole"
 
     def run(self, step: str) -> tuple[int, str]:
-        """Run a step in a process of its own, and keep how much memory it and its workers took."""
+        """Run a step in a process of its own; record the memory of it and its workers."""
         with subprocess.Popen(
             [sys.executable, "-m", f"tasks.{step}"],
             cwd=self.root,
@@ -96,7 +96,7 @@ class Hostile:
         return process.returncode, printed
 
     def outside(self) -> dict[str, str]:
-        """Everything in the folder that is not the project's."""
+        """All files in the folder outside the project."""
         return {
             str(path): path.read_text(errors="replace")
             for path in self.folder.rglob("*")
@@ -135,7 +135,7 @@ def test_every_hostile_file_is_usable_or_set_aside_with_a_reason(hostile, catalo
     assert 0.04 * files < (catalogue["status"] == "ok").sum() < 0.8 * files
 
 
-def test_no_hostile_file_needs_more_time_than_it_may(catalogue):
+def test_no_hostile_file_exceeds_the_time_limit(catalogue):
     late = catalogue[catalogue["reason"].fillna("").str.contains("took longer")]
 
     assert list(late.index) == []
@@ -146,7 +146,7 @@ def test_no_process_needs_much_memory_for_hostile_files(hostile):
     assert hostile.megabytes["ingest"] < MEGABYTES
 
 
-def test_what_is_called_usable_can_be_worked_on(hostile, catalogue):
+def test_usable_songs_can_be_processed(hostile, catalogue):
     usable = catalogue.loc[catalogue["status"] == "ok", "track_id"]
 
     code, printed = hostile.run("trim")
@@ -172,7 +172,7 @@ def test_a_decoder_that_crashes_or_hangs_takes_only_its_own_process(hostile, tmp
         (raw / "rock" / f"{number}.mp3").write_bytes(ending)
     params = load_params(hostile.root / "params.yaml")
     compute = params.compute.model_copy(update={"song_timeout_seconds": 5.0})
-    monkeypatch.setattr(scanning.catalogue, "listen", work.listen_or_die)
+    monkeypatch.setattr(scanning.catalogue, "scan_song", work.crash_on_some)
 
     ingest.run(params.model_copy(update={"compute": compute}), tmp_path)
 
@@ -202,7 +202,7 @@ def test_hostile_names_are_added_as_harmless_ones(tmp_path):
     assert [name for name in found if not name.isprintable() or "\\" in name] == []
 
 
-def test_a_name_that_is_no_text_in_the_collection_itself_is_told(tmp_path, hostile):
+def test_a_file_name_that_is_not_utf_8_is_reported(tmp_path, hostile):
     write(tmp_path / "song.wav", tone(4.0))
     (tmp_path / "data/raw/rock").mkdir(parents=True)
     shutil.move(tmp_path / "song.wav", tmp_path / "data/raw/rock" / mutations.NO_UTF8)

@@ -132,10 +132,10 @@ def test_the_flow_that_answers_refuses_it(
     sentinel = tmp_path / "sentinel"
     replace_weights(place, pickle.dumps(Payload(sentinel)))
     code = (
-        "import sys; from pathlib import Path; from flows.classify import answer\n"
-        "from runner.classify_folder import waiting\n"
-        "songs = Path(sys.argv[1]); table = songs.with_name('answers.parquet')\n"
-        "state = answer.fn(waiting(songs, table, '1'), songs, table, None)\n"
+        "import sys; from pathlib import Path; from flows.classify import classify_batch\n"
+        "from runner.classify_folder import find_pending\n"
+        "songs = Path(sys.argv[1]); table = songs.with_name('classified.parquet')\n"
+        "state = classify_batch.fn(find_pending(songs, table, '1')[0], songs, table, None)\n"
         "print(state.type, state.message); sys.exit(table.exists())\n"
     )
     done = subprocess.run(

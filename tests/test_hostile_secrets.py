@@ -1,6 +1,6 @@
-"""No secret of the environment or of an address is kept; nothing listens beyond this machine.
+"""No secret of the environment or a URL is stored; servers listen on this machine only.
 
-Canaries stand where secrets are, everything is run for real, and every file is searched for them.
+Canaries are put in place of secrets, everything is run, and all files are searched for them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from services_harness import Services, family, listening, make_services_project,
 from songs import write_collection
 from test_whole_run import GIT, clone
 
-from genre.core.addresses import has_password, hidden
 from genre.core.errors import ParameterError
+from genre.core.urls import has_password, redact
 from genre.registry import resolve_uri
 
-CANARY = "-".join(("bird", "of", "mines"))  # stands in no file, this one included
+CANARY = "-".join(("bird", "of", "mines"))  # in no file, not even this one
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": f"{CANARY}-aws-id",
     "AWS_SECRET_ACCESS_KEY": f"{CANARY}-aws-secret",
@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "MLFLOW_TRACKING_URI": f"http://ann:{CANARY}-mlflow-address@127.0.0.1:9",
     "GITHUB_TOKEN": f"{CANARY}-github",
 }
-EVERYWHERE = dict.fromkeys(  # how each server would be told, were it asked, to listen to the world
+EVERYWHERE = dict.fromkeys(  # settings that make each server listen on all interfaces
     (
         *("HOST", "UVICORN_HOST", "GRADIO_SERVER_NAME"),
         *("MLFLOW_HOST", "PREFECT_SERVER_API_HOST", "FLASK_RUN_HOST"),
@@ -48,12 +48,12 @@ EVERYWHERE = dict.fromkeys(  # how each server would be told, were it asked, to 
     "0.0.0.0",
 )
 USER, PASSWORD = "ann", f"{CANARY}-source:p@ss"
-OWN = {".dvc/config.local", ".git/config"}  # where the person wrote a secret down
+OWN = {".dvc/config.local", ".git/config"}  # files in which the user stored a secret
 
 
 @pytest.fixture(scope="module", autouse=True)
 def environment() -> Iterator[None]:
-    """An environment with secrets, in which servers are told to listen everywhere."""
+    """An environment with secrets, and settings to listen on all interfaces."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**ENVIRONMENT, **EVERYWHERE}.items():
             patch.setenv(name, value)
@@ -64,7 +64,7 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address, with a password and a token, of an archive that is given to no other."""
+    """The URL, with a password and a token, of a protected archive."""
     folder = tmp_path_factory.mktemp("served")
     write_collection(folder / "raw", genres=("jazz", "pop"), songs=3)
     archive = folder / "songs.zip"
@@ -94,7 +94,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def run(root: Path, *command: str, code: int | None = 0) -> str:
-    """Run a program in the project; returns all that it printed."""
+    """Run a program in the project; return its output."""
     done = subprocess.run(
         [sys.executable, *command] if command[0] == "-m" else command,
         cwd=root,
@@ -109,7 +109,7 @@ def run(root: Path, *command: str, code: int | None = 0) -> str:
 
 
 def betrayed(root: Path) -> list[str]:
-    """The files below `root` in which a canary is found, also where they are packed."""
+    """The files below `root`, also compressed ones, that contain a canary."""
     found = []
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         name = path.relative_to(root).as_posix()
@@ -124,8 +124,8 @@ def betrayed(root: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def said() -> list[str]:
-    """What the programs of the pipeline's run printed."""
+def printed() -> list[str]:
+    """The output of the pipeline's run."""
     return []
 
 
@@ -134,7 +134,7 @@ def pipeline(
     tmp_path_factory: pytest.TempPathFactory,
     project: Path,
     address: str,
-    said: list[str],
+    printed: list[str],
 ) -> Path:
     """A project, its remotes full of secrets, after a whole run on songs from `address`."""
     root = clone(project, tmp_path_factory.mktemp("secrets") / "project")
@@ -155,24 +155,22 @@ def pipeline(
         f"http://ann:{CANARY}-port@/songs.zip",
         f"https://a:{CANARY}-x@h:y/z",
     ):
-        said.append(run(root, "-m", "genre.cli", "add", unreachable, code=None))
-        assert "error: " in said[-1]
-    said.append(run(root, "-m", "runner.run", address))
+        printed.append(run(root, "-m", "genre.cli", "add", unreachable, code=None))
+        assert "error: " in printed[-1]
+    printed.append(run(root, "-m", "runner.run", address))
     return root
 
 
 @pytest.mark.slow
-def test_a_whole_run_keeps_no_secret_in_what_it_says_and_writes(
-    pipeline: Path, said: list[str]
-) -> None:
-    said.append(run(pipeline, "-m", "genre.cli", "models", "--json"))
-    assert '"champion"' in said[-1]
+def test_a_whole_run_prints_and_writes_no_secret(pipeline: Path, printed: list[str]) -> None:
+    printed.append(run(pipeline, "-m", "genre.cli", "models", "--json"))
+    assert '"champion"' in printed[-1]
     run(pipeline, "git", "add", "-A")
     run(pipeline, *GIT, "commit", "-qm", "all")
 
-    assert [words for words in said if CANARY in words] == []
+    assert [words for words in printed if CANARY in words] == []
     assert betrayed(pipeline) == []
-    for name in OWN:  # the search finds what is there
+    for name in OWN:  # the search works
         assert CANARY in (pipeline / name).read_text()
     assert ".dvc/config.local" not in run(pipeline, "git", "ls-files")
 
@@ -194,7 +192,7 @@ def test_the_services_listen_on_this_machine_alone_and_keep_no_secret(
     dvc(root, "remote", "add", "--local", "-d", "away", url)
     services = Services(root, project)
     try:
-        said = [services.up().stdout]
+        printed = [services.up().stdout]
         assert listening(family(ours(root))) == {"127.0.0.1"}
         done = subprocess.run(
             [sys.executable, "-m", "flows.retrain", address],
@@ -204,13 +202,13 @@ def test_the_services_listen_on_this_machine_alone_and_keep_no_secret(
             text=True,
             check=False,
         )
-        said += [done.stdout, done.stderr]
+        printed += [done.stdout, done.stderr]
     finally:
         services.call("down")
 
     assert done.returncode == 1, done.stderr
-    assert "dvc push: " in done.stderr  # all else went well, with songs from the address
-    assert [words for words in said if CANARY in words] == []
+    assert "dvc push: " in done.stderr  # all else succeeded
+    assert [words for words in printed if CANARY in words] == []
     assert betrayed(root) == []
     assert ours(root) == []
 
@@ -226,8 +224,8 @@ def test_the_services_listen_on_this_machine_alone_and_keep_no_secret(
         ("(https://h/a?b=secret) and http://h/c", "(https://h/a?…) and http://h/c"),
     ],
 )
-def test_an_address_is_shown_without_what_is_secret_in_it(words: str, shown: str) -> None:
-    assert hidden(words) == shown
+def test_a_url_is_redacted(words: str, shown: str) -> None:
+    assert redact(words) == shown
 
 
 @pytest.mark.parametrize(
@@ -250,9 +248,7 @@ def test_an_address_is_shown_without_what_is_secret_in_it(words: str, shown: str
         "http://host:5000?private_key=secret",
     ],
 )
-def test_a_password_in_the_stores_address_is_refused_and_not_repeated(
-    tmp_path: Path, uri: str
-) -> None:
+def test_a_password_in_the_store_url_is_refused_and_redacted(tmp_path: Path, uri: str) -> None:
     assert has_password(uri)
     with pytest.raises(ParameterError, match="contains a password") as raised:
         resolve_uri(uri, tmp_path)
@@ -272,7 +268,7 @@ def test_a_password_in_the_stores_address_is_refused_and_not_repeated(
         "mssql+pyodbc://ann@host/mlflow?Trusted_Connection=yes&monkey=1&bypass=1&design=1",
     ],
 )
-def test_a_stores_address_without_a_password_is_taken_as_it_is(tmp_path: Path, uri: str) -> None:
+def test_a_store_url_without_a_password_is_accepted(tmp_path: Path, uri: str) -> None:
     assert not has_password(uri)
     assert resolve_uri(uri, tmp_path) == uri
 

@@ -1,4 +1,4 @@
-"""The ingest step: which files become songs, and why others do not."""
+"""The step ingest: usable songs, and reasons for the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import work
 from songs import RATE, tone, write, write_collection, write_m4a
 
 from genre.collection.catalogue import COLUMNS
-from genre.core.errors import InputError, UnforeseenError
+from genre.core.errors import InputError, UnexpectedError
 from genre.core.params import Params, load_params
 from tasks import ingest
 from tasks.io import scanning
@@ -51,9 +51,7 @@ def test_every_song_has_a_row_with_what_is_known_of_it(tmp_path: Path, params: P
     assert table.loc["jazz/jazz0.wav", ["artist", "licence", "mood", "reason"]].isna().all()
 
 
-def test_tags_inside_a_file_serve_where_the_manifest_says_nothing(
-    tmp_path: Path, params: Params
-) -> None:
+def test_tags_of_a_file_are_used_if_the_manifest_has_none(tmp_path: Path, params: Params) -> None:
     import soundfile
 
     raw = write_collection(tmp_path / "data/raw")
@@ -98,7 +96,7 @@ def test_each_unusable_file_is_set_aside_with_its_reason(
     assert all(path in printed and reason in printed for path, reason in aside.items())
 
 
-def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
+def test_files_that_are_not_songs_and_rows_without_a_song_are_reported(
     tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = write_collection(tmp_path / "data/raw")
@@ -111,24 +109,24 @@ def test_what_is_no_song_and_rows_without_one_are_named_and_the_rest_goes_on(
     gone = "".join(f"blues/{number}.mp3,A\n" for number in range(4))
     (raw / "manifest.csv").write_text(f"path,artist\njazz/jazz1.wav,B\n{gone}")
 
-    said = ingest.run(params, tmp_path)
+    output = ingest.run(params, tmp_path)
 
     assert capsys.readouterr().out.splitlines() == [
         "files in no genre folder: 2 (lost.wav, readme.txt), left out; move songs into the folder "
         "of their genre",
         "hidden files: 1 (jazz/.DS_Store), left out",
-        "links to nothing or special files: 1 (jazz/gone.mp3), left out",
+        "broken links or special files: 1 (jazz/gone.mp3), left out",
         "rows of manifest.csv without a song: 4 (blues/0.mp3, blues/1.mp3, blues/2.mp3, …), their "
         "artists and licences are not used; fix the paths or remove the rows",
     ]
-    assert said == (
+    assert output == (
         "8 songs in 2 genres, 0 set aside (0 scanned, 8 cached); files in no genre folder: 2; "
-        "hidden files: 1; links to nothing or special files: 1; rows of manifest.csv without a "
+        "hidden files: 1; broken links or special files: 1; rows of manifest.csv without a "
         "song: 4"
     )
 
 
-def test_a_song_that_meets_a_defect_is_set_aside_and_tried_again_by_a_fixed_program(
+def test_a_song_with_an_unexpected_exception_is_set_aside_and_retried(
     tmp_path: Path, params: Params, in_new_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del in_new_project
@@ -136,15 +134,15 @@ def test_a_song_that_meets_a_defect_is_set_aside_and_tried_again_by_a_fixed_prog
     write(raw / "rock/odd.wav", tone(5, seed=70))
     broken = partial(work.break_on, names=("odd.wav",))
     with monkeypatch.context() as patched:
-        patched.setattr(scanning.catalogue, "listen", broken)
+        patched.setattr(scanning.catalogue, "scan_song", broken)
         reasons = catalogue(tmp_path, params)["reason"].dropna()
 
     assert list(reasons.index) == ["rock/odd.wav"]
-    assert reasons.iloc[0].startswith("met an unexpected ZeroDivisionError: a bug (in tests/work.")
+    assert reasons.iloc[0].startswith("failed with an unexpected ZeroDivisionError: a bug (in ")
     assert catalogue(tmp_path, params).loc["rock/odd.wav", "status"] == "ok"
 
 
-def test_a_defect_that_most_songs_meet_stops_the_run_and_is_shown_once(
+def test_an_unexpected_exception_of_most_songs_stops_the_run_and_is_shown_once(
     tmp_path: Path,
     params: Params,
     in_new_project: Path,
@@ -153,9 +151,9 @@ def test_a_defect_that_most_songs_meet_stops_the_run_and_is_shown_once(
 ) -> None:
     del in_new_project
     write_collection(tmp_path / "data/raw")
-    monkeypatch.setattr(scanning.catalogue, "listen", partial(work.break_on, names=None))
+    monkeypatch.setattr(scanning.catalogue, "scan_song", partial(work.break_on, names=None))
 
-    with pytest.raises(UnforeseenError, match="8 of 8 songs"):
+    with pytest.raises(UnexpectedError, match="8 of 8 songs"):
         ingest.run(params, tmp_path)
 
     assert capsys.readouterr().out == ""
@@ -193,9 +191,7 @@ def test_a_genre_with_fewer_than_three_usable_songs_stops_the_run(
     assert not (tmp_path / "data/catalogue.parquet").exists()
 
 
-def test_a_genre_of_which_nothing_is_usable_is_not_forgotten(
-    tmp_path: Path, params: Params
-) -> None:
+def test_a_genre_without_usable_songs_stops_the_run(tmp_path: Path, params: Params) -> None:
     raw = write_collection(tmp_path / "data/raw")
     (raw / "pop").mkdir()
     (raw / "pop/a.mp3").write_text("no")
@@ -213,7 +209,9 @@ def test_too_many_unusable_songs_stop_the_run(tmp_path: Path, params: Params) ->
         ingest.run(params, tmp_path)
 
 
-def test_no_collection_and_one_genre_are_told_apart(tmp_path: Path, params: Params) -> None:
+def test_a_missing_collection_and_a_single_genre_have_different_messages(
+    tmp_path: Path, params: Params
+) -> None:
     with pytest.raises(InputError, match="no such folder; add songs first"):
         ingest.run(params, tmp_path)
     write_collection(tmp_path / "data/raw", genres=("jazz",))

@@ -1,4 +1,4 @@
-"""`make setup`: what is shown of pip's output, and how a failure is explained."""
+"""`make setup`: progress of pip, and explanations of failures."""
 
 from __future__ import annotations
 

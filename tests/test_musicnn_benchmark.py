@@ -1,4 +1,4 @@
-"""The benchmark of embeddings, on one clip that it makes itself."""
+"""The benchmark of embeddings, on one synthetic clip."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def test_the_benchmark_prints_what_it_measured(
     monkeypatch.setattr(embeddings, "PRETRAINED", pretrained)
     monkeypatch.setattr(embeddings, "REPEATS", 1)
     assert embeddings.main(["--clips", "1", "--json", str(tmp_path / "figures.json")]) == 0
-    said = capsys.readouterr().out
-    assert "1 clips of 30 s, 28 patches each" in said
-    assert "times faster than the plain one" in said
+    output = capsys.readouterr().out
+    assert "1 clips of 30 s, 28 patches each" in output
+    assert "times faster than the plain one" in output
     assert (tmp_path / "figures.json").exists()
 
 

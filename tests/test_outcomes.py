@@ -1,4 +1,4 @@
-"""The file in which a step says how it ended."""
+"""The status file of a step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def root(in_new_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return in_new_project
 
 
-def test_a_step_that_ends_says_what_it_did_and_prints_its_time(
+def test_a_finished_step_writes_its_summary_and_prints_its_time(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     since = time.time()
@@ -55,7 +55,7 @@ def test_a_step_that_ends_says_what_it_did_and_prints_its_time(
         (KeyError("x"), 1, StepError, "unexpected KeyError: 'x' in "),
     ],
 )
-def test_a_step_that_fails_says_why_and_whether_it_may_be_tried_again(
+def test_a_failed_step_writes_its_error_and_whether_it_may_be_retried(
     root: Path, raised: Exception, code: int, kind: type[GenreError], message: str
 ) -> None:
     def work(_params: object, _root: Path) -> str:
@@ -71,24 +71,24 @@ def test_a_step_that_fails_says_why_and_whether_it_may_be_tried_again(
     assert json.loads((root / outcomes.FOLDER / f"{STAGE}.json").read_text())["exit_code"] == code
 
 
-def test_a_step_that_was_killed_is_known_by_its_unfinished_file(root: Path) -> None:
+def test_a_killed_step_is_recognised_by_the_state_running(root: Path) -> None:
     outcomes.begin(root)
 
     outcome = outcomes.read(STAGE, root, 0.0)
 
     assert outcome is not None
-    assert "train@mlp: it was killed" in str(outcome.error)
+    assert "train@mlp: was killed" in str(outcome.error)
     assert not isinstance(outcome.error, InputError)
 
 
-def test_the_file_of_an_earlier_run_counts_for_nothing(root: Path) -> None:
+def test_the_file_of_an_earlier_run_is_ignored(root: Path) -> None:
     step.step(lambda _params, _root: "trained", root)
 
     assert outcomes.read(STAGE, root, time.time() + 1) is None
     assert outcomes.read("ingest", root, 0.0) is None
 
 
-def test_a_file_that_cannot_be_written_stops_no_step(root: Path) -> None:
+def test_a_status_file_that_cannot_be_written_does_not_stop_the_step(root: Path) -> None:
     (root / ".cache").write_text("a file where the folder would be")
 
     assert step.step(lambda _params, _root: "trained", root) == 0
@@ -109,5 +109,5 @@ def test_without_dvc_nothing_is_written(
     ("seconds", "text"),
     [(0.44, "0.4 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185.2, "3 min 05 s")],
 )
-def test_durations_are_for_a_person(seconds: float, text: str) -> None:
+def test_durations_are_readable(seconds: float, text: str) -> None:
     assert outcomes.duration(seconds) == text

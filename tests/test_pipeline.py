@@ -1,4 +1,4 @@
-"""The driver of DVC, tried on small projects with the real `dvc`."""
+"""Running DVC, on small projects with the real `dvc`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tasks.io.outcomes import Outcome, StepError
 
 
 def ignore(line):
-    """Read a line and do nothing."""
+    """Ignore a line."""
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A project whose steps are all up to date, and how they ended, with what they printed."""
+    """A project whose steps are all up to date, with their outcomes and output."""
     root = make_project(tmp_path_factory.mktemp("finished"), models=("mlp", "cnn"))
     lines = []
     return root, pipeline.reproduce(root, lines.append), lines
@@ -34,7 +34,7 @@ def project_of_one(root, cmd):
     return make_project(root, {"ingest": {**CHAIN["ingest"], "cmd": cmd}})
 
 
-def test_stages_come_parents_first_and_a_matrix_gives_one_a_model(finished):
+def test_stages_are_sorted_parents_first_with_one_per_matrix_value(finished):
     stages = pipeline.stages(finished[0])
 
     assert {name: set(stage.parents) for name, stage in stages.items()} == {
@@ -52,7 +52,7 @@ def test_stages_come_parents_first_and_a_matrix_gives_one_a_model(finished):
     )
 
 
-def test_the_steps_of_this_project_are_those_that_dvc_knows(project):
+def test_the_steps_of_this_project_are_those_of_dvc(project):
     known = dvc(project, "stage", "list", "--name-only").split()
 
     assert list(pipeline.descriptions(project)) == known
@@ -82,7 +82,7 @@ def test_a_step_runs_once_and_is_cached_the_second_time(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_step_that_dvc_remembers_is_restored_and_a_forced_one_runs(tmp_path):
+def test_a_step_in_the_run_cache_is_restored_and_a_forced_one_runs(tmp_path):
     root = make_project(tmp_path)
     pipeline.bring_up_to_date("ingest", root)
     add_song(root, "blues", "three")
@@ -109,11 +109,11 @@ def test_exit_code_2_is_bad_input_with_the_steps_own_message(tmp_path):
     ("cmd", "message"),
     [
         ("echo 'error: no' >&2; exit 1", "ingest: no"),
-        ("kill -9 $$", "ingest: it was killed"),
-        ("echo done", "ingest: .*data/catalogue"),  # the promised output is not there
+        ("kill -9 $$", "ingest: was killed"),
+        ("echo done", "ingest: .*data/catalogue"),  # the output is missing
     ],
 )
-def test_any_other_failure_may_be_tried_again(tmp_path, cmd, message):
+def test_any_other_failure_may_be_retried(tmp_path, cmd, message):
     root = project_of_one(tmp_path, cmd)
 
     with pytest.raises(StepError, match=message):
@@ -121,7 +121,7 @@ def test_any_other_failure_may_be_tried_again(tmp_path, cmd, message):
 
 
 @pytest.mark.slow
-def test_of_a_step_that_cannot_start_dvc_tells_the_exit_code(tmp_path):
+def test_a_step_that_cannot_start_has_the_exit_code_of_dvc(tmp_path):
     root = make_project(tmp_path)
     stages = {"ingest": {**CHAIN["ingest"], "cmd": "exit 3"}}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
@@ -133,7 +133,7 @@ def test_of_a_step_that_cannot_start_dvc_tells_the_exit_code(tmp_path):
 
 
 @contextlib.contextmanager
-def dvc_at_work(root):
+def dvc_running(root):
     """Another DVC command holds the project's lock."""
     code = (
         "import fcntl, time; file = open('.dvc/tmp/lock', 'a'); "
@@ -154,8 +154,8 @@ def test_a_lock_held_by_another_dvc_is_waited_for_and_then_named(tmp_path, monke
     (root / "data/raw").rename(root / "elsewhere")
     monkeypatch.setattr(dvc_command, "LOCK_WAIT_SECONDS", 0.0)
     with (
-        dvc_at_work(root),
-        pytest.raises(BusyError, match=r"another DVC command works in .* then run the same again"),
+        dvc_running(root),
+        pytest.raises(BusyError, match=r"another DVC command runs in .* then try again"),
     ):
         pipeline.restore_collection(root)
 
@@ -180,7 +180,7 @@ def test_a_step_that_another_dvc_is_running_is_waited_for(tmp_path):
     assert set(lines) == {lines[0]}
 
 
-def test_reproduce_passes_on_what_steps_print_and_tells_how_each_ended(finished):
+def test_reproduce_passes_output_on_and_returns_how_each_step_ended(finished):
     root, outcomes, lines = finished
 
     again = pipeline.reproduce(root, ignore)
@@ -193,7 +193,7 @@ def test_reproduce_passes_on_what_steps_print_and_tells_how_each_ended(finished)
         ("train@cnn", "ran", "trained"),
     ]
     assert lines[:3] == ["ingest …", "reading", "2 songs in 1 genre"]
-    assert len(lines) == 4 * 3 + 4  # nothing of DVC's own
+    assert len(lines) == 4 * 3 + 4  # none of DVC's own
     assert {outcome.state for outcome in again} == {"cached"}
 
 
@@ -249,5 +249,5 @@ def test_a_collection_that_the_cache_does_not_hold_is_named(tmp_path):
     shutil.rmtree(root / "data/raw")
     shutil.rmtree(root / ".dvc/cache")
 
-    with pytest.raises(InputError, match=r"data/raw\.dvc names a collection that is not here"):
+    with pytest.raises(InputError, match=r"data/raw\.dvc refers to a collection that is missing"):
         pipeline.restore_collection(root)

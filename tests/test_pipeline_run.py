@@ -1,4 +1,4 @@
-"""`python -m runner.run`, the body of `make run`, on a project with steps of a few lines."""
+"""`python -m runner.run`, the command of `make run`, on a project with small steps."""
 
 from __future__ import annotations
 
@@ -78,18 +78,18 @@ def test_a_run_does_everything_and_a_second_finds_it_up_to_date(run):
 
 
 @pytest.mark.slow
-def test_a_collection_that_was_deleted_comes_back_from_the_cache(root, run):
+def test_a_deleted_collection_is_restored_from_the_cache(root, run):
     shutil.rmtree(root / "data/raw")
 
     code, out, _ = run()
 
     assert code == 0
-    assert "bringing back the collection" in out
+    assert "restoring the collection" in out
     assert (root / "data/raw/blues/one.txt").exists()
 
 
 @pytest.mark.slow
-def test_a_genre_folder_that_was_renamed_by_hand_is_said_and_keeps_its_manifest_rows(root, run):
+def test_a_manually_renamed_genre_folder_is_reported_and_keeps_its_rows(root, run):
     raw = root / "data/raw"
     (raw / "manifest.csv").write_text("path,artist\nblues/one.txt,A\nblues/two.txt,B\n")
     run()
@@ -113,7 +113,7 @@ def test_a_genre_folder_that_was_renamed_by_hand_is_said_and_keeps_its_manifest_
         ("blouse", "found the genre blouse, which the classifier was not trained on"),
     ],
 )
-def test_new_songs_that_cannot_be_answered_are_told_before_any_step(root, run, genre, message):
+def test_a_bad_folder_of_new_songs_is_reported_before_any_step(root, run, genre, message):
     text = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(text.replace("new_songs: data/new_songs", "new_songs: new"))
     if genre:
@@ -127,7 +127,7 @@ def test_new_songs_that_cannot_be_answered_are_told_before_any_step(root, run, g
     assert "ingest" not in out
 
 
-def test_a_typing_error_in_params_yaml_is_told_before_any_step(root, run):
+def test_a_typo_in_params_yaml_is_reported_before_any_step(root, run):
     text = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(text.replace("position:", "positon:"))
 
@@ -140,7 +140,7 @@ def test_a_typing_error_in_params_yaml_is_told_before_any_step(root, run):
 
 
 @pytest.mark.slow
-def test_a_failed_step_is_named_and_its_exit_code_kept(root, run):
+def test_a_failed_step_is_reported_with_its_exit_code(root, run):
     (root / "ingest.py").write_text("import sys; sys.exit('error: data/raw: no songs')")
 
     code, out, _ = run()
@@ -184,5 +184,5 @@ def test_ending_a_run_leaves_no_process_and_no_traceback(root, start, number, co
     _, err = process.communicate(timeout=30)
 
     assert process.returncode == code
-    assert err == "ended; what was finished is kept: run the same command to go on\n"
+    assert err == "ended; finished steps are kept: run the same command to continue\n"
     assert not alive(pid_file)

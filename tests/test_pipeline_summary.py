@@ -1,4 +1,4 @@
-"""The summary at the end of a run: what it says, and what it must not say."""
+"""The summary at the end of a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RECEIPT = {
 
 @pytest.fixture
 def root(tmp_path):
-    """A project where every step has run, on 24 songs of which 12 are set aside."""
+    """A project in which every step has run, on 24 songs of which 12 are set aside."""
     songs = [
         {
             "path": f"{'blues' if n % 2 else 'rock'}/[{n}] song.wav",
@@ -65,7 +65,7 @@ def everything(**changes):
     return list(outcomes.values())
 
 
-def test_each_step_is_told_with_its_time_or_that_it_is_up_to_date(root):
+def test_each_step_is_shown_with_its_time_or_as_up_to_date(root):
     text = shown(root, everything(ingest=Outcome("ingest", "ran", 185.2, "12 songs")))
 
     assert "ingest         3 min 05 s 12 songs" in text
@@ -96,21 +96,21 @@ def test_songs_are_counted_and_the_first_ten_set_aside_are_named(root):
 
 def test_a_song_that_the_program_failed_on_is_named_first(root):
     songs = pd.read_parquet(root / "data/catalogue.parquet")
-    songs.loc[23, "reason"] = "met an unexpected KeyError: 'x' (in genre/audio/song.py:1)"
+    songs.loc[23, "reason"] = "failed with an unexpected KeyError: 'x' (in genre/audio/song.py:1)"
     songs.to_parquet(root / "data/catalogue.parquet", index=False)
 
     text = shown(root, everything())
 
-    assert "blues/[23] song.wav: met an unexpected KeyError" in text
+    assert "blues/[23] song.wav: failed with an unexpected KeyError" in text
 
 
 def test_songs_that_a_later_step_left_out_are_named(root):
-    aside = ("data/clips/0a.wav (rock/[2] song.wav) met an unexpected KeyError: 'x'",) * 12
+    aside = ("data/clips/0a.wav (rock/[2] song.wav) failed with an unexpected KeyError: 'x'",) * 12
 
     text = shown(root, everything(trim=Outcome("trim", "ran", 1.0, "11 clips", set_aside=aside)))
 
     assert "Left out    by trim:" in text
-    assert text.count("(rock/[2] song.wav) met an unexpected KeyError: 'x'") == 10
+    assert text.count("(rock/[2] song.wav) failed with an unexpected KeyError: 'x'") == 10
     assert "… and 2 more" in text
 
 
@@ -162,7 +162,7 @@ def test_the_baseline_is_named(root):
     assert "mlp is the baseline: the student report's MLP on its 57 columns" in text
 
 
-def test_the_version_its_alias_and_what_to_type_next_are_told(root):
+def test_the_version_its_alias_and_the_next_commands_are_shown(root):
     text = shown(root, everything())
 
     assert "music-genre version 3, champion" in text
@@ -170,7 +170,7 @@ def test_the_version_its_alias_and_what_to_type_next_are_told(root):
     assert "make run SOURCE=…" in text
 
 
-def test_a_version_that_an_earlier_run_registered_is_told_as_one(root):
+def test_a_version_of_an_earlier_run_is_marked(root):
     earlier = shown(root, everything())
     now = shown(root, everything(register=Outcome("register", "ran", 2.0, "version 3")))
 
@@ -180,7 +180,7 @@ def test_a_version_that_an_earlier_run_registered_is_told_as_one(root):
     assert "by an earlier run" in shown(root, everything(register=idle))
 
 
-def test_a_warning_stands_right_under_what_was_registered(root):
+def test_a_warning_is_shown_below_the_registered_version(root):
     receipt = {**RECEIPT, "warning": "the champion, version 2, is damaged"}
     (root / "mlruns/registered.json").write_text(json.dumps(receipt))
 
@@ -191,14 +191,14 @@ def test_a_warning_stands_right_under_what_was_registered(root):
     assert lines[where + 2].strip() == RECEIPT["reason"]
 
 
-def test_a_model_that_got_no_version_is_told(root):
+def test_a_model_that_was_not_registered_is_reported(root):
     receipt = {**RECEIPT, "version": None, "aliases": [], "reason": "experiment x"}
     (root / "mlruns/registered.json").write_text(json.dumps(receipt))
 
     assert "music-genre: recorded, not registered" in shown(root, everything())
 
 
-def test_no_figure_of_an_earlier_run_is_shown_after_a_failed_step(root):
+def test_no_result_of_an_earlier_run_is_shown_after_a_failed_step(root):
     failed = Outcome("train@mlp", "failed", error=InputError("train@mlp: params.yaml: seed"))
     skipped = {stage: Outcome(stage, "skipped") for stage in ("evaluate", "register")}
 

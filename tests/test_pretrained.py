@@ -1,4 +1,4 @@
-"""The choice of feature families, and MusiCNN's weights, through pip and without a network."""
+"""The choice of feature families, and MusiCNN's weights, with pip and offline."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def write_catalogue(root: Path, source: str | None) -> None:
 
 
 def project(root: Path, families: list[str] | str, names: list[str]) -> Params:
-    """The checkout's parameters, with other families, as the project at `root` has them."""
+    """Parameters of the project at `root` with other families."""
     changes = {"features.families": families, "musicnn.weights": names}
     change_params(root, changes, start=CHECKOUT)
     return load_params(root / "params.yaml")
@@ -83,7 +83,7 @@ def test_without_musicnn_nothing_is_fetched(tmp_path: Path) -> None:
 def test_the_published_wheel_gives_the_weights_to_the_byte(
     tmp_path: Path, offline: Path, the_wheel: bytes
 ) -> None:
-    """From a folder that pip is told to look in; then nothing more is fetched."""
+    """From a local folder of wheels; a second run fetches nothing."""
     write_bytes(offline / wheel.WHEEL, the_wheel)
     params = project(tmp_path, ["report", "musicnn"], ["msd", "mtt"])
     assert choose_families(params, tmp_path) == (["report", "musicnn"], 2)
@@ -106,7 +106,7 @@ def test_auto_gives_demo_songs_the_reports_columns_and_fetches_nothing(tmp_path:
     assert choose_families(params, tmp_path) == (["report"], 0)
 
 
-def test_auto_gives_real_songs_musicnn_as_soon_as_its_weights_can_be_had(
+def test_auto_uses_musicnn_for_real_songs_as_soon_as_its_weights_are_available(
     tmp_path: Path, offline: Path, the_wheel: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     params = project(tmp_path, "auto", ["msd"])
@@ -180,7 +180,7 @@ def test_a_replaced_file_is_fetched_again(tmp_path: Path, offline: Path, the_whe
     assert weights.read_right(tmp_path / "data/pretrained", "msd")
 
 
-def test_the_file_says_whose_the_weights_are(the_wheel: bytes) -> None:
+def test_the_weights_file_names_its_origin(the_wheel: bytes) -> None:
     content = wheel.convert(the_wheel, ["msd"])["msd"]
     about = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
     assert about["licence"] == "ISC"
@@ -200,7 +200,7 @@ def test_the_file_is_one_that_the_library_reads(the_wheel: bytes) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("offline")
-def test_offline_the_step_fails_in_a_way_that_may_pass(tmp_path: Path) -> None:
+def test_offline_the_step_fails_with_a_temporary_error(tmp_path: Path) -> None:
     project(tmp_path, ["report", "musicnn"], ["msd"])
     result = step(tmp_path)
     assert result.returncode == 1
@@ -240,8 +240,8 @@ def test_nothing_of_another_wheel_is_opened(the_wheel: bytes) -> None:
 
 def test_without_pip_the_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_pip(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        said = f"{sys.executable}: No module named pip\n"
-        return subprocess.CompletedProcess(command, 1, "", said)
+        output = f"{sys.executable}: No module named pip\n"
+        return subprocess.CompletedProcess(command, 1, "", output)
 
     monkeypatch.setattr(wheel.subprocess, "run", no_pip)
     with pytest.raises(GenreError, match="No module named pip"):

@@ -1,4 +1,4 @@
-"""Commands in process groups: however they end, nothing of them is left."""
+"""Commands in process groups: no process is left, however they end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flows_harness import alive, wait_until
 from runner import processes
 from runner.processes import EndedError, StepTimeoutError
 
-# A worker which itself has a child, both deaf to SIGTERM.
+# A worker with a child, both ignoring SIGTERM.
 LINGERING = "trap '' TERM; (sleep 300 & echo $! > grandchild.pid; wait) & echo $! > child.pid; wait"
 
 
@@ -32,7 +32,7 @@ def run(root, command, **options):
 
 
 def lingers(root):
-    """Whether both processes of the lingering command have written their ids."""
+    """Whether both processes of the command have written their ids."""
     files = root / "child.pid", root / "grandchild.pid"
     return all(file.exists() and file.read_text().strip() for file in files)
 
@@ -56,7 +56,7 @@ def test_a_command_that_closes_its_output_is_waited_for(tmp_path):
     assert run(tmp_path, "exec >&- 2>&-; sleep 0.3; exit 4") == (4, [])
 
 
-def test_passwords_in_addresses_are_not_passed_on(tmp_path):
+def test_passwords_in_urls_are_redacted(tmp_path):
     _, lines = run(tmp_path, "echo fetching https://me:secret@example.org/songs.zip")
 
     assert "secret" not in lines[0]
@@ -86,7 +86,7 @@ def test_ending_all_from_another_thread_leaves_no_process_behind(tmp_path):
             raised.append(error)
 
     thread = threading.Thread(target=wait)
-    with pytest.raises(KeyboardInterrupt), processes.ending_all_on_error():
+    with pytest.raises(KeyboardInterrupt), processes.end_commands_on_error():
         thread.start()
         wait_until(lambda: lingers(tmp_path))
         raise KeyboardInterrupt
@@ -96,7 +96,7 @@ def test_ending_all_from_another_thread_leaves_no_process_behind(tmp_path):
     assert nothing_is_left(tmp_path)
     with pytest.raises(EndedError):
         run(tmp_path, "true")
-    with processes.ending_all_on_error():  # a later run is not refused
+    with processes.end_commands_on_error():  # a later run is not refused
         assert run(tmp_path, "true") == (0, [])
 
 

@@ -1,4 +1,4 @@
-"""How far a long job is, in a log."""
+"""Progress of a long job in a log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from genre.core import progress
 
 
-def test_the_start_of_the_workers_does_not_count_for_the_time_that_is_left(
+def test_the_start_of_the_workers_does_not_count_for_the_remaining_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0

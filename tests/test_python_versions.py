@@ -1,4 +1,4 @@
-"""Which Pythons are supported, that all of them have the same libraries, and what make does."""
+"""Supported Python versions, the same libraries for all, and `make setup`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
-# Libraries that shape values, models or pictures: with another version the same song has others.
+# Libraries that results depend on.
 ONE_VERSION = (
     *("av", "contourpy", "joblib", "librosa", "llvmlite", "matplotlib", "networkx", "numba"),
     *("numpy", "pandas", "pillow", "pyarrow", "pydub", "safetensors", "scikit-learn", "scipy"),
@@ -33,7 +33,7 @@ esac
 
 
 class Project:
-    """A folder with what `make setup` reads, and a Python that only logs its arguments."""
+    """A folder with the inputs of `make setup`, and a Python that only logs its arguments."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self.root = folder / "project"
@@ -63,7 +63,7 @@ class Project:
 
 @pytest.fixture
 def made(tmp_path: Path, project: Path) -> Project:
-    """A project that was set up."""
+    """A project after `make setup`."""
     made = Project(tmp_path, project)
     _, calls = made.make()
     assert "-m venv .venv" in calls
@@ -132,7 +132,9 @@ def test_make_and_the_package_name_the_same_pythons(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ONE_VERSION)
-def test_every_python_has_the_same_version_of_what_shapes_values(project: Path, name: str) -> None:
+def test_every_python_has_the_same_version_of_libraries_that_results_depend_on(
+    project: Path, name: str
+) -> None:
     lock = (project / "requirements.lock").read_text()
     pinned = [Requirement(line) for line in lock.splitlines() if line.startswith(f"{name}==")]
 

@@ -478,7 +478,7 @@ def test_a_store_that_may_only_be_read_is_listed_and_refuses_changes(read_only: 
 
     rows, checked, promoted = done.stdout.split("ended with ")[:3]
     assert [row["aliases"] for row in json.loads(rows)] == [[], ["champion"]]
-    assert checked == "0\nmusic-genre version 1: its files are those that were registered\n"
+    assert checked == "0\nmusic-genre version 1: all files match their checksums\n"
     assert promoted == "0\n"
     assert done.stdout.endswith("ended with 2\n")
     assert done.stderr.startswith("error: tracking.uri sqlite:///")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hot_journal import kill_in_a_commit
+from interrupted_commit import kill_in_a_commit
 from registry_project import Project, registered
 from test_registry_aliases import obey_permissions
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hot_journal import kill_in_a_commit
+from interrupted_commit import kill_in_a_commit
 from registry_project import migrated_store
 
 from genre.core.errors import InputError, ParameterError, RegistryError, UnusableStoreError

@@ -1,4 +1,4 @@
-"""DVC's files after a kill: what was cut off goes, and DVC goes on with what is whole."""
+"""DVC's files after a kill: truncated entries are removed, and DVC continues."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def dvc(root: Path, *command: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project that `root` is a copy of."""
+    """The template of `root`."""
     root = tmp_path_factory.mktemp("finished")
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=root, check=True)
     (root / "source").write_text("songs")
@@ -58,7 +58,7 @@ def root(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return Path(shutil.copytree(finished, tmp_path / "project", symlinks=True))
 
 
-def test_what_is_whole_stays_as_it_is(root: Path) -> None:
+def test_complete_files_are_unchanged(root: Path) -> None:
     text = (root / "dvc.lock").read_text()
     (root / "data").mkdir()
     (root / "data/raw.dvc").write_text(ADDED)
@@ -72,29 +72,29 @@ def test_what_is_whole_stays_as_it_is(root: Path) -> None:
     assert list(repair.entries(root)) == list(STEPS)
 
 
-def test_wherever_the_lock_file_is_cut_off_whole_entries_are_left(root: Path) -> None:
+def test_complete_entries_remain_wherever_the_lock_file_is_truncated(root: Path) -> None:
     text = (root / "dvc.lock").read_text()
     stages = yaml.safe_load(text)["stages"]
     whole = {"", *(text[: text.index(f"  {name}:")] for name in ("two", "three")), text}
 
     for length in range(len(text)):
-        part = repair.whole_part(text[:length])
+        part = repair.complete_part(text[:length])
         assert text.startswith(part)
-        if part not in whole:  # cut off after a whole part of an entry: DVC sees what it lacks
+        if part not in whole:  # truncated after a complete part of an entry: DVC runs the rest
             entry = list(yaml.safe_load(part)["stages"].items())[-1]
             assert entry[1] != stages[entry[0]]
             assert not entry[1].get("outs")
 
 
-def test_wherever_an_added_folder_is_cut_off_nothing_is_left() -> None:
-    assert repair.whole_part(ADDED) == ADDED
+def test_a_truncated_dvc_file_is_removed() -> None:
+    assert repair.complete_part(ADDED) == ADDED
     for length in range(len(ADDED)):
-        assert repair.whole_part(ADDED[:length]) == ""
+        assert repair.complete_part(ADDED[:length]) == ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.55, 0.75, 0.95, 0.999])
-def test_the_next_run_brings_back_what_the_lock_file_lost(root: Path, share: float) -> None:
+def test_the_next_run_restores_lost_entries_of_the_lock_file(root: Path, share: float) -> None:
     whole = (root / "dvc.lock").read_bytes()
     (root / "dvc.lock").write_bytes(whole[: int(share * len(whole))])
     (root / ".dvc/tmp/rwlock").write_text('{"write": {"/so')
@@ -106,7 +106,7 @@ def test_the_next_run_brings_back_what_the_lock_file_lost(root: Path, share: flo
     assert json.loads(dvc(root, "status", "--json")[-1]) == {}
 
 
-def test_what_a_kill_left_half_written_goes(root: Path) -> None:
+def test_temporary_files_of_a_killed_command_are_removed(root: Path) -> None:
     half = root / ".dvc/cache/files/md5/00/.AbCdEfGhIjKlMnOpQrStUv.tmp"
     half.parent.mkdir(exist_ok=True)
     half.write_bytes(b"half")

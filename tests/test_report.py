@@ -1,4 +1,4 @@
-"""The comparison of protocols: every figure of the page is a measured one."""
+"""The comparison of protocols: every number of the page is measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from chosen import with_families as choose
+from params_file import with_families as choose
 
 from benchmarks.report import families, family_page, measure, page
 from benchmarks.report.__main__ import shown
@@ -36,7 +36,7 @@ def params(project: Path) -> Params:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A prepared project: twelve songs a genre by four artists, but by one in pop.
+    """A prepared project: twelve songs per genre by four artists, but by one in pop.
 
     Features tell songs apart better than genres, so that leaked pieces of songs help.
     """
@@ -85,7 +85,7 @@ def test_every_model_is_measured_under_every_protocol(params: Params, root: Path
     assert len(pd.read_parquet(root / paths.CATALOGUE)) == 48
 
 
-def test_genres_that_a_protocol_cannot_have_are_excluded(params: Params, root: Path) -> None:
+def test_genres_that_a_protocol_cannot_split_are_excluded(params: Params, root: Path) -> None:
     measure.split_into(root, params, "artist", ["pop"])
 
     data = inputs.read_data(root, "features_3s", params)
@@ -124,7 +124,7 @@ def made_up(protocol: str, model: str, accuracy: float, without: list[str]) -> m
     )
 
 
-def test_the_page_sets_our_figures_beside_the_reports(tmp_path: Path) -> None:
+def test_the_page_compares_our_results_with_the_report(tmp_path: Path) -> None:
     results = [
         made_up("segment", "mlp", 0.951, []),
         made_up("song", "mlp", 0.702, []),
@@ -182,7 +182,7 @@ def test_every_combination_of_families_is_measured_on_the_same_songs(
         (["report", "musicnn"], "lda"),
         (["report", "musicnn"], "logistic"),
     ]
-    assert {one.protocol for one in found} == {"song"}  # no column says sides
+    assert {one.protocol for one in found} == {"song"}  # no column with subsets
     assert [one.columns for one in found if one.model == "lda"] == [3, 5]
     plain, better = (one.held_out for one in found if one.model == "logistic")
     assert plain["n"] == better["n"]
@@ -191,7 +191,7 @@ def test_every_combination_of_families_is_measured_on_the_same_songs(
     assert all(set(one.scores) == {"train", "validation", "test"} for one in found)
 
 
-def test_the_page_tells_what_each_combination_is_worth(params: Params, with_families: Path) -> None:
+def test_the_page_shows_the_scores_of_each_combination(params: Params, with_families: Path) -> None:
     results = [asdict(one) for one in families.measure(with_families, params, [])]
 
     text = " ".join("\n".join(family_page.section(results)).split())

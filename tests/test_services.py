@@ -1,4 +1,4 @@
-"""`make up`, `make status`, `make down` and `make boot` for real, on ports of the tests' own."""
+"""`make up`, `make status`, `make down` and `make boot`, on free ports."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from services import control as command
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory, project):
-    # Longer than the path of a socket may be, and with what shells and supervisord treat specially.
+    # Longer than a socket's path may be, with special characters of shells and supervisord.
     folder = tmp_path_factory.mktemp("services") / "it's 100 % deep".replace(" ", " " * 30)
     root = make_services_project(folder, project)
     with working_in(root, project) as services:
@@ -57,13 +57,13 @@ def edit_params(services, section, **changes):
 
 
 @pytest.mark.slow
-def test_both_pages_answer_on_this_machine_alone(services):
+def test_both_servers_respond_on_this_machine_only(services):
     assert httpx.get(f"{services.prefect}/api/health").json() is True
     assert "<title>MLflow" in httpx.get(services.mlflow).text
     socket_file = services.root / ".services/supervisor.sock"
     assert stat.S_IMODE(socket_file.stat().st_mode) == 0o700
     settings = httpx.get(f"{services.prefect}/ui-settings").json()
-    assert settings["api_url"] == f"{services.prefect}/api"  # else the page asks another port
+    assert settings["api_url"] == f"{services.prefect}/api"  # else the UI uses another port
     assert listening(ours(services.root)) == {"127.0.0.1"}
 
 
@@ -78,7 +78,7 @@ def test_a_retraining_while_they_start_waits_for_the_server(services):
 
 
 @pytest.mark.slow
-def test_status_says_what_runs_and_where(services):
+def test_status_lists_services_and_addresses(services):
     done = services.call("status")
 
     assert done.returncode == 0, done.stderr
@@ -91,7 +91,7 @@ def test_status_says_what_runs_and_where(services):
 
 
 @pytest.mark.slow
-def test_up_again_says_that_they_run_and_that_params_yaml_has_other_ports_now(services):
+def test_a_second_up_reports_running_services_and_changed_ports(services):
     before = services.pids()
     edit_params(services, "services", mlflow_port=1024)
 
@@ -99,7 +99,7 @@ def test_up_again_says_that_they_run_and_that_params_yaml_has_other_ports_now(se
 
     edit_params(services, "services", **services.ports)
     assert done.stdout.startswith("already running")
-    assert "params.yaml has other services now" in done.stdout
+    assert "the services in params.yaml have changed" in done.stdout
     assert services.mlflow in done.stdout
     assert "other services" not in services.up().stdout
     assert services.pids() == before
@@ -128,7 +128,7 @@ def test_up_applies_a_new_cron_and_refuses_a_bad_one_while_they_run(services):
 
 
 @pytest.mark.slow
-def test_a_quick_run_works_and_a_second_one_meanwhile_says_that_it_is_cancelled(services):
+def test_a_second_quick_run_at_the_same_time_is_cancelled(services):
     slow = {**INGEST, "cmd": f"sleep 8; {INGEST['cmd']}"}
     write_stages(services.root, {"ingest": slow})
 
@@ -137,14 +137,14 @@ def test_a_quick_run_works_and_a_second_one_meanwhile_says_that_it_is_cancelled(
     second = services.order()
 
     cancelled = services.wait_for(second, "Cancelled")
-    assert cancelled["state"]["message"].startswith("another retraining works here (process ")
+    assert cancelled["state"]["message"].startswith("another retraining is running (process ")
     ended = services.wait_for(first, "Completed", "Failed")
     assert ended["state_name"] == "Completed", ended["state"]["message"]
     wait_until(lambda: services.steps(first)["ingest"]["state_name"] == "Completed")
 
 
 @pytest.mark.slow
-def test_a_deployment_that_was_deleted_comes_back_with_up_while_a_run_goes_on(services):
+def test_a_deleted_deployment_is_created_again_by_up_during_a_run(services):
     slow = {**INGEST, "cmd": f"sleep 15; {INGEST['cmd']}"}
     write_stages(services.root, {"ingest": slow})
     working = services.order()
@@ -229,25 +229,25 @@ def test_the_log_of_a_service_that_does_not_start_is_shown_and_the_others_are_en
     assert ours(root) == []
 
 
-def test_status_names_what_was_given_up(monkeypatch):
+def test_status_reports_services_that_were_given_up(monkeypatch):
     kept = {
         "prefect": Service("RUNNING", 1, time.time() - 90, "http://127.0.0.1:1"),
         "mlflow": Service("FATAL", 0, 0, "http://127.0.0.1:2"),
         "retrain": Service("BACKOFF", 0, 0, ""),
     }
     monkeypatch.setattr(server, "services", lambda: kept)
-    said = []
+    output = []
 
     with pytest.raises(GenreError) as raised:
-        command.status(Path(), said.append)
+        command.status(Path(), output.append)
 
-    assert re.match(r"prefect +starting +1 +0:01:3\d +http://127.0.0.1:1$", said[1])
-    assert re.match(r"mlflow +given up +http://127.0.0.1:2$", said[2])
-    named = "not ready: prefect (starting), mlflow (given up), retrain (tried again)"
+    assert re.match(r"prefect +starting +1 +0:01:3\d +http://127.0.0.1:1$", output[1])
+    assert re.match(r"mlflow +given up +http://127.0.0.1:2$", output[2])
+    named = "not ready: prefect (starting), mlflow (given up), retrain (restarting)"
     assert str(raised.value) == named
 
 
-def test_without_supervisord_up_says_how_to_install_it_and_flows_know_no_server(
+def test_without_supervisord_up_prints_how_to_install_it_and_flows_find_no_server(
     monkeypatch, capsys
 ):
     monkeypatch.setitem(sys.modules, "supervisor", None)
@@ -262,12 +262,12 @@ def test_the_unit_for_boot_runs_this_project_and_is_not_installed(tmp_path, monk
     root = tmp_path / "100 % mine"
     root.mkdir()
     monkeypatch.chdir(root)
-    said = []
+    output = []
 
-    command.boot(Path(), said.append)
+    command.boot(Path(), output.append)
 
-    assert said[1] == f"  systemctl --user enable --now '{root}/.services/music-genre.service'"
-    assert said[2].startswith("  loginctl enable-linger")
+    assert output[1] == f"  systemctl --user enable --now '{root}/.services/music-genre.service'"
+    assert output[2].startswith("  loginctl enable-linger")
     unit = root / ".services/music-genre.service"
     lines = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
     assert lines["WorkingDirectory"] == f"{tmp_path}/100 %% mine"

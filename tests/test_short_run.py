@@ -62,7 +62,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
-    """A clone in which the whole job was done."""
+    """A clone after a whole run."""
     root = clone(project, tmp_path_factory.mktemp("short") / "project")
     (root / "genre/features/level.py").write_text(FAMILY)
     table = root / "genre/features/families.py"

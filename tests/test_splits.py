@@ -1,4 +1,4 @@
-"""Splits by example: who stays together, who goes where, what is refused."""
+"""Examples of splits: groups, shares, errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def artists(genre: str, *sizes: int) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("songs", [20, 33, 100])
-def test_each_genre_is_shared_out_70_15_15_to_the_nearest_song(songs: int) -> None:
+def test_each_genre_is_split_70_15_15_to_the_nearest_song(songs: int) -> None:
     table = catalogue(*[(genre, None) for genre in ("jazz", "rock") for _ in range(songs)])
     found = divide(table).table.merge(table, on="track_id")
     for _, subset in found.groupby("genre")["subset"]:
@@ -66,7 +66,7 @@ def test_an_artists_songs_stay_together_whatever_the_spelling() -> None:
     assert found.artist_leak == []
 
 
-def test_unicode_spellings_of_an_artist_are_one_and_unknown_artists_are_nobody() -> None:
+def test_unicode_spellings_of_an_artist_are_equal_and_unknown_artists_are_ignored() -> None:
     assert artist_key("Beyonce\u0301") == artist_key("BEYONC\u00c9")
     for name in (None, float("nan"), "", "  ", "Unknown Artist", "Various  Artists"):
         assert artist_key(name) is None
@@ -75,7 +75,7 @@ def test_unicode_spellings_of_an_artist_are_one_and_unknown_artists_are_nobody()
 def test_songs_without_an_artist_are_each_their_own_group_and_are_counted() -> None:
     found = divide(catalogue(*[("jazz", None)] * 10))
     assert found.table["group"].nunique() == 10
-    assert found.warnings == ["10 of 10 songs have no artist: each counts as one of its own"]
+    assert found.warnings == ["10 of 10 songs have no artist: each counts as an artist"]
 
 
 def test_three_artists_give_each_subset_one_with_the_largest_in_training() -> None:
@@ -95,7 +95,7 @@ def test_a_genre_of_two_artists_is_split_by_song_and_named() -> None:
     assert jazz["subset"].value_counts().to_dict() == {"train": 14, "validation": 3, "test": 3}
 
 
-def test_an_artist_of_a_genre_that_keeps_artists_together_is_together_in_every_genre() -> None:
+def test_an_artist_of_a_genre_that_keeps_artists_together_is_grouped_in_every_genre() -> None:
     # given: "guest" plays in jazz (three artists and more) and in pop (two: split by song)
     both: list[tuple[str, str | None]] = [("jazz", "guest"), ("jazz", "guest")]
     pop: list[tuple[str, str | None]] = [("pop", "guest")] * 3 + [("pop", "star")] * 9
@@ -103,7 +103,7 @@ def test_an_artist_of_a_genre_that_keeps_artists_together_is_together_in_every_g
     for seed in range(5):
         found = divide(table, seed=seed)
         merged = found.table.merge(table, on="track_id")
-        # then: nothing of guest's is on another side, so jazz's figures know nobody
+        # then: nothing of guest's is in another subset, so jazz's test songs are by unseen artists
         assert merged.loc[merged["artist"] == "guest", "subset"].nunique() == 1
         assert merged.loc[merged["artist"] == "star", "subset"].nunique() == 3
         assert found.artist_leak == ["pop"]
@@ -142,13 +142,13 @@ def test_another_seed_draws_other_songs_and_the_same_seed_the_same() -> None:
     assert sides(divide(table, seed=2)) == drawn[2]
 
 
-def test_a_genre_that_hangs_together_as_one_is_refused() -> None:
+def test_a_genre_of_one_group_is_refused() -> None:
     table = catalogue(*artists("jazz", 4, 4, 4), *[("pop", "jazz 0")] * 5)
     with pytest.raises(InputError, match=r"no validation songs for pop.*genre add"):
         divide(table)
 
 
-def test_a_genre_of_two_groups_has_no_test_songs_and_says_so() -> None:
+def test_a_genre_of_two_groups_has_no_test_songs_and_a_warning() -> None:
     found = divide(catalogue(*artists("jazz", 4, 4, 4), ("pop", None), ("pop", None)))
     assert "no test songs for pop" in found.warnings
 
@@ -166,13 +166,13 @@ def test_protocol_artist_refuses_a_genre_with_too_few_artists() -> None:
         )
 
 
-def test_protocol_artist_keeps_every_artist_on_one_side() -> None:
+def test_protocol_artist_keeps_every_artist_in_one_subset() -> None:
     table = catalogue(*artists("jazz", *[3] * 8), *artists("rock", *[2] * 5))
     merged = divide(table, "artist").table.merge(table, on="track_id")
     assert (merged.groupby("artist")["subset"].nunique() == 1).all()
 
 
-def test_protocol_segment_deals_segments_out_one_by_one_and_names_every_genre_as_leaking() -> None:
+def test_protocol_segment_allocates_segments_separately_and_marks_every_genre_as_leaking() -> None:
     found = divide(catalogue(*[("jazz", None)] * 10, *[("rock", None)] * 10), "segment")
     assert found.table["segment"].tolist() == list(range(10)) * 20
     assert found.table["subset"].value_counts().to_dict() == {
@@ -184,7 +184,7 @@ def test_protocol_segment_deals_segments_out_one_by_one_and_names_every_genre_as
     assert (found.table["group"] == found.table["track_id"]).all()
 
 
-def test_protocol_segment_knows_how_many_segments_a_clip_has() -> None:
+def test_protocol_segment_uses_the_number_of_segments_of_a_clip() -> None:
     assert SEGMENTS == SEGMENTS_PER_CLIP
 
 
@@ -202,7 +202,7 @@ def test_protocol_predefined_reads_the_manifests_column() -> None:
     ]
 
 
-def test_protocol_predefined_names_the_genres_whose_artists_are_on_two_sides() -> None:
+def test_protocol_predefined_lists_genres_with_artists_in_several_subsets() -> None:
     words = ["train", "valid"] * 3 + ["train"] * 3 + ["valid"] * 3
     table = catalogue(*artists("jazz", 2, 2, 2), *artists("rock", 1, 2, 1, 2), split=words)
     found = divide(table, "predefined")
@@ -229,14 +229,14 @@ def test_a_missing_predefined_column_is_named() -> None:
         divide(catalogue(*[("jazz", None)] * 3), "predefined", column="fault_filtered")
 
 
-def test_a_recording_that_the_predefined_column_puts_on_two_sides_is_refused() -> None:
+def test_a_recording_in_several_predefined_subsets_is_refused() -> None:
     table = catalogue(*[("jazz", None)] * 3, split=["train", "valid", "valid"])
     table.loc[2, ["status", "duplicate_of"]] = ["set_aside", "s000"]
-    with pytest.raises(InputError, match=r"two sides: jazz/s000.wav \(train\), jazz/s002"):
+    with pytest.raises(InputError, match=r"several subsets: jazz/s000.wav \(train\), jazz/s002"):
         divide(table, "predefined")
 
 
-def test_a_song_is_excluded_where_the_predefined_column_evaluates_a_near_copy_of_it() -> None:
+def test_a_song_with_a_near_copy_in_an_evaluated_predefined_subset_is_excluded() -> None:
     words = ["train", "valid", "train", "train", "valid", "test", "", "valid", "train", "train"]
     copies = ["a", "a", "a", "b", "b", "b", "c", "c", "d", "d"]
     table = catalogue(*[("jazz", None)] * 10, split=words, duplicate_group=copies)
@@ -248,7 +248,7 @@ def test_a_song_is_excluded_where_the_predefined_column_evaluates_a_near_copy_of
     assert side["s005"] == "test"
     assert side["s008"] == side["s009"] == "train"
     assert any(
-        warning.startswith("excluded, as a copy lies on another side: jazz/s000.wav")
+        warning.startswith("excluded, because a copy is in another subset: jazz/s000.wav")
         and warning.endswith("and 1 more")
         for warning in found.warnings
     )

@@ -1,4 +1,4 @@
-"""Splits as the collection grows: old songs stay, new ones never part what belongs together."""
+"""Splits of a growing collection: old songs stay, groups stay together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_old_songs_stay_and_new_ones_fill_the_shares() -> None:
     }
 
 
-def test_new_songs_of_a_known_artist_join_their_side_and_group() -> None:
+def test_new_songs_of_a_known_artist_join_their_subset_and_group() -> None:
     table = catalogue(*artists("jazz", 3, 3, 3, 3, 3), ("jazz", "jazz 2"))
     first = divide(table[:15])
     grown = divide(table, previous=first.table).table.set_index("track_id")
@@ -41,8 +41,8 @@ def test_a_new_genre_is_split_beside_the_old_ones() -> None:
     }
 
 
-def test_a_song_that_belongs_to_two_sides_is_excluded_alone() -> None:
-    # given: a new song by an artist of one side that is a copy of a song of another side
+def test_a_song_linked_to_two_subsets_is_excluded_alone() -> None:
+    # given: a new song by an artist of one subset that is a copy of a song of another subset
     table = catalogue(*artists("jazz", *[2] * 10), ("jazz", "jazz 0"), ("jazz", "jazz 0"))
     first = divide(table[:20])
     side = sides(first)
@@ -50,15 +50,18 @@ def test_a_song_that_belongs_to_two_sides_is_excluded_alone() -> None:
     copies = ["d" if track in (other, "s020") else None for track in table["track_id"]]
     # when
     grown = divide(table.assign(duplicate_group=copies), previous=first.table)
-    # then: the sides stay, and the artist's next song joins its own
+    # then: the subsets stay, and the artist's next song joins its own
     found = sides(grown)
     assert found.items() >= side.items()
     assert found["s020"] == "excluded"
     assert found["s021"] == side["s000"]
-    assert "excluded, as songs on two sides belong with it: jazz/s020.wav" in grown.warnings
+    assert (
+        "excluded, because of its artist or copies in several subsets: jazz/s020.wav"
+        in grown.warnings
+    )
 
 
-def test_new_songs_that_tie_two_sides_only_together_do_not_both_come_in() -> None:
+def test_of_new_songs_that_link_two_subsets_only_together_one_is_excluded() -> None:
     table = catalogue(*[("jazz", None)] * 20, ("jazz", "new"), ("jazz", "new"))
     first = divide(table[:20])
     side = sides(first)
@@ -69,7 +72,7 @@ def test_new_songs_that_tie_two_sides_only_together_do_not_both_come_in() -> Non
     assert (found["s020"], found["s021"]) == (side[one], "excluded")
 
 
-def test_copies_that_are_found_later_on_two_sides_are_parted_by_exclusion() -> None:
+def test_copies_in_two_subsets_that_are_found_later_are_excluded() -> None:
     table = catalogue(*[("jazz", None)] * 20)
     first = divide(table)
     side = sides(first)
@@ -78,10 +81,10 @@ def test_copies_that_are_found_later_on_two_sides_are_parted_by_exclusion() -> N
     copies = ["d" if track in (train, test) else None for track in table["track_id"]]
     grown = divide(table.assign(duplicate_group=copies), previous=first.table)
     assert sides(grown) == side | {test: "excluded"}
-    assert f"excluded, as a copy lies on another side: jazz/{test}.wav" in grown.warnings
+    assert f"excluded, because a copy is in another subset: jazz/{test}.wav" in grown.warnings
 
 
-def test_removed_songs_vanish_and_a_relabelled_song_keeps_its_side() -> None:
+def test_removed_songs_vanish_and_a_relabelled_song_keeps_its_subset() -> None:
     table = catalogue(*[("jazz", None)] * 20, *[("rock", None)] * 20)
     first = divide(table)
     changed = table.drop(index=[0, 5]).assign(
@@ -92,13 +95,13 @@ def test_removed_songs_vanish_and_a_relabelled_song_keeps_its_side() -> None:
     assert len(found) == 38
 
 
-def test_a_genre_that_was_split_by_song_goes_on_being_named() -> None:
-    # given: two artists on all sides; later a third and a fourth come
+def test_a_genre_that_was_split_by_song_is_still_listed() -> None:
+    # given: two artists in all subsets; later a third and a fourth
     table = catalogue(*artists("jazz", 10, 10, 5, 5), ("jazz", "jazz 0"))
     first = divide(table[:20])
     grown = divide(table, previous=first.table)
     merged = grown.table.merge(table, on="track_id")
-    # then: newcomers stay together, old artists' new songs cannot, and the leak is said
+    # then: new artists stay together, old ones cannot, and the leak is listed
     assert merged[merged["artist"] == "jazz 2"]["subset"].nunique() == 1
     assert sides(grown)["s030"] == "excluded"
     assert grown.artist_leak == ["jazz"]
@@ -114,7 +117,7 @@ def test_a_new_song_that_links_two_artists_does_not_undo_keeping_artists_togethe
     assert sides(grown)["s019"] == sides(first)["s012"]
 
 
-def test_a_song_that_returns_after_its_group_took_its_name_gets_another() -> None:
+def test_a_song_that_returns_gets_another_group_name_if_its_own_is_taken() -> None:
     table = catalogue(*artists("jazz", *[3] * 8))
     first = divide(table)
     without = divide(table.drop(index=0), previous=first.table)
@@ -131,7 +134,7 @@ def test_a_song_that_returns_after_its_group_took_its_name_gets_another() -> Non
         {"protocol": "artist"},
     ],
 )
-def test_other_settings_draw_the_split_afresh(change: dict[str, object]) -> None:
+def test_other_settings_draw_a_new_split(change: dict[str, object]) -> None:
     table = catalogue(*artists("jazz", *range(1, 12)))
     first = divide(table)
     again = divide(table, previous=first.table, **change)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""No leak, whatever the collection: properties of splits on adversarial ones and under growth.
+"""Properties of splits on adversarial and growing collections: no leaks.
 
-What belongs together is worked out here once more, by the plainest means, so as not to trust the
-code under test with it.
+Groups are computed here again, in the simplest way, so as not to rely on the code under
+test.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ seeds = st.integers(0, 5)
 def table(rows: Iterable[tuple[str, str | None, str | None]], start: int = 0) -> pd.DataFrame:
     columns = ["genre", "artist", "duplicate_group"]
     made = pd.DataFrame(list(rows), columns=columns, dtype="object")
-    # Names in an order of their own, as hashes are.
+    # Names in random order, like hashes.
     made["track_id"] = [f"{(start + n) * 7919 % 10007:05d}" for n in range(len(made))]
     return made.assign(status="ok", duplicate_of=None, path=made["track_id"])
 
 
 def divide(catalogue: pd.DataFrame, seed: int, **more: Any) -> splits.Split:
-    """Split; a collection that is rightly refused is not looked at further."""
+    """Split; skip collections that are rightly refused."""
     try:
         return splits.split(catalogue, **({"protocol": "song", "shares": SHARES} | more), seed=seed)
     except InputError:
@@ -62,7 +62,7 @@ def on_sides(found: splits.Split, catalogue: pd.DataFrame) -> pd.DataFrame:
 
 
 def artist_groups(catalogue: pd.DataFrame) -> dict[str, int]:
-    """How many artist groups each genre has: repeated merging of sets that meet."""
+    """The number of artist groups of each genre, by repeated merging of overlapping sets."""
     sets = [{track} for track in catalogue["track_id"]]
     for column in ("artist", "duplicate_group"):
         for _, together in catalogue.groupby(column)["track_id"]:
@@ -80,16 +80,16 @@ def assert_no_leak(found: splits.Split, catalogue: pd.DataFrame) -> None:
         .apply(lambda s: s[s != "excluded"].nunique())
         .le(1)
         .all()
-    ), "a group on two sides"
-    assert used.groupby("duplicate_group")["subset"].nunique().le(1).all(), "copies on two sides"
+    ), "a group in several subsets"
+    assert used.groupby("duplicate_group")["subset"].nunique().le(1).all(), "copies leak"
     honest = used[~used["genre"].isin(found.artist_leak)]["artist"].dropna().unique()
     of_honest = used[used["artist"].isin(honest)]
-    assert of_honest.groupby("artist")["subset"].nunique().le(1).all(), "an artist on two sides"
+    assert of_honest.groupby("artist")["subset"].nunique().le(1).all(), "an artist leaks"
 
 
 @QUICK
 @given(collections, seeds)
-def test_no_copy_and_no_artist_is_on_two_sides(rows: list[Any], seed: int) -> None:
+def test_no_copy_and_no_artist_is_in_two_subsets(rows: list[Any], seed: int) -> None:
     catalogue = table(rows)
     found = divide(catalogue, seed)
     assert_no_leak(found, catalogue)
@@ -109,30 +109,30 @@ def test_protocol_artist_leaks_nothing_at_all_or_refuses(rows: list[Any], seed: 
 
 @QUICK
 @given(collections, st.randoms(use_true_random=False))
-def test_protocol_predefined_parts_no_copies_and_changes_no_other_word(
+def test_protocol_predefined_leaks_no_copies_and_follows_the_column_otherwise(
     rows: list[Any], random: Any
 ) -> None:
     catalogue = table(rows)
     words = [random.choice(["train", "train", "validation", "test", ""]) for _ in rows]
     found = divide(catalogue.assign(split=words), 0, protocol="predefined")
     used = on_sides(found, catalogue.assign(split=words))
-    assert used.groupby("duplicate_group")["subset"].nunique().le(1).all(), "copies on two sides"
+    assert used.groupby("duplicate_group")["subset"].nunique().le(1).all(), "copies leak"
     assert (used["subset"] == used["split"]).all()
     of_honest = used[~used["genre"].isin(found.artist_leak)]["artist"].dropna().unique()
     apart = used[used["artist"].isin(of_honest)].groupby("artist")["subset"].nunique()
-    assert apart.le(1).all(), "an artist on two sides in a genre that is not named"
+    assert apart.le(1).all(), "an artist in several subsets in a genre that is not named"
     alone = (
         ~catalogue["duplicate_group"].duplicated(keep=False) | catalogue["duplicate_group"].isna()
     )
-    said = dict(zip(catalogue["track_id"], words, strict=True))
+    output = dict(zip(catalogue["track_id"], words, strict=True))
     side = dict(zip(found.table["track_id"], found.table["subset"], strict=True))
-    assert all(side[t] == (said[t] or "excluded") for t in catalogue.loc[alone, "track_id"])
+    assert all(side[t] == (output[t] or "excluded") for t in catalogue.loc[alone, "track_id"])
 
 
 @pytest.mark.slow
 @QUICK
 @given(st.lists(collections, min_size=2, max_size=4), seeds, st.randoms(use_true_random=False))
-def test_growth_parts_nothing_and_moves_nobody(
+def test_growth_keeps_groups_together_and_old_songs_in_their_subset(
     batches: list[list[Any]], seed: int, random: Any
 ) -> None:
     catalogue = table(batches[0])
@@ -154,7 +154,7 @@ def test_growth_parts_nothing_and_moves_nobody(
 @pytest.mark.slow
 @QUICK
 @given(collections, collections, seeds)
-def test_copies_found_later_are_never_left_on_two_sides(
+def test_copies_found_later_never_stay_in_two_subsets(
     rows: list[Any], more: list[Any], seed: int
 ) -> None:
     without = table([(genre, artist, None) for genre, artist, _ in rows])
@@ -197,7 +197,7 @@ def test_a_genre_with_three_groups_of_its_own_reaches_every_subset(
 
 @QUICK
 @given(st.integers(5, 300), st.integers(0, 300), seeds)
-def test_songs_of_their_own_are_shared_out_to_the_nearest_song_at_first_and_under_growth(
+def test_ungrouped_songs_are_split_to_the_nearest_song_at_first_and_under_growth(
     songs: int, more: int, seed: int
 ) -> None:
     catalogue = table([("jazz", None, None)] * (songs + more))
@@ -209,8 +209,8 @@ def test_songs_of_their_own_are_shared_out_to_the_nearest_song_at_first_and_unde
             assert abs(counts[subset] - share * total) <= 1
 
 
-def test_the_strategies_meet_what_they_are_meant_to() -> None:
-    """Guard against properties that hold because every example was thrown away."""
+def test_the_strategies_produce_the_intended_cases() -> None:
+    """Ensure that the examples are not all discarded."""
     seen: dict[str, int] = defaultdict(int)
 
     @settings(QUICK, max_examples=40)

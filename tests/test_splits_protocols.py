@@ -1,4 +1,4 @@
-"""The step split under each protocol that `params.yaml` may name, and what it refuses."""
+"""The step split under each protocol, and its errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.io.step import BAD_INPUT, step
 from tasks.io.tables import read_protocol
 
 Run = Callable[..., str]
-SIDES = {"train": "train", "valid": "validation"}  # words of the manifest of real songs
+SIDES = {"train": "train", "valid": "validation"}  # values in the manifest of real songs
 
 
 @pytest.fixture
@@ -44,9 +44,7 @@ def run(params: Params, tmp_path: Path) -> Run:
 
 
 @pytest.mark.parametrize("protocol", ["song", "artist", "predefined", "segment"])
-def test_the_split_says_by_which_protocol_it_was_made(
-    protocol: str, run: Run, tmp_path: Path
-) -> None:
+def test_the_split_holds_its_protocol(protocol: str, run: Run, tmp_path: Path) -> None:
     words = (["train"] * 14 + ["valid"] * 3 + ["test"] * 3) * 2
     table = catalogue(*artists("jazz", *[1] * 20), *artists("pop", *[2] * 10), split=words)
 
@@ -59,7 +57,7 @@ def test_the_split_says_by_which_protocol_it_was_made(
     assert bool(written.attrs["artist_leak"]) == (protocol in ("predefined", "segment"))
 
 
-def test_another_protocol_draws_the_split_afresh_and_coming_back_restores_it(
+def test_another_protocol_draws_a_new_split_and_coming_back_restores_it(
     run: Run, tmp_path: Path
 ) -> None:
     table = catalogue(*artists("jazz", *[2] * 10))
@@ -92,7 +90,11 @@ COPIED.loc[3, ["status", "duplicate_of"]] = ["set_aside", "s000"]
         ({"protocol": "segment"}, FEW.assign(status="set_aside"), "no usable songs to split"),
         ({"protocol": "predefined"}, FEW, "the manifest has no column 'split'; found genre,"),
         ({"protocol": "predefined", "column": "fault_filtered"}, COPIED, "'fault_filtered'"),
-        ({"protocol": "predefined"}, COPIED, r"on two sides: jazz/s000.wav \(train\), jazz/s003"),
+        (
+            {"protocol": "predefined"},
+            COPIED,
+            r"subsets: jazz/s000.wav \(train\), jazz/s003",
+        ),
         (
             {"protocol": "predefined"},
             COPIED.assign(split=["train", "valid", "trian", ""]),
@@ -129,26 +131,26 @@ def test_a_misspelt_protocol_stops_every_step_before_it_begins(
 def test_predefined_follows_the_manifest_of_real_songs(
     shared_data: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # given: the four genres that the manifest splits, catalogued without listening to them
+    # given: the four genres that the manifest splits, catalogued without scanning them
     songs = pd.read_csv(shared_data / "gtzan_dev" / "manifest.csv")
     songs = songs[songs["genre"].isin(["blues", "classical", "jazz", "rock"])]
     table = songs.assign(track_id=songs["path"], duplicate_of=None, status="ok")
 
     run(table, protocol="predefined")
 
-    # then: each song is where the manifest says, and artists on two sides are named
+    # then: each song is where the manifest says, and artists in several subsets are named
     written = pd.read_parquet(tmp_path / paths.SPLIT)
     found = written.set_index("track_id")["subset"]
-    said = songs.set_index("path")["split"].map(SIDES).fillna("excluded")
+    output = songs.set_index("path")["split"].map(SIDES).fillna("excluded")
     pd.testing.assert_series_equal(
-        found.sort_index(), said.sort_index(), check_names=False, check_dtype=False
+        found.sort_index(), output.sort_index(), check_names=False, check_dtype=False
     )
     sides = songs.dropna(subset=["artist", "split"]).groupby("artist")["split"].nunique()
     torn = set(sides.index[sides > 1])
     assert set(written.attrs["artist_leak"]) == set(songs[songs["artist"].isin(torn)]["genre"])
     assert "warning: no test songs" in capsys.readouterr().out
 
-    # and: a training song that is found to be a near-copy of an evaluated one goes
+    # and: a training song with a near-copy among evaluated ones is excluded
     pair = [songs["path"][songs["split"] == word].iloc[0] for word in ("train", "valid")]
     copies = pd.DataFrame(dict.fromkeys(duplicates.COLUMNS, pair)).assign(duplicate_group="a")
     write_parquet(tmp_path / paths.DUPLICATES, copies)

@@ -49,7 +49,7 @@ def test_the_step_reads_its_last_split_and_keeps_it(params: Params, tmp_path: Pa
     assert (tmp_path / paths.SPLIT).read_bytes() == grown
 
 
-def test_near_duplicates_of_two_genres_stay_on_one_side(params: Params, tmp_path: Path) -> None:
+def test_near_duplicates_of_two_genres_stay_in_one_subset(params: Params, tmp_path: Path) -> None:
     table = catalogue(*artists("jazz", *[1] * 20), *artists("pop", *[1] * 20))
     jazz, pop = (table.loc[table["genre"] == genre, "track_id"] for genre in ("jazz", "pop"))
     copies = pd.DataFrame({"track_id": [*jazz, *pop], "duplicate_group": [*jazz, *jazz]})
@@ -63,9 +63,9 @@ def test_near_duplicates_of_two_genres_stay_on_one_side(params: Params, tmp_path
     assert (written.groupby("duplicate_group")["group"].nunique() == 1).all()
 
 
-def test_ties_that_the_manifest_tells_hold_beside_those_that_were_found() -> None:
-    told = [None, "take 1", "take 1", None, None]
-    table = pd.DataFrame({"track_id": list("abcde"), "duplicate_group": told})
+def test_duplicate_groups_of_the_manifest_are_merged_with_those_that_were_found() -> None:
+    manifest = [None, "take 1", "take 1", None, None]
+    table = pd.DataFrame({"track_id": list("abcde"), "duplicate_group": manifest})
     found = pd.DataFrame({"track_id": ["a", "b", "gone"], "duplicate_group": ["a", "a", "a"]})
 
     groups = splits.with_copies(table, found)["duplicate_group"]
@@ -78,7 +78,7 @@ def test_missing_inputs_and_a_damaged_split_are_named(params: Params, tmp_path: 
     with pytest.raises(InputError, match="run the step ingest first"):
         split.run(params, tmp_path)
     write_parquet(tmp_path / paths.CATALOGUE, catalogue(*artists("jazz", *[1] * 20)))
-    with pytest.raises(InputError, match="run the step duplicates first"):
+    with pytest.raises(InputError, match="run the step ingest first"):
         split.run(params, tmp_path)
     write_no_duplicates(tmp_path)
     (tmp_path / paths.SPLIT).write_bytes(b"not a table")

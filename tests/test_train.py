@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from chosen import with_families
+from params_file import with_families
 
 from genre import evaluation
 from genre.core.errors import InputError, ParameterError

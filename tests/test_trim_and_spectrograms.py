@@ -1,4 +1,4 @@
-"""The trim and spectrograms steps."""
+"""The steps trim and spectrograms."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def test_every_usable_song_becomes_a_clip_of_thirty_seconds(
     assert summary == "6 clips of 30 s (6 computed, 0 reused)"
     assert len(clips) == 6
     for clip in clips:
-        heard = decode(clip)
-        assert heard.codec == "FLAC/PCM_16"
-        assert heard.sample_rate == SAMPLE_RATE
-        assert heard.samples.shape == (CLIP_SAMPLES, 1)
+        decoded = decode(clip)
+        assert decoded.codec == "FLAC/PCM_16"
+        assert decoded.sample_rate == SAMPLE_RATE
+        assert decoded.samples.shape == (CLIP_SAMPLES, 1)
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_the_segments_are_written_when_asked(collected: Path, params: Params) ->
 
 
 @pytest.mark.slow
-def test_a_song_that_changed_since_ingest_is_named_and_the_rest_goes_on(
+def test_a_song_that_changed_since_ingest_is_reported_and_the_others_are_cut(
     collected: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (collected / "data/raw/rock/rock1.wav").write_text("gone bad")
@@ -106,7 +106,7 @@ def test_the_pictures_have_four_channels_and_open_in_any_viewer(
     for path in pictures:
         with Image.open(path) as picture:
             assert (picture.mode, picture.size) == ("RGBA", (320, 256))
-            # The songs are 6 s long: what was appended is the colour of silence.
+            # The songs are 6 s long: the rest has the colour of silence.
             pixels = np.asarray(picture)
         silence = colours(params.spectrograms.colour_map)[0]
         assert (pixels[:, 80:] == silence).all()

@@ -1,6 +1,6 @@
-"""The whole pipeline in a clone: twice, after a change, as an experiment.
+"""The whole pipeline in a clone: twice, after a change, and as an experiment.
 
-That it gives the same bytes from nothing is shown by `test_survival_kills`, in two lanes.
+That it gives the same bytes from nothing is shown by `test_killed_runs`, in two lanes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from genre.collection import demo
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost")
-GENRES = ("country", "pop", "rock")  # alike enough to be mistaken for each other
+GENRES = ("country", "pop", "rock")  # similar enough to be confused
 PRODUCTS = (
     "data/catalogue.parquet",
     "data/features/report/30s/part-0.parquet",
@@ -48,11 +48,11 @@ STEPS = [
 
 
 def clone(project: Path, target: Path) -> Path:
-    """A checkout of the project as it stands, with its compiled kernels and without its data."""
+    """A copy of the working tree, with compiled kernels and without data."""
     listed = subprocess.check_output(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=project, text=True
     )
-    own = {"data/raw.dvc", "dvc.lock"}  # of a collection that the checkout may hold
+    own = {"data/raw.dvc", "dvc.lock"}  # of the checkout's own collection
     for name in listed.splitlines():
         if (project / name).is_file() and name not in own:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def clone(project: Path, target: Path) -> Path:
 
 
 def run(root: Path, *command: str, code: int = 0) -> str:
-    """Run a program of this Python's environment in the clone; returns what it printed."""
+    """Run a program of this environment in the clone; return its output."""
     binaries = Path(sys.executable).parent
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("DVC_EXP")},
@@ -120,7 +120,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def root(project: Path, tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
-    """A clone in which the whole job was done once, with its summary in `first.txt`."""
+    """A clone after one whole run, with its summary in `first.txt`."""
     root = quick(clone(project, tmp_path_factory.mktemp("clone") / "project"))
     (root / "first.txt").write_text(run(root, "python", "-m", "runner.run", str(songs)))
     return root
@@ -147,13 +147,13 @@ def test_songs_in_folders_become_a_registered_model_and_a_summary(root: Path) ->
     assert len(pd.read_parquet(root / "data/features/report/3s")) == 180
 
 
-def test_no_song_and_no_artist_is_on_two_sides(root: Path) -> None:
+def test_no_song_and_no_artist_is_in_two_subsets(root: Path) -> None:
     split = pd.read_parquet(root / "data/split.parquet")
     catalogue = pd.read_parquet(root / "data/catalogue.parquet")
 
-    sides = split.merge(catalogue, on="track_id").groupby("artist")["subset"].nunique()
+    subsets = split.merge(catalogue, on="track_id").groupby("artist")["subset"].nunique()
 
-    assert (sides == 1).all()
+    assert (subsets == 1).all()
     assert set(split["subset"]) == {"train", "validation", "test"}
 
 
@@ -167,7 +167,7 @@ def test_git_shows_only_what_belongs_to_the_collection(root: Path) -> None:
     ]
 
 
-def test_a_second_run_with_nothing_changed_only_asks_the_registry(root: Path) -> None:
+def test_a_second_run_without_changes_runs_only_the_step_register(root: Path) -> None:
     before = digests(root)
 
     summary = run(root, "python", "-m", "runner.run")
@@ -204,16 +204,16 @@ def test_one_changed_number_runs_only_what_depends_on_it(root: Path) -> None:
         change_params(root, {"evaluate.bootstrap_samples": 99})
         assert steps_run(run(root, "dvc", "repro", "--dry"))[0] == "select"
         params.write_text(before.replace("max_bit_error: 0.3", "max_bit_error: 0.29"))
-        # No copies are found again, so that the split stays; the registry is asked each time.
+        # The duplicates are unchanged, and so the split; register always runs.
         assert steps_run(run(root, "dvc", "repro")) == ["duplicates", "new_songs", "register"]
     finally:
         params.write_text(before)
         run(root, "dvc", "repro")
-    # The model is the same, so no second version came of it.
+    # The model is the same, so there is no second version.
     assert (receipt(root)["version"], receipt(root)["aliases"]) == ("1", ["champion"])
 
 
-def test_a_typing_error_in_the_parameters_is_told_before_any_step(root: Path) -> None:
+def test_a_typo_in_the_parameters_is_reported_before_any_step(root: Path) -> None:
     params = root / "params.yaml"
     before = params.read_text()
     params.write_text(before.replace("min_seconds:", "min_second:"))

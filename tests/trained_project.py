@@ -1,4 +1,4 @@
-"""A small trained project with an environment of its own, used as a person uses it: by commands."""
+"""A small trained project with its own environment, used by commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from test_whole_run import clone, run
 from genre.collection import demo
 
 GENRES = ("country", "pop", "rock")
-SMALL = {  # one cheap model, and no run but those that are asked for
+SMALL = {  # one cheap model, and no scheduled runs
     "features.families": ["report"],
     "train.models": ["lda"],
     "train.folds": 2,
@@ -71,7 +71,7 @@ print("\\n" + json.dumps(replies))
 
 @dataclass(frozen=True)
 class Reply:
-    """What a command of the project printed, and its exit code."""
+    """The output and exit code of a command of the project."""
 
     command: tuple[str, ...]
     code: int
@@ -83,7 +83,7 @@ class Reply:
 
 
 class TrainedProject:
-    """The project in `folder/project`, and the home folder of the person who uses it.
+    """The project in `folder/project`, and the home folder of its user.
 
     `session` is a folder that all processes of these tests share.
     """
@@ -111,7 +111,7 @@ class TrainedProject:
         return self.home / "song.wav"
 
     def shell(self, script: str, *, code: int = 0, timeout: float = 900) -> str:
-        """Run a script in the project's folder; return what it printed."""
+        """Run a script in the project's folder; return its output."""
         with subprocess.Popen(
             ["bash", "-e", "-c", script],
             cwd=self.root,

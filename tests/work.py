@@ -19,7 +19,7 @@ def read(source: Path | bytes) -> bytes:
 
 
 def shout(source: Path | bytes, content: str) -> bytes:
-    """The file in capitals; refuses, crashes or hangs where the file says so."""
+    """Return the file in capitals; refuse, crash or hang if the file says so."""
     text = read(source).decode()
     if hashlib.sha256(text.encode()).hexdigest() != content:
         raise AudioError("has changed")
@@ -39,14 +39,14 @@ def shout(source: Path | bytes, content: str) -> bytes:
 
 
 def slowly(source: Path | bytes, content: str) -> bytes:
-    """As `shout`, in a third of a second; says who did it."""
+    """As `shout`, in a third of a second; with the process id."""
     del content
     time.sleep(0.3)
     return read(source) + f" {os.getpid()}".encode()
 
 
 def linger(source: Path | bytes, content: str) -> bytes:
-    """Writes to its file who works on it, and does not come to an end."""
+    """Write the process id to the file, and never return."""
     del content
     assert isinstance(source, Path)
     source.write_text(str(os.getpid()))
@@ -54,8 +54,8 @@ def linger(source: Path | bytes, content: str) -> bytes:
     return b""
 
 
-def listen_or_die(source: Path | bytes, content: str, **limits: float) -> bytes:
-    """What the step ingest hears, by a decoder that dies of certain files."""
+def crash_on_some(source: Path | bytes, content: str, **limits: float) -> bytes:
+    """`scan_song` with a decoder that crashes on certain files."""
     match read(source):
         case b"segfault":
             ctypes.string_at(0)
@@ -66,17 +66,17 @@ def listen_or_die(source: Path | bytes, content: str, **limits: float) -> bytes:
         case b"hang":
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
             time.sleep(600)
-    return catalogue.listen(source, content, **limits)
+    return catalogue.scan_song(source, content, **limits)
 
 
 def break_on(
     source: Path | bytes, content: str, *, names: tuple[str, ...] | None, **limits: float
 ) -> bytes:
-    """What the step ingest reads, by code with a defect that songs of these names, or all, meet."""
+    """`scan_song` with a defect for songs of these names, or all."""
     assert isinstance(source, Path)
     if names is None or source.name in names:
         raise ZeroDivisionError("a bug")
-    return catalogue.listen(source, content, **limits)
+    return catalogue.scan_song(source, content, **limits)
 
 
 def threads(source: Path | bytes, content: str) -> bytes:

@@ -1,6 +1,6 @@
-"""Train, choose and score on a public feature table: `python -m benchmarks.gtzan_table --table F`.
+"""Train, select and score on a public feature table: `python -m benchmarks.gtzan_table --table F`.
 
-The project's own models, cross-validation, choice and scores, with the settings of `params.yaml`,
+The project's models, cross-validation, selection and scores, with the settings of `params.yaml`,
 on any table with the 57 columns of GTZAN's. All scores are of songs: of a 3 s table, the mean over
 a song's segments.
 

@@ -31,7 +31,7 @@ SEEDS = 5
 def compute(
     table: pd.DataFrame, params: Params, models: Sequence[str], column: str | None
 ) -> Scores:
-    """All figures of `table`, as `read` gives it, with or without tags; `column` gives subsets.
+    """Compute all scores of `table` (from `read`); `column` gives the subsets.
 
     Raises `InputError` if the table cannot be used.
     """
@@ -48,7 +48,7 @@ def compute(
 
 
 def report(result: Scores) -> str:
-    """A line a model, and the calibration of the selected one."""
+    """Format a line per model, and the calibration of the selected one."""
     subsets = (HELD_OUT, VALIDATION, TEST)
     rows = [
         [
@@ -73,7 +73,7 @@ def _accuracy(scores: Scores) -> str:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gtzan_table",
         description=package.__doc__,

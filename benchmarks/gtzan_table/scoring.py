@@ -1,4 +1,4 @@
-"""Train, choose and score: `score_split` on one split, `mean` over several."""
+"""Train, select and score on one split (`score_split`); average over splits (`mean`)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Learners = Mapping[str, tuple[str, FeatureData]]
 
 
 def learners(models: Sequence[str], data: FeatureData) -> Learners:
-    """The models by name, each with the table that it is trained on.
+    """Return the models by name, each with its table.
 
     With tags in `data`, each model is there for each of `FAMILIES`.
     """
@@ -47,7 +47,7 @@ def learners(models: Sequence[str], data: FeatureData) -> Learners:
 
 
 def score_split(models: Sequence[str], data: FeatureData, params: Params) -> Scores:
-    """Train, choose and score on one split; the package's docstring says on which rows."""
+    """Train, select and score on one split; see the package's docstring for the rows."""
     entered = learners(models, data)
     train, both = data.mask(TRAIN), data.mask(TRAIN, VALIDATION)
     out_of_fold = hold_out(entered, both, params)
@@ -70,7 +70,7 @@ def score_split(models: Sequence[str], data: FeatureData, params: Params) -> Sco
 
 
 def hold_out(entered: Learners, rows: Mask, params: Params) -> dict[str, pd.DataFrame]:
-    """Out-of-fold predictions of every model for `rows`."""
+    """Return out-of-fold predictions of every model for `rows`."""
     train = params.train
     return {
         name: predict_out_of_fold(
@@ -103,7 +103,7 @@ def refit(found: Sequence[Candidate], out_of_fold: Mapping[str, pd.DataFrame]) -
 def score(
     found: Sequence[Candidate], entered: Learners, learned: Mask, rows: Mask, params: Params
 ) -> dict[str, Scores]:
-    """Train every model on the rows `learned`; the scores of each candidate on `rows`."""
+    """Train every model on the rows `learned`; return the scores of each candidate on `rows`."""
     settings = params.evaluate
     tables = {
         name: predict(model, data, learned, rows, params) for name, (model, data) in entered.items()
@@ -158,7 +158,7 @@ def calibration(out_of_fold: Mapping[str, pd.DataFrame], one: Candidate, params:
 
 
 def mean_of(splits: Sequence[Scores]) -> Scores:
-    """Means over splits of what all of them have, and each split, with its seed from 0."""
+    """Average common values over splits; also return each split with its seed (from 0)."""
     models = mean([one["models"] for one in splits])
     selected = max(
         models, key=lambda name: [models[name][HELD_OUT][key] for key in ("f1_macro", "accuracy")]
@@ -171,7 +171,7 @@ def mean_of(splits: Sequence[Scores]) -> Scores:
 
 
 def mean(values: Sequence[Any]) -> Any:
-    """The mean of numbers, of lists and dictionaries entry by entry; `n` is the sum."""
+    """Average numbers, or lists and dictionaries entry by entry; `n` is summed."""
     first = values[0]
     if isinstance(first, dict):
         keys = [key for key in first if all(key in value for value in values)]

@@ -1,4 +1,4 @@
-"""The public feature table of GTZAN, or any with its columns: read, split, joined with tags.
+"""Read a feature table with the columns of the public GTZAN table, split it, join tags.
 
 Columns: `filename`, `label` and the 57 of `genre.features.report.NAMES`; `artist` and `group`
 (copies of one recording) if they are there. Clips of 30 s are named like `blues.00012.wav`, 3 s
@@ -21,7 +21,7 @@ from genre.core.params import Params
 from genre.features.report import NAMES
 from genre.models.data import FeatureData
 from genre.splits import EXCLUDED, SUBSETS, TRAIN, Split, split
-from genre.splits.groups import COPIES, components, links
+from genre.splits.groups import COPIES, components, grouping_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +35,11 @@ NEIGHBOURS = 15  # file numbers
 TAGS = tuple(f"musicnn_tag{number:02d}" for number in range(50))
 SMALLEST = 1e-6  # activations are clipped this far from 0 and 1
 NOT_TAGS = (OSError, EOFError, ValueError, LookupError, TypeError, BadZipFile, zlib.error)
-NAMED = 5  # examples in a message
+EXAMPLES = 5  # names in a message
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The table at `path` with `track_id, segment, genre, artist, duplicate_group` added.
+    """Read the table at `path` and add `track_id, segment, genre, artist, duplicate_group`.
 
     Raises `InputError` if it cannot be read or lacks columns, and for a row without a label, a file
     listed twice, and segments of one song with two labels.
@@ -81,7 +81,7 @@ def read(path: Path) -> pd.DataFrame:
 def split_table(
     rows: pd.DataFrame, params: Params, column: str | None, seed: int
 ) -> tuple[FeatureData, Split]:
-    """The rows of `read` that are used, with subsets and groups, and the split that they are from.
+    """Return the used rows of `read` with subsets and groups, and the split.
 
     `column` gives the subset of each row; without it, the protocol `song` is drawn with `seed`. If
     `TAGS` were joined, songs without them are left out. Raises `InputError` if the rows cannot be
@@ -102,8 +102,9 @@ def split_table(
     shares = {subset: float(getattr(params.split, subset)) for subset in SUBSETS}
     made = split(songs, protocol=protocol, shares=shares, seed=seed, column=column or "")
     subset = made.table.set_index("track_id")["subset"]
-    tied = links(songs)
-    group = tied.groupby(components(tied))["track_id"].transform("first").set_axis(tied["track_id"])
+    linked = grouping_table(songs)
+    labels = components(linked)
+    group = linked.groupby(labels)["track_id"].transform("first").set_axis(linked["track_id"])
     keys = rows[["track_id", "segment", "genre"]].assign(
         subset=rows["track_id"].map(subset), group=rows["track_id"].map(group)
     )
@@ -120,7 +121,7 @@ def split_table(
 
 
 def features(rows: pd.DataFrame) -> pd.DataFrame:
-    """The feature columns of `rows` in float64; raises `InputError` for one that is not finite."""
+    """Return the feature columns of `rows` in float64. Raises `InputError` if not finite."""
     import pandas as pd
 
     names = [name for name in (*NAMES, *TAGS) if name in rows]
@@ -136,7 +137,7 @@ def features(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def neighbours(songs: pd.Series, subsets: pd.Series) -> list[str | None]:
-    """A stand-in for the unknown artist of each song: its run of file numbers in one subset.
+    """Return a proxy for the unknown artist of each song: its run of file numbers in a subset.
 
     A run begins at the first number of a series of names, where the subset changes, and
     `NEIGHBOURS` numbers after its beginning. A name that does not end in a number gets None.
@@ -153,10 +154,10 @@ def neighbours(songs: pd.Series, subsets: pd.Series) -> list[str | None]:
 
 
 def join_taggrams(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """`rows` with the columns `TAGS` from the npz file at `path`, NaN for clips not in it.
+    """Join the columns `TAGS` from the npz file at `path`; NaN for clips not in it.
 
-    The file has `X`, float [shape=(n, 50)], a row a 3 s patch, and `IDS` [shape=(n,)], the clip of
-    each, such as `blues/blues.00029.au`. A clip's columns are the means over its patches of the
+    The file has `X`, float [shape=(n, 50)], a row per 3 s patch, and `IDS` [shape=(n,)], the clip
+    of each, such as `blues/blues.00029.au`. A clip's columns are the means over its patches of the
     log-odds ln(p / (1 - p)), which are nearly normal. Raises `InputError` for any other file, and
     for clips that are not in the table.
     """
@@ -186,7 +187,7 @@ def agree(rows: pd.DataFrame, column: str) -> None:
 
 
 def few(names: Iterable[object]) -> str:
-    """The first of these names, and how many more there are."""
+    """Format the first of these names and the number of others."""
     listed = [str(name) for name in names]
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return ", ".join(listed[:NAMED]) + more
+    more = f" and {len(listed) - EXAMPLES} more" if len(listed) > EXAMPLES else ""
+    return ", ".join(listed[:EXAMPLES]) + more

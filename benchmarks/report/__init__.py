@@ -1,1 +1,1 @@
-"""What leakage is worth: every model under every protocol, on one collection, beside the report."""
+"""Effect of leakage: every model under every protocol on one collection, beside the report."""

@@ -1,13 +1,11 @@
-"""Measure what leakage is worth, and write `docs/results.md`.
+"""Measure the effect of leakage, and write `docs/results.md`.
 
     python -m benchmarks.report [--collection NAME=SOURCE …] [--models mlp,lda,…] [--page]
     python -m benchmarks.report --families [--collection NAME=SOURCE …] [--genres blues,jazz,…]
 
-`SOURCE` is what `genre add` takes. Without any collection the demo songs are measured,
-which shows how it works and says nothing about real music.
-`--families` measures what each combination of feature families is worth, and nothing else.
-The scores that the page shows are kept in `docs/results.json`, a collection at a time; `--page`
-writes the page from it and measures nothing.
+`SOURCE` is an argument of `genre add`; the default are the demo songs, whose results say nothing
+about real music. `--families` measures only the combinations of feature families. Scores are kept
+in `docs/results.json` by collection; `--page` writes the page from it without measuring.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ LEFT_OUT = ("train", "curves", "best_epoch")
 
 
 def main() -> int:
-    """Measure the collections and write the page; the exit code."""
+    """Measure the collections and write the page; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--collection", action="append", default=[], metavar="NAME=SOURCE")
@@ -51,7 +49,7 @@ def main() -> int:
         if not options.page:
             names = options.models.split(",")
             for name in names:
-                family(name)  # an unknown one is told before any work is done
+                family(name)  # fails early for an unknown name
             for collection in options.collection or ["demo=demo"]:
                 title, _, source = collection.partition("=")
                 if options.families:
@@ -60,7 +58,7 @@ def main() -> int:
                 else:
                     found = measured(title, source or title, names)
                 results[title] = {**results.get(title, {}), **found}
-                # A line a model: rows are the only dictionaries that follow each other in a list.
+                # A line per model.
                 text = json.dumps(results, sort_keys=True).replace("}, {", "},\n{")
                 write_text(RESULTS, f"{text}\n")
         page.write(DOCS, results)
@@ -71,7 +69,7 @@ def main() -> int:
 
 
 def measured(title: str, source: str, models: list[str]) -> dict[str, Any]:
-    """What `docs/results.json` keeps of one collection."""
+    """Measure a collection; return its entry of `docs/results.json`."""
     params = families.choose(load_params(PROJECT / "params.yaml"), ["report"])
     pictures = [name for name in models if name in PICTURES]
     train = params.train.model_copy(update={"picture_models": pictures})
@@ -91,7 +89,7 @@ def measured(title: str, source: str, models: list[str]) -> dict[str, Any]:
 
 
 def families_of(title: str, source: str, genres: list[str]) -> dict[str, Any]:
-    """What `docs/results.json` keeps of the feature families of one collection."""
+    """Measure the feature families on a collection; return its entry of `docs/results.json`."""
     params = load_params(PROJECT / "params.yaml")
     root = WORK / title
     measure.prepare(root, params, source, measure.SHORT)
@@ -105,7 +103,7 @@ def families_of(title: str, source: str, genres: list[str]) -> dict[str, Any]:
 
 
 def shown(value: Any) -> Any:
-    """What the page shows of a result: the scores of validation and test songs, and no curves."""
+    """Return the scores of validation and test songs of a result, without curves."""
     if not isinstance(value, dict):
         return value
     if "accuracy" in value:

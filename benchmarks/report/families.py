@@ -1,8 +1,8 @@
-"""Feature families: what each combination of them is worth, under splits that keep songs together.
+"""Compare combinations of feature families under splits that keep songs together.
 
-Every model that looks at features is fitted to `train` and scored on `validation` and `test`; and
-models of folds answer the songs of train and validation that they have not heard (held out), which
-is what the pipeline chooses by. The vote of the models is scored beside them.
+Every model on features is fitted to `train` and scored on `validation` and `test`, and by
+out-of-fold predictions on train and validation, which the pipeline selects by. Soft voting of the
+models is scored, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
     ("musicnn",),
     ("report", "extended"),
     ("report", "musicnn"),
-    ("extended", "musicnn"),  # what `auto` gives real songs
+    ("extended", "musicnn"),  # `auto` for real songs
     ("report", "extended", "musicnn"),
 )
 MODELS = ("mlp", "lda", "logistic", "svm")
@@ -41,9 +41,9 @@ MODELS = ("mlp", "lda", "logistic", "svm")
 
 @dataclass(frozen=True)
 class FamilyResult:
-    """One model, or the vote of all, of one combination of families under one protocol.
+    """The scores of a model (or soft voting) for a combination of families and a protocol.
 
-    `seconds` to fit it, without its folds; `bytes` of its files; `columns` that it looks at;
+    `seconds` to fit it, without folds; `bytes` of its files; `columns`: number of inputs;
     `held_out` are song-level scores like those in `scores`.
     """
 
@@ -64,16 +64,16 @@ def prepare(root: Path, params: Params) -> None:
 
 
 def choose(params: Params, families: Sequence[str]) -> Params:
-    """The parameters with these families."""
+    """Return the parameters with these families."""
     chosen = params.features.model_copy(update={"families": list(families)})
     return params.model_copy(update={"features": chosen})
 
 
 def measure(root: Path, params: Params, genres: Sequence[str]) -> Iterator[FamilyResult]:
-    """Yield each combination under each protocol, as they are done.
+    """Yield the result of each combination under each protocol.
 
-    `predefined` only with `genres`, those that the column `split.column` of the songs' manifest
-    has songs to learn from and to validate on of.
+    `predefined` needs `genres`: those with training and validation songs in the column
+    `split.column` of the manifest.
     """
     every = sorted(set(pd.read_parquet(root / paths.CATALOGUE)["genre"]))
     rounds: list[tuple[str, list[str]]] = [("song", every)]
@@ -86,7 +86,7 @@ def measure(root: Path, params: Params, genres: Sequence[str]) -> Iterator[Famil
 
 
 def one(root: Path, params: Params, protocol: str, genres: list[str]) -> Iterator[FamilyResult]:
-    """Every model and their vote, for the families of `params` under the split at `root`."""
+    """Score every model and soft voting, for the families of `params` and the split at `root`."""
     families = params.features.families
     data = inputs.read_data(root, "features_3s", params)
     everything = np.ones(len(data.keys), dtype=np.bool_)
@@ -142,7 +142,7 @@ def one(root: Path, params: Params, protocol: str, genres: list[str]) -> Iterato
 
 
 def size(model: Model) -> int:
-    """How many bytes the model's files have."""
+    """Return the size of the model's files in bytes."""
     with TemporaryDirectory() as folder:
         model.save(Path(folder) / "model")
         return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())

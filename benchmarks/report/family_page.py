@@ -26,9 +26,9 @@ def section(found: Sequence[dict[str, Any]]) -> Iterable[str]:
         "songs of train and validation, each predicted by a model that was not trained on it, its "
         "copies or its artist. The network behind `musicnn` was trained by "
         "its authors on commercial recordings with listeners' tags, genre words among them; how "
-        "many songs of this collection are among those is unknown, so its figures may be optimistic. "
-        "The columns of `extended` were chosen by their out-of-fold gain on the clips of "
-        "GTZAN-dev, so its out-of-fold figures there are optimistic; no choice used test songs."
+        "many songs of this collection are among those is unknown, so its figures may be "
+        "optimistic. The columns of `extended` were chosen by their out-of-fold gain on the clips "
+        "of GTZAN-dev, so its out-of-fold figures there are optimistic; no choice used test songs."
     )
     yield (
         "Seconds are those to fit the models, without their folds; MB is the size of their files. "
@@ -45,7 +45,7 @@ def section(found: Sequence[dict[str, Any]]) -> Iterable[str]:
 
 
 def by_model(results: list[dict[str, Any]]) -> str:
-    """Held-out accuracy, families by models."""
+    """Table of out-of-fold accuracy, families by models."""
     models = list(dict.fromkeys(one["model"] for one in results))
     lines = []
     for families, group in groupby(results, key=lambda one: one["families"]):
@@ -56,7 +56,7 @@ def by_model(results: list[dict[str, Any]]) -> str:
 
 
 def chosen(results: list[dict[str, Any]]) -> str:
-    """The best model of each combination, with its figures, its time and its size."""
+    """Table of the best model of each combination, with scores, time and size."""
     lines = []
     for families, group in groupby(results, key=lambda one: one["families"]):
         best = max(group, key=rank)
@@ -78,12 +78,12 @@ def chosen(results: list[dict[str, Any]]) -> str:
 
 
 def rank(one: dict[str, Any]) -> tuple[float, float]:
-    """What the pipeline chooses by, most first."""
+    """The sort key by which the pipeline selects, descending."""
     return one["held_out"]["f1_macro"], one["held_out"]["accuracy"]
 
 
 def figure(scores: Mapping[str, Any] | None) -> str:
-    """`71.4 % (60–80)`, or a dash where there is none."""
+    """Format a score: `71.4 % (60–80)`, or a dash if there is none."""
     if not scores:
         return "–"
     low, high = scores["ci95"]

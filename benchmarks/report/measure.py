@@ -1,8 +1,8 @@
-"""Train every model under every protocol, on one collection prepared once.
+"""Train every model under every protocol on one collection.
 
-The steps before the split run as in the pipeline, in a project of their own below `.cache`, so that
-a second run is quick. Models are fitted to `train`, stopped by `validation` where they stop early,
-and scored on both and on `test`. No model is chosen here.
+The steps before the split run in a project below `.cache`, so that a second run is quick. Models
+are fitted to `train`, with early stopping on `validation`, and scored on all subsets. No model is
+selected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from genre import evaluation, splits
-from genre.collection.adding import add
+from genre.collection.add_songs import add
 from genre.core.files import write_parquet
 from genre.core.params import Params, TrainParams
 from genre.models import make_model
@@ -32,7 +32,7 @@ SHORT = (ingest, trim, features)  # if no model is trained on spectrograms
 
 @dataclass(frozen=True)
 class Result:
-    """One model under one protocol; `without` names genres that the protocol could not split."""
+    """The scores of a model under a protocol; `without`: genres that could not be split."""
 
     protocol: str
     model: str
@@ -44,7 +44,7 @@ class Result:
 
 
 def prepare(root: Path, params: Params, source: str, steps: Sequence[ModuleType] = PREPARE) -> None:
-    """Bring the collection `source` (see `genre add`) into the project at `root`, by `steps`."""
+    """Add the collection `source` to the project at `root` and run `steps`."""
     root.mkdir(parents=True, exist_ok=True)
     add(source, root=root)
     for step in steps:
@@ -52,10 +52,9 @@ def prepare(root: Path, params: Params, source: str, steps: Sequence[ModuleType]
 
 
 def measure(root: Path, params: Params, models: Sequence[str]) -> Iterator[Result]:
-    """Yield each model under each protocol, as they are done.
+    """Yield the result of each model under each protocol.
 
-    Where `artist` cannot have some genres, `song` is measured without them too: figures of other
-    genres are no match for each other.
+    If `artist` excludes some genres, `song` is also measured without them, for comparison.
     """
     catalogue = pd.read_parquet(root / paths.CATALOGUE)
     few = few_artists(catalogue)
@@ -69,9 +68,9 @@ def measure(root: Path, params: Params, models: Sequence[str]) -> Iterator[Resul
 
 
 def few_artists(songs: pd.DataFrame) -> list[str]:
-    """The genres that have too few artists to keep them apart."""
-    number = groups.artist_groups(groups.links(songs[songs["status"] == "ok"]))
-    return sorted(str(genre) for genre in number[number < groups.ENOUGH_ARTISTS].index)
+    """Return the genres with too few artists to keep artists together."""
+    number = groups.artist_groups(groups.grouping_table(songs[songs["status"] == "ok"]))
+    return sorted(str(genre) for genre in number[number < groups.MIN_ARTISTS].index)
 
 
 def split_into(root: Path, params: Params, protocol: str, without: Sequence[str]) -> None:
@@ -95,7 +94,7 @@ def split_into(root: Path, params: Params, protocol: str, without: Sequence[str]
 
 
 def one(root: Path, params: Params, protocol: str, name: str, without: Sequence[str]) -> Result:
-    """Fit and score one model under the split that lies at `root`."""
+    """Fit and score one model under the split at `root`."""
     model = make_model(name, for_protocol(params.train, protocol))
     data = inputs.read_data(root, model.input, params)
     start = time.monotonic()
@@ -125,10 +124,10 @@ def one(root: Path, params: Params, protocol: str, name: str, without: Sequence[
 
 
 def for_protocol(params: TrainParams, protocol: str) -> TrainParams:
-    """The settings, with as many steps of the residual network however its examples are cut.
+    """Return the settings, with the same number of optimiser steps of the residual network.
 
-    Under a leaky protocol it learns from segments, ten for each clip: a tenth of the epochs are as
-    many steps.
+    Under a leaky protocol its examples are segments, ten per clip, so it gets a tenth of the
+    epochs.
     """
     if protocol not in splits.LEAKY:
         return params
@@ -138,7 +137,7 @@ def for_protocol(params: TrainParams, protocol: str) -> TrainParams:
 
 
 def count(root: Path) -> dict[str, int]:
-    """The usable songs of each genre, by name."""
+    """Count the usable songs of each genre."""
     songs = pd.read_parquet(root / paths.CATALOGUE)
     counts = songs.loc[songs["status"] == "ok", "genre"].value_counts()
     return {str(genre): int(counts[genre]) for genre in sorted(counts.index)}

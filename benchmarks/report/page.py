@@ -1,4 +1,4 @@
-"""`docs/results.md`: the report's figures beside ours, and what leakage is worth."""
+"""Write `docs/results.md`: the report's results beside ours, and the effect of leakage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genre.core.files import write_text
 from genre.core.markdown import table as markdown
 
 # The student report, "Music Genre Classification" (2023): validation accuracy on segments of songs
-# that also stand in training, and 100 songs by other artists, ten random 3 s samples each.
+# that are also in training, and 100 songs by other artists, ten random 3 s samples each.
 REPORT = {"mlp": 0.84, "resnet": 0.70, "cnn": 0.42}
 NEW_SONGS = {"accuracy": 80.23, "precision": 79.96, "recall": 80.02, "F1": 79.99}
 
@@ -83,7 +83,7 @@ def collection(folder: Path, title: str, found: dict[str, Any]) -> Iterable[str]
 
 
 def curves_file(title: str, model: str) -> str:
-    """Where the curves of a model lie, below the page's folder."""
+    """Return the path of the training curves of a model, below the page's folder."""
     return f"figures/curves_{title}_{model}.png"
 
 
@@ -101,7 +101,7 @@ def draw_curves(folder: Path, title: str, found: Result, *, synthetic: bool) -> 
 
 
 def as_table(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """A row a model, protocol, subset and level."""
+    """Return a table with a row per model, protocol, subset and level."""
     rows = [
         {
             "protocol": one["protocol"] + (" *" if one["without"] else ""),
@@ -122,7 +122,7 @@ def as_table(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def versus_report(table: pd.DataFrame) -> str:
-    """The report's validation accuracy beside ours, by protocol."""
+    """Table of the report's validation accuracy beside ours, by protocol."""
     rows = table[(table["subset"] == "validation") & (table["level"] == "segment")]
     protocols = list(dict.fromkeys(rows["protocol"]))
     lines = []
@@ -136,7 +136,7 @@ def versus_report(table: pd.DataFrame) -> str:
 
 
 def by_protocol(table: pd.DataFrame) -> str:
-    """Accuracy of whole songs by model, protocol and subset."""
+    """Table of song-level accuracy by model, protocol and subset."""
     rows = table[table["level"] == "song"]
     keys = [(p, s) for p in dict.fromkeys(rows["protocol"]) for s in ("validation", "test")]
     lines = [
@@ -150,7 +150,7 @@ def by_protocol(table: pd.DataFrame) -> str:
 
 
 def gaps(table: pd.DataFrame) -> str:
-    """Points of accuracy between protocols, for the same model."""
+    """Table of differences in accuracy between protocols, in percentage points."""
     rows = table[(table["subset"] == "validation") & (table["level"] == "segment")]
     wide = rows.pivot(index="model", columns="protocol", values="accuracy")
     pairs = [("segment", "song")]
@@ -165,7 +165,7 @@ def gaps(table: pd.DataFrame) -> str:
 
 
 def figure(table: pd.DataFrame, title: str, *, synthetic: bool) -> Any:
-    """Bars of accuracy by model and protocol, with the report's figures."""
+    """Draw accuracy by model and protocol as bars, with the report's results."""
     rows = table[(table["subset"] == "validation") & (table["level"] == "segment")]
     rows = rows[~rows["protocol"].str.endswith("*")]
     words = f"{title}: accuracy of validation segments" + (", synthetic" if synthetic else "")
@@ -176,7 +176,7 @@ def figure(table: pd.DataFrame, title: str, *, synthetic: bool) -> Any:
 
 
 def cell(rows: pd.DataFrame, model: str, protocol: str, *, interval: bool = False) -> str:
-    """`71.4 %`, with its interval when asked."""
+    """Format an accuracy: `71.4 %`, optionally with its interval."""
     found = rows[(rows["model"] == model) & (rows["protocol"] == protocol)]
     if found.empty:
         return "–"
@@ -186,7 +186,7 @@ def cell(rows: pd.DataFrame, model: str, protocol: str, *, interval: bool = Fals
 
 
 def starred(table: pd.DataFrame) -> str:
-    """What the star of a protocol means, if any has one."""
+    """Explain the star of a protocol, if there is one."""
     left_out = next(iter(table.loc[table["without"] != "", "without"]), "")
     if not left_out:
         return ""

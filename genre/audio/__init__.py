@@ -2,7 +2,8 @@
 
 Conventions: decoded audio is float32, shape=(n, channels), full scale -1 to 1. A *clip* is what
 the pipeline works on: mono, `SAMPLE_RATE`, 16-bit, exactly `CLIP_SECONDS` long; a *segment* is one
-of its `SEGMENTS_PER_CLIP` equal parts. What a file holds is told by its content, not by its name.
+of its `SEGMENTS_PER_CLIP` equal parts. The format of a file is detected from its content, not its
+name.
 """
 
 from genre.audio.clip import (

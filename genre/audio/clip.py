@@ -1,4 +1,4 @@
-"""Clips and segments: the 30 s of a song that the pipeline works on, and their ten parts."""
+"""Clips and segments: 30 s of a song, and their ten parts of 3 s."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def verify(source: Path | bytes, content: str) -> None:
 
 
 def part_of_song(source: Path | bytes, position: str) -> tuple[Samples, int]:
-    """The mono samples of the part of a song that becomes its clip, and the song's sample rate.
+    """Decode the 30 s of a song that become its clip; return mono samples and sample rate.
 
-    float32 [shape=(n,)], at most `CLIP_SECONDS`. Raises `AudioError`.
+    `position` is `middle` or `start`. Samples are float32 [shape=(n,)], shorter for a shorter song.
+    Raises `AudioError`.
     """
     if position == "start":
         return _read(source, first=0)
@@ -43,7 +44,7 @@ def part_of_song(source: Path | bytes, position: str) -> tuple[Samples, int]:
         if frames is None:
             frames = sum(len(block) for block in stream.blocks())
     y, sample_rate = _read(source, first=max(0, (frames - wanted) // 2))
-    if len(y) < min(wanted, frames):  # the header told of more than there is
+    if len(y) < min(wanted, frames):  # the header gives more frames than there are
         with Stream(source) as stream:
             frames = sum(len(block) for block in stream.blocks())
         y, sample_rate = _read(source, first=max(0, (frames - wanted) // 2))
@@ -51,7 +52,7 @@ def part_of_song(source: Path | bytes, position: str) -> tuple[Samples, int]:
 
 
 def _read(source: Path | bytes, *, first: int) -> tuple[Samples, int]:
-    """Return up to `CLIP_SECONDS` from sample `first` on, mono, and the sample rate."""
+    """Decode up to `CLIP_SECONDS` from sample `first` on, mono; return the sample rate, too."""
     with Stream(source) as stream:
         wanted = CLIP_SECONDS * stream.sample_rate
         parts = [np.zeros(0, dtype=np.float32)]
@@ -68,9 +69,9 @@ def _read(source: Path | bytes, *, first: int) -> tuple[Samples, int]:
 
 
 def read_clip(source: Path | bytes, content: str | None = None) -> Samples:
-    """Read a clip of the pipeline: float32, shape=(CLIP_SAMPLES,).
+    """Read a clip: float32, shape=(CLIP_SAMPLES,).
 
-    Raises `AudioError` where it is not such a clip, or its sha256 is not `content`.
+    Raises `AudioError` if it has another length or rate, or its sha256 is not `content`.
     """
     import soundfile
 

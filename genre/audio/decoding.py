@@ -1,4 +1,4 @@
-"""Decoders: libsndfile first, FFmpeg's libraries through PyAV for what it cannot read.
+"""Decode audio by libsndfile, or by FFmpeg (PyAV) what libsndfile cannot read.
 
 libsndfile reads WAV, FLAC, MP3, Ogg Vorbis, Opus, AU and AIFF; FFmpeg reads the rest (M4A/AAC and
 many more). Samples are float32, shape=(n, channels), full scale -1 to 1.
@@ -20,10 +20,10 @@ from genre.core.errors import AudioError
 
 Samples = npt.NDArray[np.float32]
 
-BLOCK_SECONDS = 60  # of audio held in memory at once while a song is read from end to end
-BLOCK_SAMPLES = 2 * 192_000 * BLOCK_SECONDS  # of all channels: what a header may ask for at most
-# What FFmpeg may open: songs. Its playlists, captures and network formats would read other files,
-# or listen for them.
+BLOCK_SECONDS = 60  # in memory at once while a song is decoded
+BLOCK_SAMPLES = 2 * 192_000 * BLOCK_SECONDS  # of all channels, whatever the header says
+# The formats that FFmpeg may open: not playlists, captures and network formats, which read other
+# files or open sockets.
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,m4a,matroska,mp3,mp4,mpc,mpc8,"
     "mpeg,mpegts,ogg,oma,rm,shn,tak,tta,voc,w64,wav,webm,wsd,wv"
@@ -31,17 +31,16 @@ FORMATS = (
 
 
 class Stream:
-    """A song that is being decoded: what its header says, and its samples block by block.
+    """Decodes a song block by block; a context manager.
 
     `sample_rate` in Hz, `channels`, `codec` as the decoder names it, `tags`; `frames` is the length
-    in samples that the header tells, None where it tells none. `blocks()` can be read once and
-    yields float32, shape=(m, channels). Use as a context manager.
+    in samples by the header, or None. `blocks()` can be read once.
     """
 
     def __init__(self, source: Path | bytes) -> None:
         """Open `source`, a file's path or its content.
 
-        Raises `AudioError` where the file is missing, empty or not audio.
+        Raises `AudioError` if the file is missing, empty or not audio.
         """
         self.name = str(source) if isinstance(source, Path) else "the audio"
         if isinstance(source, Path):
@@ -71,16 +70,16 @@ class Stream:
         self._decoder.close()
 
     def blocks(self, seconds: float = BLOCK_SECONDS) -> Iterator[Samples]:
-        """Yield the samples in order, about `seconds` at a time.
+        """Yield the samples, about `seconds` at a time: float32, shape=(m, channels).
 
-        Raises `AudioError` where the rest cannot be decoded.
+        Raises `AudioError` if the rest cannot be decoded.
         """
         most = BLOCK_SAMPLES // self.channels
         yield from self._decoder.blocks(max(1, min(most, round(seconds * self.sample_rate))))
 
 
 class _NotForThisDecoder(Exception):
-    """The decoder does not know this content; another may."""
+    """The decoder does not support this content; another may."""
 
 
 class _SoundFile:
@@ -89,7 +88,7 @@ class _SoundFile:
     def __init__(self, source: Path | bytes) -> None:
         import soundfile
 
-        # Not the path itself: libsndfile would look at the suffix before the content.
+        # Not the path: libsndfile would detect the format from the suffix first.
         opened: Any = io.BytesIO(source) if isinstance(source, bytes) else _open(source)
         try:
             self._file = soundfile.SoundFile(opened)
@@ -143,7 +142,7 @@ class _Av:
             if not self._container.streams.audio:
                 raise AudioError("is not audio: it has no audio stream")
             stream = self._container.streams.audio[0]
-            # Without a codec that FFmpeg knows, a stream has none of these.
+            # A stream with an unknown codec has none of these.
             if stream.codec_context is None or not stream.sample_rate or not stream.channels:
                 raise AudioError("is not audio in any known format")
         except AudioError:
@@ -170,18 +169,18 @@ class _Av:
         layout = self._stream.layout.name
         convert = av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate)
         pending: list[Samples] = []
-        held = 0
+        count = 0
         try:
             for frame in self._container.decode(self._stream):
                 if frame.sample_rate != self.sample_rate or frame.layout.name != layout:
-                    raise AudioError("changes its sample rate or channels half-way")
+                    raise AudioError("changes its sample rate or channels within the file")
                 for part in convert.resample(frame):
                     samples = part.to_ndarray().reshape(-1, self.channels)
                     pending.append(samples.astype(np.float32, copy=False))
-                    held += len(pending[-1])
-                if held >= size:
+                    count += len(pending[-1])
+                if count >= size:
                     yield np.concatenate(pending)
-                    pending, held = [], 0
+                    pending, count = [], 0
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(f"cannot be decoded to its end ({error})") from error
         if pending:
@@ -189,15 +188,14 @@ class _Av:
 
 
 def _tag_options(av: ModuleType) -> dict[str, Any]:
-    """The options of `av.open` with which tags that are not UTF-8 become surrogates.
+    """The options of `av.open` that decode tags which are not UTF-8 to surrogates.
 
-    PyAV 19 always decodes tags that way and has no such option; before, tags that are not UTF-8
-    raised `UnicodeDecodeError` by default.
+    PyAV 19 always does; older versions raise `UnicodeDecodeError` by default.
     """
     version = int(av.__version__.partition(".")[0])
     return {"metadata_errors": "surrogateescape"} if version < 19 else {}
 
 
 def _printable(tag: str) -> str:
-    """`tag` with U+FFFD for the bytes that are not UTF-8."""
+    """Replace bytes that are not UTF-8 by U+FFFD."""
     return tag.encode(errors="surrogateescape").decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Whole songs: decode them, or read them from end to end in bounded memory to describe them."""
+"""Decode, resample or scan whole songs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ LEVEL_SECONDS = 3  # over which the level of a song is measured
 
 @dataclass(frozen=True)
 class Audio:
-    """Decoded audio and what its file says about it.
+    """Decoded audio with the metadata of its file.
 
-    `samples` is float32, shape=(n, channels). `tags` holds `title` and `artist` where the file
-    carries them.
+    `samples` is float32, shape=(n, channels). `tags` holds `title` and `artist` if the file does.
     """
 
     samples: Samples
@@ -37,7 +36,7 @@ class Audio:
 def decode(source: Path | bytes) -> Audio:
     """Decode a whole song, given as a path or as the content of its file.
 
-    Raises `AudioError` where it is missing, empty, not audio, broken or holds no samples.
+    Raises `AudioError` if it is missing, empty, not audio, damaged or holds no samples.
     """
     with Stream(source) as stream:
         blocks = list(stream.blocks())
@@ -72,11 +71,11 @@ def load(source: Path | bytes, sample_rate: int = SAMPLE_RATE) -> Samples:
 
 @dataclass
 class Scan:
-    """What reading a song from end to end, in bounded memory, tells about it.
+    """The result of decoding a whole song in bounded memory.
 
     `seconds`; `loudest_dbfs`, the level of the loudest `LEVEL_SECONDS` in dB below full scale
     (root mean square over all channels; -inf for digital silence); `audio_sha256` of the decoded
-    samples with their rate and channels, the same whatever container they came in.
+    samples with their rate and channels, independent of the container.
     """
 
     sample_rate: int
@@ -89,10 +88,10 @@ class Scan:
 
 
 def scan(source: Path | bytes, *, max_seconds: float) -> Scan:
-    """Read a song to its end and describe it.
+    """Decode a whole song in bounded memory and describe it.
 
-    Raises `AudioError` where it is not audio, is broken, holds samples that are not numbers, or is
-    longer than `max_seconds` (reading stops there).
+    Raises `AudioError` if it is not audio, is damaged, holds NaN or infinite samples, or is longer
+    than `max_seconds` (decoding stops there).
     """
     digest = hashlib.sha256()
     total = 0
@@ -104,7 +103,7 @@ def scan(source: Path | bytes, *, max_seconds: float) -> Scan:
             total += len(block)
             if total > max_seconds * stream.sample_rate:
                 raise AudioError(
-                    f"is longer than ingest.max_seconds ({max_seconds:g} s): cut it, or raise that"
+                    f"is longer than ingest.max_seconds ({max_seconds:g} s): cut it, or raise it"
                 )
             digest.update(np.ascontiguousarray(block, dtype="<f4").data)
             energy = np.square(block, dtype=np.float32).mean(axis=1, dtype=np.float32)

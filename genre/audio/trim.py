@@ -1,7 +1,7 @@
-"""Clips as the report made them, with pydub: 30 s of each song and ten segments of 3 s.
+"""Cut clips as in the report, with pydub: 30 s of each song and ten segments of 3 s.
 
 The song is decoded and resampled by `genre.audio`; pydub cuts the 16-bit samples and appends
-silence. A clip is stored as FLAC: lossless, two thirds of WAV's size.
+silence. Clips are stored as FLAC: lossless, two thirds of the size of WAV.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FULL_SCALE = 32_768  # of a 16-bit sample
 
 
 def clip_of_song(source: Path | bytes, content: str, *, position: str) -> bytes:
-    """The clip of a song whose sha256 is `content`, as a FLAC file.
+    """Return the clip of a song whose sha256 is `content`, as the bytes of a FLAC file.
 
     Raises `AudioError` if the song has changed or cannot be read.
     """
@@ -57,7 +57,7 @@ def cut(source: Path | bytes, position: str) -> AudioSegment:
 
 
 def encode_clip(clip: AudioSegment) -> bytes:
-    """A clip as the content of a FLAC file."""
+    """Encode a clip as FLAC."""
     import soundfile
 
     buffer = io.BytesIO()
@@ -67,7 +67,7 @@ def encode_clip(clip: AudioSegment) -> bytes:
 
 
 def cut_segments(content: bytes) -> list[AudioSegment]:
-    """Cut a clip, given as the content of its FLAC file, into its ten segments."""
+    """Cut a clip, given as the bytes of a FLAC file, into its ten segments."""
     import soundfile
 
     pcm, rate = soundfile.read(io.BytesIO(content), dtype="int16")
@@ -77,7 +77,7 @@ def cut_segments(content: bytes) -> list[AudioSegment]:
 
 
 def _audio_segment() -> type[AudioSegment]:
-    """Import pydub's class without its warning about programs that are not needed here."""
+    """Import pydub's class without its warning about missing FFmpeg programs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pydub import AudioSegment

@@ -1,8 +1,7 @@
-"""The command `genre`: a registry of commands, each imported when it is asked for.
+"""The command `genre`: a click group that imports a command when it is called.
 
-A command is a click command named in `COMMANDS`; it gets the project's folder by
-`@click.pass_obj`. An error is one line on stderr, with exit code 2 if the input is to blame
-(`InputError`) and 1 otherwise.
+Commands are listed in `COMMANDS`; they get the project's folder by `@click.pass_obj`. An error is
+one line on stderr, with exit code 2 for bad input (`InputError`) and 1 otherwise.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import click
 
 from genre import __version__
 from genre.core.errors import GenreError, InputError
-from genre.core.files import room_for
+from genre.core.files import disk_space_guard
 from genre.core.messages import printable
-from genre.core.unexpected import one_line
+from genre.core.unexpected import one_line_errors
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a command lives, as `module:attribute`, and its line in `genre --help`."""
+    """The location of a command, `module:attribute`, and its line in `genre --help`."""
 
     where: str
     help: str
@@ -33,11 +32,11 @@ class Entry:
 
 COMMANDS = {
     "add": Entry("genre.cli.collection:add", "Add songs: a folder, archive, URL or demo."),
-    "remove": Entry("genre.cli.collection:remove", "Take songs out of the collection."),
+    "remove": Entry("genre.cli.collection:remove", "Remove songs from the collection."),
     "relabel": Entry("genre.cli.collection:relabel", "Move songs to another genre."),
-    "classify": Entry("genre.cli.classify:classify", "Say which genre songs are."),
+    "classify": Entry("genre.cli.classify:classify", "Predict the genre of songs."),
     "drift": Entry("genre.cli.drift:drift", "Compare songs with the champion's training songs."),
-    "app": Entry("genre.cli.app:app", "Open a page that says which genre a song is."),
+    "app": Entry("genre.cli.app:app", "Open a page that classifies songs."),
     "models": Entry("genre.cli.registry:models", "List the registered versions."),
     "check": Entry("genre.cli.registry:check", "Verify the files of a version."),
     "promote": Entry("genre.cli.registry:promote", "Make a version the champion."),
@@ -45,16 +44,16 @@ COMMANDS = {
 }
 
 
-class Registry(click.Group):
-    """The group whose commands are those of `COMMANDS`."""
+class LazyGroup(click.Group):
+    """A group with the commands of `COMMANDS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order of a song's way."""
+        """Return the names of all commands, in the order of `COMMANDS`."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called `cmd_name`, imported now."""
+        """Import and return the command `cmd_name`."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -70,7 +69,7 @@ class Registry(click.Group):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
-@click.group(cls=Registry)
+@click.group(cls=LazyGroup)
 @click.version_option(__version__, prog_name="genre")
 @click.option(
     "--root",
@@ -80,9 +79,9 @@ class Registry(click.Group):
 )
 @click.pass_context
 def genre(context: click.Context, root: Path) -> None:
-    """Songs in genre folders in, a music genre classifier out.
+    """Train and use a music genre classifier.
 
-    `make run` does the whole job; these commands change what it works on.
+    `make run` runs the whole pipeline; these commands change its songs and use its models.
     """
     context.obj = root
 
@@ -92,11 +91,11 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
-@one_line
+@one_line_errors
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
-        with room_for():
+        with disk_space_guard():
             result = genre.main(arguments, prog_name="genre", standalone_mode=False)
     except click.ClickException as error:  # a wrong option or argument
         error.show()

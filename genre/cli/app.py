@@ -18,7 +18,7 @@ MAX_MEGABYTES, MAX_MINUTES = 100, 60
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    help=f"Listen on this port of 127.0.0.1; 0 takes a free one.  [default: {PORT}, or a free one]",
+    help=f"Port on 127.0.0.1; 0: any free port.  [default: {PORT}, or a free port]",
 )
 @click.option(
     "--model",
@@ -44,9 +44,10 @@ MAX_MEGABYTES, MAX_MINUTES = 100, 60
 def app(
     root: Path, port: int | None, model: str | None, max_megabytes: int, max_minutes: int
 ) -> None:
-    """Open a page for the browser: drop a song, or record one, and see which genre it is.
+    """Serve a web page that classifies uploaded or recorded songs.
 
-    The page is served to this computer alone, asks nothing of the internet, and keeps no song.
+    The page is reachable on this computer only, loads nothing from the internet, and stores no
+    song.
     """
     if find_spec("gradio") is None:
         raise InputError(

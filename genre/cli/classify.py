@@ -18,25 +18,25 @@ MAX_HOURS = 6.0
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "form", flag_value="json", help="Answer as a list of JSON objects.")
-@click.option("--csv", "form", flag_value="csv", help="Answer as CSV, a row a song.")
+@click.option("--json", "form", flag_value="json", help="Print a list of JSON objects.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV, a row per song.")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
     default=TOP,
     show_default=True,
-    help="How many genres a song is given.",
+    help="Number of genres per song.",
 )
 @click.option(
     "--tags",
     is_flag=True,
-    help="Say what each song sounds like, too: the strongest tags of a model that hears any.",
+    help="Also print the most probable tags, if the model predicts tags.",
 )
 @click.option(
     "--timeline",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.png",
-    help="Draw the song's genres through time, with its spectrogram, to FILE.png.",
+    help="Plot genre probabilities over time and the spectrogram to FILE.png.",
 )
 @click.option(
     "--model",
@@ -62,11 +62,11 @@ def classify(
     model: str | None,
     max_hours: float,
 ) -> int:
-    """Say which genre the songs in PATHS are: files, or folders with all that is below them.
+    """Predict the genre of the songs in PATHS: files, or folders with all files below them.
 
-    In folders, files that are not audio (covers, playlists, texts) are skipped and counted. A song
-    that cannot be decoded is named with the reason, the others are classified, and the exit code is
-    2. A song that was cut off is classified with a warning.
+    In folders, files that are not audio (covers, playlists, texts) are skipped and counted. If a
+    song cannot be decoded, the reason is printed and the exit code is 2; the others are classified.
+    A truncated song is classified with a warning.
     """
     from genre.classifier import batch, output
     from genre.models.ensemble import SYNTHETIC, read_description

@@ -7,25 +7,25 @@ from pathlib import Path
 import click
 
 from genre.collection import RAW
-from genre.collection.adding import add as add_songs
+from genre.collection.add_result import summary_lines
+from genre.collection.add_songs import add as add_songs
 from genre.collection.archives import Limits
-from genre.collection.changing import relabel as relabel_songs
-from genre.collection.changing import remove as remove_songs
-from genre.collection.report import lines
+from genre.collection.edit_songs import relabel as relabel_songs
+from genre.collection.edit_songs import remove as remove_songs
 from genre.core.messages import printable
-from genre.core.params import in_project
+from genre.core.params import project_folder
 
 NEXT = "Next: make run"
 
 
-def say(line: str) -> None:
-    """Tell a person one line."""
+def echo(line: str) -> None:
+    """Print one line, with control characters escaped."""
     click.echo(printable(line))
 
 
 @click.command()
 @click.argument("source")
-@click.option("--sha256", metavar="HEX", help="Expected hash of the archive; refused otherwise.")
+@click.option("--sha256", metavar="HEX", help="Expected sha256 of the archive.")
 @click.option(
     "--max-gigabytes",
     type=click.FloatRange(min=0, min_open=True),
@@ -36,38 +36,40 @@ def say(line: str) -> None:
 @click.option(
     "--move",
     is_flag=True,
-    help="Remove each file from the folder SOURCE once the collection holds it.",
+    help="Remove files from the folder SOURCE once they are in the collection.",
 )
 @click.pass_obj
 def add(root: Path, source: str, sha256: str | None, max_gigabytes: float, move: bool) -> None:
     """Add the songs of SOURCE to the collection, data/raw.
 
     SOURCE is a folder whose first level is the genre (blues/song.mp3, …), a zip or tar archive of
-    one, an http(s) URL of such an archive, or the word demo: songs that the project makes itself.
+    one, an http(s) URL of such an archive, or the word demo (synthetic songs).
     A manifest.csv at its top may give path, genre, artist, title, licence, source and more.
-    Your own files are only read, unless you ask for --move. Adding twice changes nothing.
+    Your files are only read, unless you give --move. Songs that are already there are skipped.
     """
     limits = Limits(gigabytes=max_gigabytes)
-    added = add_songs(source, in_project(root), sha256=sha256, limits=limits, move=move, say=say)
-    for line in lines(added, RAW):
-        say(line)
+    added = add_songs(
+        source, project_folder(root), sha256=sha256, limits=limits, move=move, log=echo
+    )
+    for line in summary_lines(added, RAW):
+        echo(line)
     if added.added:
-        say(NEXT)
+        echo(NEXT)
 
 
 @click.command()
 @click.argument("songs", nargs=-1, required=True)
 @click.pass_obj
 def remove(root: Path, songs: tuple[str, ...]) -> None:
-    """Take SONGS out of the collection.
+    """Remove SONGS from the collection.
 
-    A song is named by its path (blues/song.mp3, or data/raw/blues/song.mp3) or its track id; a
-    folder (blues) names all songs in it.
+    A song is given by its path (blues/song.mp3, or data/raw/blues/song.mp3) or its track id; a
+    folder (blues) stands for all songs in it.
     """
-    gone = remove_songs(songs, in_project(root), say=say)
+    gone = remove_songs(songs, project_folder(root), log=echo)
     for path in gone:
-        say(f"Removed {path}")
-    say(NEXT)
+        echo(f"Removed {path}")
+    echo(NEXT)
 
 
 @click.command()
@@ -75,11 +77,11 @@ def remove(root: Path, songs: tuple[str, ...]) -> None:
 @click.argument("genre")
 @click.pass_obj
 def relabel(root: Path, songs: tuple[str, ...], genre: str) -> None:
-    """Move SONGS to GENRE, which may be new; songs are named as for `genre remove`."""
-    done = relabel_songs(songs, genre, in_project(root), say=say)
+    """Move SONGS to GENRE, which may be new; songs are given as for `genre remove`."""
+    done = relabel_songs(songs, genre, project_folder(root), log=echo)
     for old, new in done.moved:
-        say(f"Moved {old} to {new}")
+        echo(f"Moved {old} to {new}")
     if done.unchanged:
-        say(f"Already of that genre: {done.unchanged}")
+        echo(f"Already of that genre: {done.unchanged}")
     if done.moved:
-        say(NEXT)
+        echo(NEXT)

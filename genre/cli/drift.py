@@ -9,7 +9,7 @@ import click
 
 from genre.core.errors import InputError
 from genre.core.messages import printable
-from genre.core.params import PARAMS_FILE, in_project, load_params
+from genre.core.params import PARAMS_FILE, load_params, project_folder
 from genre.registry.resolve import found_classifier
 
 DRIFT = 3  # the exit code if there is drift
@@ -17,7 +17,7 @@ DRIFT = 3  # the exit code if there is drift
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
     "--model",
     metavar="URI",
@@ -25,11 +25,11 @@ DRIFT = 3  # the exit code if there is drift
 )
 @click.pass_obj
 def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
-    """Compare the songs in FOLDER with those that the champion was trained on.
+    """Compare the songs in FOLDER with the champion's training songs.
 
-    All songs below FOLDER are classified; if it holds genre folders, genres that the champion does
-    not know are named. What counts as drift is set in the section drift of params.yaml. The exit
-    code is 3 if there is drift, and 0 if there is none, or songs are too few to tell.
+    All songs below FOLDER are classified; if it holds genre folders, genres without training songs
+    are reported. Thresholds are in the section drift of params.yaml. The exit code is 3 if there is
+    drift, and 0 if there is none or there are too few songs.
     """
     from genre.classifier import batch
     from genre.core.files import sha256_of
@@ -38,7 +38,7 @@ def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected one with songs")
-    settings = load_params(in_project(root) / PARAMS_FILE).drift
+    settings = load_params(project_folder(root) / PARAMS_FILE).drift
     with found_classifier(root, model) as found:
         if found.reference is None:
             raise InputError(NO_REFERENCE.format(found))
@@ -56,7 +56,7 @@ def drift(root: Path, folder: Path, as_json: bool, model: str | None) -> int:
         else:
             click.echo(f"error: {printable(f'{path}: {result.error}')}", err=True)
     if not classified:
-        raise InputError(f"{folder}: no song could be classified, so there is nothing to compare")
+        raise InputError(f"{folder}: no song could be classified")
     compared = report.compare(reference, report.table(classified, reference), settings)
     if as_json:
         click.echo(json.dumps({"model": name, **compared.as_dict()}, indent=2, allow_nan=False))

@@ -10,26 +10,25 @@ from typing import Any
 import click
 
 from genre.core.messages import printable
-from genre.core.params import PARAMS_FILE, Params, in_project, load_params
+from genre.core.params import PARAMS_FILE, Params, load_params, project_folder
 from genre.registry.aliases import FIGURES
 
-WIDEST = 10_000  # a line in a pipe or file
-HASH_LENGTH = 8  # characters that a person compares
+MAX_WIDTH = 10_000  # of a line in a pipe or file
+HASH_LENGTH = 8  # characters shown of a hash
 HEADINGS = ("version", "aliases", "registered", "model", "protocol", "accuracy", "data", "commit")
 HISTORY_HEADINGS = ("when (UTC)", "version", "by", "reason")
-REASON = click.option("--reason", metavar="TEXT", help="Why; it is kept with the version.")
+REASON = click.option("--reason", metavar="TEXT", help="The reason, stored with the version.")
 
 
 @click.command()
 @click.option("--history", is_flag=True, help="List when and why versions became champion.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def models(root: Path, history: bool, as_json: bool) -> None:
     """List the registered versions, newest first.
 
-    Accuracy is of whole songs, with its 95 % interval and the subset that it was measured on. The
-    history has the last promotion of each version, newest first; who moves the alias in MLflow
-    leaves no entry.
+    Accuracy is of whole songs, with its 95 % interval and subset. The history has the last
+    promotion of each version, newest first, without aliases that were moved in MLflow directly.
     """
     from genre import registry
 
@@ -52,19 +51,16 @@ def models(root: Path, history: bool, as_json: bool) -> None:
 def check(root: Path, model: str | None) -> None:
     """Verify the files of a registered version.
 
-    URI is models:/NAME@ALIAS or models:/NAME/VERSION; without it, the champion is verified. Every
-    file that this project loads (the classifier, its training songs, the drift reference) is
-    compared with its checksum in the registry, as each command does before it loads one. MLflow
-    itself verifies none.
+    URI is models:/NAME@ALIAS or models:/NAME/VERSION; the default is the champion. Every file that
+    this project loads (the classifier, its training songs, the drift reference) is compared with
+    its checksum in the registry, as each command does before loading. MLflow itself verifies none.
     """
     from genre.registry import lookup
 
     project, params = _project(root)
     uri = model or f"models:/{params.register_.name}@champion"
     with lookup.find(uri, params.tracking, project) as found:
-        click.echo(
-            f"{found.name} version {found.version}: its files are those that were registered"
-        )
+        click.echo(f"{found.name} version {found.version}: all files match their checksums")
 
 
 @click.command()
@@ -74,9 +70,9 @@ def check(root: Path, model: str | None) -> None:
 def promote(root: Path, version: str, reason: str | None) -> None:
     """Make VERSION (a number, or an alias such as challenger) the champion.
 
-    The gate is not asked: any version whose files are as registered may be promoted, unless its
-    split protocol leaks (segments of one song in several subsets): such figures are too good to be
-    true. The champion before it becomes previous, and no version is challenger.
+    The gate is not applied: any version whose files are intact may be promoted, unless its split
+    protocol leaks (segments of a song in several subsets). The champion becomes previous, and
+    challenger is cleared.
     """
     from genre import registry
 
@@ -88,10 +84,10 @@ def promote(root: Path, version: str, reason: str | None) -> None:
 @REASON
 @click.pass_obj
 def rollback(root: Path, reason: str | None) -> None:
-    """Make the champion before this one (alias previous) the champion again.
+    """Make the previous champion (alias previous) the champion again.
 
-    This one becomes previous, so that a second rollback undoes the first. Going further back:
-    genre models --history, then genre promote VERSION.
+    The champion becomes previous, so a second rollback undoes the first. To go further back: genre
+    models --history, then genre promote VERSION.
     """
     from genre import registry
 
@@ -100,7 +96,7 @@ def rollback(root: Path, reason: str | None) -> None:
 
 
 def cells(row: dict[str, Any]) -> list[str | None]:
-    """The cells of one row of `genre.registry.models`."""
+    """Format a row of `genre.registry.models`."""
     figures, accuracy = [row[name] for name in FIGURES], None
     if None not in figures:
         value, low, high = (100 * figure for figure in figures)
@@ -118,7 +114,7 @@ def cells(row: dict[str, Any]) -> list[str | None]:
 
 
 def history_cells(change: dict[str, Any]) -> list[str | None]:
-    """The cells of one row of `genre.registry.history`."""
+    """Format a row of `genre.registry.history`."""
     return [
         change["time"][:19].replace("T", " "),
         *(change[k] for k in ("version", "by", "reason")),
@@ -131,15 +127,12 @@ def _report(params: Params, number: str, before: str | None) -> None:
 
 
 def _project(root: Path) -> tuple[Path, Params]:
-    project = in_project(root)
+    project = project_folder(root)
     return project, load_params(project / PARAMS_FILE)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | None]]) -> None:
-    """Print a table, with a dash for an empty cell.
-
-    A line a row in a pipe or file; on a terminal, cells are wrapped.
-    """
+    """Print a table, with a dash for empty cells; cells are wrapped only on a terminal."""
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
@@ -150,5 +143,5 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | None]]) -
         grid.add_row(*(Text(printable(cell or "–")) for cell in row))
     console = Console()
     if not console.is_terminal:
-        console.width = WIDEST
+        console.width = MAX_WIDTH
     console.print(grid)

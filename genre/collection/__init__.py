@@ -1,22 +1,21 @@
-"""The collection: `data/raw/<genre>/…` and its `manifest.csv`, and the only ways to change it.
+"""The collection `data/raw/<genre>/…` with its `manifest.csv`: add, remove and relabel songs.
 
-`add` merges songs from a folder, an archive, a URL or the project's demo songs; `remove` takes
-songs out, `relabel` moves them to another genre. Each change happens in one step or not at all,
-and a person's own files are only ever read.
+`add` merges songs from a folder, an archive, a URL or the demo songs. Each change is atomic; files
+of the source are only read, unless `move` is set.
 """
 
 from __future__ import annotations
 
-from genre.collection.adding import add
+from genre.collection.add_result import AddResult
+from genre.collection.add_songs import add
 from genre.collection.archives import Limits
-from genre.collection.changing import Relabelled, relabel, remove
-from genre.collection.contents import RAW
-from genre.collection.demonstration import add_demo, is_demo
-from genre.collection.report import Added
+from genre.collection.demo_songs import add_demo, is_demo
+from genre.collection.edit_songs import Relabelled, relabel, remove
+from genre.collection.snapshot import RAW
 
 __all__ = [
     "RAW",
-    "Added",
+    "AddResult",
     "Limits",
     "Relabelled",
     "add",

@@ -1,9 +1,9 @@
-"""Unpack zip and tar archives of songs that nobody vouches for.
+"""Unpack untrusted zip and tar archives of songs.
 
-The content says what an archive is, not its name: zip, tar, or tar compressed by gzip, bzip2 or xz.
-Members are copied in blocks, so `Limits` stop what really comes out, whatever the headers say. Only
-plain files and folders are made, and only inside the target. Every refusal raises
-`CollectionError`; what was unpacked until then is the caller's to remove.
+The type (zip, tar, or tar compressed by gzip, bzip2 or xz) is detected from the content. `Limits`
+count the bytes that are really unpacked, whatever the headers say. Only plain files and folders are
+created, and only inside the target. Refusals raise `CollectionError`; the caller removes what was
+unpacked before.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from genre.core.errors import CollectionError
-from genre.core.files import NO_ROOM
+from genre.core.files import DISK_FULL
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK_BYTES = 1 << 20
 GIGABYTE = 10**9
-RATIO_FREE_BYTES = 64 * 10**6  # up to which the ratio does not matter
-HEADER_BYTES = 1 << 16  # of a tar before one member; tarfile holds them in memory, some many times
+RATIO_FREE_BYTES = 64 * 10**6  # below this size the ratio is ignored
+HEADER_BYTES = 1 << 16  # of tar headers before a member; tarfile keeps them in memory
 XZ_MEMORY = 300 * 10**6  # bytes; the largest dictionary of usual programs takes 256 MiB
 ZIP_MAGIC, GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC = b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 # `zipfile` decompresses these without a limit on memory, or not at all.
@@ -47,12 +47,12 @@ UNREADABLE = (
     RuntimeError,  # encrypted, of an unknown version, or headers nested too deeply
     ValueError,  # in a number or a name
 )
-Member = tuple[str, IO[bytes] | None]  # its name, and its content unless it is a folder
+Member = tuple[str, IO[bytes] | None]  # name, and content (None: a folder)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that an archive may hold: GB (10**9 bytes), files, unpacked bytes a packed byte."""
+    """Limits of an archive: GB (10**9 bytes), files, and ratio of unpacked to packed bytes."""
 
     gigabytes: float = 100.0
     files: int = 200_000
@@ -62,7 +62,7 @@ class Limits:
 def unpack(archive: Path, folder: Path, limits: Limits) -> None:
     """Unpack `archive` into the empty folder `folder`.
 
-    Raises `CollectionError` if it is no archive, damaged, hostile or beyond the limits, and
+    Raises `CollectionError` if it is not an archive, damaged, unsafe or beyond the limits, and
     `OSError` if the disk is full.
     """
     meter = _Meter(archive, limits)
@@ -80,23 +80,23 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> None:
             target = folder.joinpath(*parts)
             (target.parent if content else target).mkdir(parents=True, exist_ok=True)
             if content and target.exists():
-                raise _refusal(archive, name, "is there twice")
+                raise _refusal(archive, name, "occurs twice")
             if content:
                 with target.open("xb") as written:
                     while block := content.read(BLOCK_BYTES):
                         meter.add(len(block))
                         written.write(block)
     except UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
         raise CollectionError(
             f"{archive.name}: cannot be unpacked as zip, tar, tar.gz, tar.bz2 or tar.xz ({error}); "
-            "fetch it again if it is damaged, or unpack it yourself and add the folder"
+            "download it again if it is damaged, or unpack it yourself and add the folder"
         ) from error
 
 
 class _Meter:
-    """Counts the bytes that come out of an archive; `CollectionError` beyond its limits."""
+    """Counts unpacked bytes; raises `CollectionError` beyond the limits."""
 
     def __init__(self, archive: Path, limits: Limits) -> None:
         self._name, self._limits = archive.name, limits
@@ -119,7 +119,7 @@ class _Meter:
 def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as packed:
         for member in packed.infolist():
-            name = member.filename.replace("\\", "/")  # some programs for Windows write those
+            name = member.filename.replace("\\", "/")  # as some Windows programs write
             if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _refusal(archive, name, "is a link or a device")
             if name.endswith("/"):
@@ -153,9 +153,9 @@ def _tar_members(archive: Path, limits: Limits) -> Iterator[Member]:
 
 
 class _TarStream(io.RawIOBase):
-    """A tar as `tarfile` reads it: only forwards, metered, and without endless headers.
+    """A tar as `tarfile` reads it: forwards only, metered, with limited headers.
 
-    At most `allowed` bytes can be read before that is set again; skipped ones do not count.
+    At most `allowed` bytes can be read before it is set again; skipped bytes do not count.
     """
 
     def __init__(self, file: IO[bytes], meter: _Meter) -> None:
@@ -164,7 +164,7 @@ class _TarStream(io.RawIOBase):
         self.allowed = HEADER_BYTES
 
     def read(self, size: int = -1) -> bytes:
-        """Exactly `size` bytes."""
+        """Read exactly `size` bytes."""
         if not 0 <= size <= self.allowed:
             raise tarfile.ReadError(f"more than {HEADER_BYTES >> 10} KiB of headers before a file")
         self.allowed -= size
@@ -179,14 +179,14 @@ class _TarStream(io.RawIOBase):
         return offset
 
     def tell(self) -> int:
-        """How many bytes were read or skipped."""
+        """Return how many bytes were read or skipped."""
         return self._position
 
     def finish(self) -> None:
         """Read what follows the last member: zeros, and the checksum of a compressed tar."""
         while rest := self._file.read(BLOCK_BYTES):
             self._meter.add(len(rest))
-            if rest.strip(b"\0"):  # tarfile takes a damaged header for the end
+            if rest.strip(b"\0"):  # tarfile treats a damaged header as the end
                 raise tarfile.ReadError("a header is damaged")
 
     def _take(self, size: int) -> bytes:
@@ -199,7 +199,7 @@ class _TarStream(io.RawIOBase):
 
 
 def _decompressed(file: BinaryIO) -> IO[bytes]:
-    """What is in `file`, which is read in blocks; itself if it is not compressed."""
+    """Return a decompressing stream of `file`, or `file` itself if it is not compressed."""
     start = file.read(len(XZ_MAGIC))
     file.seek(0)
     if start.startswith(GZIP_MAGIC):
@@ -210,7 +210,7 @@ def _decompressed(file: BinaryIO) -> IO[bytes]:
 
 
 class _XzStream(io.RawIOBase):
-    """What is in an xz file. `lzma.open` has no limit on memory: a header may ask for 4 GB."""
+    """Decompresses xz with limited memory; by `lzma.open` a header may request 4 GB."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
@@ -221,7 +221,7 @@ class _XzStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill `buffer` with what comes next; returns how many bytes, 0 at the end."""
+        """Fill `buffer` with the next bytes; return how many, 0 at the end."""
         view = memoryview(buffer)
         content = b""
         while not content:

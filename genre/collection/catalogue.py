@@ -1,8 +1,8 @@
-"""The catalogue: one row for each file of the collection, usable or set aside with a reason.
+"""The catalogue: a row for each file of the collection, usable or set aside with a reason.
 
-Columns are `COLUMNS`, then whatever further columns the collection's `manifest.csv` has. Text is
-null where nothing is known; `seconds`, `sample_rate` and `channels` are null where the file could
-not be read. `track_id` is the start of the file's sha256, so it names content and not a place.
+Columns are `COLUMNS`, then any further columns of `manifest.csv`. Unknown text is null; `seconds`,
+`sample_rate` and `channels` are null if the file could not be read. `track_id` is the first 16 hex
+digits of the file's sha256: it identifies content, not a path.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ FROM_MANIFEST = ("artist", "title", "licence", "source")
 
 
 @dataclass
-class Listened:
-    """What one file turned out to be; `reason` is null for a usable song."""
+class ScanResult:
+    """The scan of a file; `reason` is None if the song is usable."""
 
     path: str
     sha256: str | None
@@ -63,16 +63,16 @@ class Listened:
 
 
 def find_songs(raw: Path) -> list[str]:
-    """The songs of the collection `raw`, as `songs_below` lists them.
+    """Return the songs of the collection `raw` (see `list_songs`).
 
-    Raises `InputError` where there is no collection or it is empty.
+    Raises `InputError` if there is no collection or it is empty.
     """
     if not raw.is_dir():
         raise InputError(
             f"{raw}: no such folder; add songs first: {command('genre add SOURCE')} (or: "
             f"{command('genre add demo')})"
         )
-    songs = songs_below(raw)
+    songs = list_songs(raw)
     if not songs:
         raise InputError(
             f"{raw}: found no songs in genre folders; add some: {command('genre add SOURCE')}"
@@ -80,11 +80,10 @@ def find_songs(raw: Path) -> list[str]:
     return songs
 
 
-def songs_below(folder: Path) -> list[str]:
-    """The files in the genre folders of `folder`, as sorted posix paths relative to it.
+def list_songs(folder: Path) -> list[str]:
+    """Return the visible files in the genre folders of `folder`, as sorted posix paths below it.
 
-    Hidden files are no songs. Raises `InputError` for a name that is no UTF-8, which neither DVC
-    nor a table can hold.
+    Raises `InputError` for a name that is not UTF-8, which DVC and Parquet cannot store.
     """
     paths = (path for path in folder.glob("*/**/*") if path.is_file())
     below = (path.relative_to(folder) for path in paths)
@@ -94,28 +93,26 @@ def songs_below(folder: Path) -> list[str]:
     for name in names:
         if not name.isascii() and name != name.encode(errors="replace").decode():
             raise InputError(
-                f"{folder}: {os.fsencode(name)!r} is not the name of a file in UTF-8; rename it, "
-                f"or take it out and add it by {command('genre add SOURCE')}, which gives it "
-                "another"
+                f"{folder}: {os.fsencode(name)!r} is a file name that is not UTF-8; rename it, or "
+                f"remove it and add it by {command('genre add SOURCE')}, which renames it"
             )
     return names
 
 
-def listen(source: Source, content: str, *, max_seconds: float) -> bytes:
-    """Read one song from end to end; returns a `Scan` as JSON.
+def scan_song(source: Source, content: str, *, max_seconds: float) -> bytes:
+    """Scan one song; return a `Scan` as JSON.
 
-    `content`, its hash, is not looked at: whatever is heard is what the catalogue tells. Raises
-    `AudioError` for what cannot be used at all.
+    `content`, its hash, is not verified. Raises `AudioError` if the song cannot be used.
     """
     del content
     return json.dumps(asdict(scan(source, max_seconds=max_seconds))).encode()
 
 
-def judge(song: Song, heard: bytes | Failed, settings: IngestParams) -> Listened:
-    """Decide whether a song is usable; `heard` is what `listen` returned."""
-    if isinstance(heard, Failed):
-        return Listened(song.name, song.content or None, reason=heard.reason)
-    found = Scan(**json.loads(heard))
+def check_song(song: Song, scanned: bytes | Failed, settings: IngestParams) -> ScanResult:
+    """Decide whether a song is usable; `scanned` is the result of `scan_song`."""
+    if isinstance(scanned, Failed):
+        return ScanResult(song.name, song.content or None, reason=scanned.reason)
+    found = Scan(**json.loads(scanned))
     reason = None
     if found.seconds < settings.min_seconds:
         reason = (
@@ -124,10 +121,10 @@ def judge(song: Song, heard: bytes | Failed, settings: IngestParams) -> Listened
         )
     elif found.loudest_dbfs < settings.silence_dbfs:
         reason = (
-            f"is silent: its loudest part is at {found.loudest_dbfs:.0f} dBFS, below "
+            f"is silent: its loudest 3 s are at {found.loudest_dbfs:.0f} dBFS, below "
             f"ingest.silence_dbfs ({settings.silence_dbfs:g})"
         )
-    return Listened(
+    return ScanResult(
         song.name,
         song.content,
         audio_sha256=found.audio_sha256,
@@ -141,11 +138,11 @@ def judge(song: Song, heard: bytes | Failed, settings: IngestParams) -> Listened
     )
 
 
-def build(songs: Iterable[Listened], manifest: pd.DataFrame) -> pd.DataFrame:
-    """Make the catalogue of `songs`; `manifest` has a column `path` and any others.
+def build(songs: Iterable[ScanResult], manifest: pd.DataFrame) -> pd.DataFrame:
+    """Build the catalogue of `songs`; `manifest` has a column `path` and any others.
 
-    What the manifest says of artist and title wins over the file's own tags. Of several files
-    with the same decoded audio the first by path is kept.
+    Artist and title of the manifest have priority over the file's tags. Of several files with the
+    same decoded audio, the first by path is kept.
     """
     import pandas as pd
 
@@ -164,7 +161,7 @@ def build(songs: Iterable[Listened], manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def check(catalogue: pd.DataFrame, settings: IngestParams) -> None:
-    """Raise `InputError` where too few songs are left to learn from."""
+    """Raise `InputError` if too few songs are usable."""
     duplicate = catalogue["duplicate_of"].notna()
     unusable = catalogue[(catalogue["status"] == SET_ASIDE) & ~duplicate]
     share = len(unusable) / len(catalogue)
@@ -184,12 +181,10 @@ def check(catalogue: pd.DataFrame, settings: IngestParams) -> None:
         raise InputError(
             f"too few usable songs: {found}; every genre needs at least "
             f"{settings.min_songs_per_genre} (ingest.min_songs_per_genre): add songs to it, or "
-            f"take the genre out ({command('genre remove GENRE')})"
+            f"remove the genre ({command('genre remove GENRE')})"
         )
     if len(counts) < 2:
-        raise InputError(
-            f"found one genre ({counts.index[0]}), expected at least two to tell apart: add another"
-        )
+        raise InputError(f"found one genre ({counts.index[0]}), expected at least two: add another")
 
 
 def _join_manifest(table: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -206,7 +201,7 @@ def _join_manifest(table: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _set_duplicates_aside(table: pd.DataFrame) -> None:
-    """Mark, in place, all but the first usable file of each decoded audio."""
+    """Set aside, in place, all but the first of the usable files with the same decoded audio."""
     usable = table[table["reason"].isna()]
     for _, same in usable.groupby("audio_sha256"):
         first = same.iloc[0]

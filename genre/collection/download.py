@@ -1,4 +1,4 @@
-"""Download an archive from an http(s) URL: bounded in size, resumed if the transfer breaks off."""
+"""Download an archive from an http(s) URL: bounded in size, resumed after interruptions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import httpx
 
 from genre import __version__
 from genre.collection.archives import GIGABYTE
-from genre.core.addresses import hidden
 from genre.core.errors import CollectionError, GenreError
+from genre.core.urls import redact
 
 HEADERS = {"User-Agent": f"music-genre-pipeline/{__version__}", "Accept-Encoding": "identity"}
 TIMEOUT_SECONDS = 30.0  # to connect, and before each piece
 RESUMES = 5
-PAUSE_SECONDS = 2.0  # before the transfer is resumed
+PAUSE_SECONDS = 2.0  # before resuming
 REPORT_SECONDS = 5.0
-MOST_REDIRECTS = 10
-LONGEST_NAME = 100  # characters of a file name that are kept
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # status codes that may be another tomorrow
-logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs URLs with their passwords
+MAX_REDIRECTS = 10
+MAX_NAME = 100  # characters of a file name
+TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # status codes that may pass
+logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs URLs with passwords
 
 
 def fetch(
@@ -34,14 +34,14 @@ def fetch(
     target: Path,
     *,
     gigabytes: float,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     timeout: float = TIMEOUT_SECONDS,
 ) -> None:
-    """Write what is at `url` to `target`, at most `gigabytes` (10**9 bytes).
+    """Download `url` to `target`, at most `gigabytes` (10**9 bytes).
 
-    A transfer that breaks off goes on where it stopped, if the server can do that and the file is
-    still the same (`ETag` or `Last-Modified`). Raises `CollectionError` for what will not get
-    better (no such page, too large, a refused redirect) and `GenreError` for what may pass.
+    An interrupted transfer is resumed if the server supports it and the file has not changed
+    (`ETag` or `Last-Modified`). Raises `CollectionError` for permanent errors (not found, too
+    large, a refused redirect) and `GenreError` for temporary ones.
     """
     resume: dict[str, str] = {}
     try:
@@ -50,15 +50,15 @@ def fetch(
                 try:
                     with _opened(client, url, resume) as response:
                         resume = resume if _is_rest(response, file) else _resume(response)
-                        _receive(response, file, shown(url), gigabytes, say)
+                        _receive(response, file, shown(url), gigabytes, log)
                     return
                 except httpx.TransportError:
                     if not left or not resume:
                         raise
-                    say(f"the transfer broke off after {file.tell() / 1e6:.0f} MB, resuming")
+                    log(f"the transfer was interrupted after {file.tell() / 1e6:.0f} MB, resuming")
                     time.sleep(PAUSE_SECONDS)
                     resume["Range"] = f"bytes={file.tell()}-"
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):  # their text may hold the password
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):  # their messages may hold the password
         raise CollectionError(f"{shown(url)}: not an address that can be opened") from None
     except httpx.TransportError as error:
         what = str(error) or type(error).__name__
@@ -66,26 +66,26 @@ def fetch(
 
 
 def shown(url: str) -> str:
-    """`url` as it may be shown: without a user, a password and a query."""
+    """Return `url` without user, password and query."""
     try:
-        parts = urlsplit(hidden(url))
+        parts = urlsplit(redact(url))
     except ValueError:
         return "the address"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def file_name(url: str) -> str:
-    """A safe name for the file at `url`, as near to its own as can be."""
+    """Return a safe file name for the file at `url`."""
     name = re.sub(r"[^\w.-]", "_", shown(url).rpartition("/")[2])
-    return name[-LONGEST_NAME:].strip(".") or "archive"
+    return name[-MAX_NAME:].strip(".") or "archive"
 
 
 @contextlib.contextmanager
 def _opened(client: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-    """The response for `url`, after redirects to http(s), but never from https down to http."""
+    """Yield the response for `url`, after redirects to http(s), but not from https to http."""
     request = client.build_request("GET", url, headers=headers)
-    for _ in range(MOST_REDIRECTS):
-        # Not by httpx itself, which would read whatever a redirect sends beside the address.
+    for _ in range(MAX_REDIRECTS):
+        # Not by httpx, which would read the whole body of a redirect.
         with contextlib.closing(client.send(request, stream=True)) as response:
             if response.next_request is None:
                 yield response
@@ -97,16 +97,16 @@ def _opened(client: httpx.Client, url: str, headers: dict[str, str]) -> Iterator
                 f"{shown(str(old.url))}: redirects to {shown(str(request.url))}, which is refused; "
                 "give that address yourself if you trust it"
             )
-    raise CollectionError(f"{shown(url)}: redirects more than {MOST_REDIRECTS} times")
+    raise CollectionError(f"{shown(url)}: redirects more than {MAX_REDIRECTS} times")
 
 
 def _is_rest(response: httpx.Response, file: BinaryIO) -> bool:
-    """Whether the server sends the rest of what is in `file`; empties it if all of it comes."""
+    """Whether the server sends the rest of `file`; if it sends all, empty the file."""
     begins = response.headers.get("Content-Range", "").startswith(f"bytes {file.tell()}-")
     if response.status_code == httpx.codes.PARTIAL_CONTENT and begins:
         return True
     if response.status_code != httpx.codes.OK:
-        kind = GenreError if response.status_code in PASSING else CollectionError
+        kind = GenreError if response.status_code in TEMPORARY else CollectionError
         status = f"{response.status_code} {response.reason_phrase}"
         raise kind(f"{shown(str(response.url))}: the server responded with {status}")
     file.seek(0)
@@ -115,7 +115,7 @@ def _is_rest(response: httpx.Response, file: BinaryIO) -> bool:
 
 
 def _resume(response: httpx.Response) -> dict[str, str]:
-    """The header by which a server knows that the file is the same; none if that is not sure."""
+    """The `If-Range` header for resuming; empty if the server sent no validator."""
     tag = response.headers.get("ETag", "")
     same = response.headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
     return {"If-Range": same} if same else {}
@@ -126,7 +126,7 @@ def _receive(
     file: BinaryIO,
     name: str,
     gigabytes: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     announced = response.headers.get("Content-Length", "")
     total = file.tell() + int(announced) if announced.isdigit() else 0
@@ -140,4 +140,4 @@ def _receive(
         if time.monotonic() - last >= REPORT_SECONDS:
             last = time.monotonic()
             of = f" of {total / 1e6:.0f}" if total else ""
-            say(f"downloading: {file.tell() / 1e6:.0f}{of} MB")
+            log(f"downloading: {file.tell() / 1e6:.0f}{of} MB")

@@ -1,9 +1,9 @@
-"""A folder from which songs are taken: looked at leniently, and emptied of what was taken.
+"""The inbox: a folder whose songs are moved into the collection.
 
-What cannot be taken (no song, no genre, a link that leads out) stays where it is. A file that has
-changed within the last seconds, or that somebody has open for writing, may still be on its way: it
-waits for the next time. A file is removed only where a song of the same genre in the collection has
-its very content, and a row of the manifest only where nobody has changed it meanwhile.
+Files that cannot be added (not a song, no genre, a link out of the folder) stay. A file that has
+just changed, or that a process has open for writing, is left for the next run. A file is removed
+only if a song of the same genre in the collection has the same content, and a row of the manifest
+only if it has not changed meanwhile.
 """
 
 from __future__ import annotations
@@ -19,55 +19,54 @@ from pathlib import Path
 import psutil
 
 from genre.collection import manifest, sources
-from genre.collection.contents import Contents
 from genre.collection.manifest import Row
-from genre.collection.sources import Offer
+from genre.collection.snapshot import Snapshot
+from genre.collection.sources import Listing
 from genre.core.errors import CollectionError
 from genre.core.files import write_text
 
-SETTLED_SECONDS = 5.0  # since a file's last change, before it is taken for whole
+QUIET_SECONDS = 5.0  # since the last change, before a file counts as complete
 UNFINISHED = "still being written"
 
 
-def look(folder: Path) -> Offer:
-    """What `folder` offers, without the songs that may still be on their way.
+def list_inbox(folder: Path) -> Listing:
+    """List the songs of `folder`, without files that are still being written.
 
-    Those are songs that have changed just now or that a process has open for writing, and all of
-    them while that is so of the manifest.
+    If the manifest is still being written, no song is listed.
     """
     try:
-        offer = sources.look(folder, strict=False)
+        listing = sources.list_source(folder, strict=False)
     except CollectionError:
-        if arrives(folder / manifest.MANIFEST, clock(folder), being_written()):
-            return Offer(skipped=Counter({UNFINISHED: 1}))
+        if is_arriving(folder / manifest.MANIFEST, filesystem_time(folder), open_for_writing()):
+            return Listing(skipped=Counter({UNFINISHED: 1}))
         raise
-    now, written = clock(folder), being_written()
-    if arrives(folder / manifest.MANIFEST, now, written):
-        settled = []
+    now, written = filesystem_time(folder), open_for_writing()
+    if is_arriving(folder / manifest.MANIFEST, now, written):
+        quiet = []
     else:
-        settled = [song for song in offer.songs if not arrives(song.file, now, written)]
-    if late := len(offer.songs) - len(settled):
-        offer.skipped[UNFINISHED] += late
-    offer.songs = settled
-    return offer
+        quiet = [song for song in listing.songs if not is_arriving(song.file, now, written)]
+    if late := len(listing.songs) - len(quiet):
+        listing.skipped[UNFINISHED] += late
+    listing.songs = quiet
+    return listing
 
 
-def arrives(file: Path, now: float, written: Container[Path]) -> bool:
-    """Whether a file has changed just now, or is among those that are being written."""
-    return now - changed(file) < SETTLED_SECONDS or file.resolve() in written
+def is_arriving(file: Path, now: float, written: Container[Path]) -> bool:
+    """Whether a file has just changed, or is in the set `written` of files being written."""
+    return now - change_time(file) < QUIET_SECONDS or file.resolve() in written
 
 
-def clock(folder: Path) -> float:
-    """The time where `folder` lies, in seconds since the epoch: a share has its own clock."""
+def filesystem_time(folder: Path) -> float:
+    """The time of the file system of `folder` (Unix time): a network share has its own clock."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_ctime
-    except OSError:  # nothing can be written there
+    except OSError:  # read-only
         return time.time()
 
 
-def being_written() -> set[Path]:
-    """The files that a process of this user on this machine has open for writing."""
+def open_for_writing() -> set[Path]:
+    """The files that processes of this user on this machine have open for writing."""
     found: set[Path] = set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -76,9 +75,9 @@ def being_written() -> set[Path]:
 
 
 def newest_change(folder: Path) -> float | None:
-    """When a file below `folder` last changed, in seconds since the epoch; null without files."""
+    """The time of the last change of a file below `folder` (Unix time); None without files."""
     times = [
-        changed(Path(parent) / name)
+        change_time(Path(parent) / name)
         for parent, _, names in os.walk(folder)
         for name in names
         if not name.startswith(".")
@@ -86,42 +85,44 @@ def newest_change(folder: Path) -> float | None:
     return max(times, default=None)
 
 
-def changed(file: Path) -> float:
-    """When a file was last written to, made or renamed; a copied modification time may lie."""
+def change_time(file: Path) -> float:
+    """When a file was last written or renamed (ctime: a copied mtime may be old)."""
     try:
         return file.lstat().st_ctime
     except FileNotFoundError:
         return 0.0
 
 
-def clear(folder: Path, offer: Offer, contents: Contents) -> int:
-    """Remove from `folder` what the collection holds, and say how many files that were.
+def remove_added(folder: Path, listing: Listing, snapshot: Snapshot) -> int:
+    """Remove the files from `folder` that the collection holds; return how many.
 
-    Rows of songs that are gone leave its manifest, and folders that are empty now go, too.
+    Their rows in its manifest and empty folders are removed, too.
     """
     taken = set()
     count = 0
-    for song in offer.songs:
+    for song in listing.songs:
         with contextlib.suppress(FileNotFoundError):
-            twins = contents.twins(song.file)
+            twins = snapshot.twins(song.file)
             if any(path.startswith(f"{song.genre}/") for path in twins):
                 song.file.unlink()
                 count += 1
                 taken.add(song.row["path"] if song.row else None)
-                _prune(song.file.parent, folder)
-    _shorten(folder, {path: row for path, row in offer.manifest.rows.items() if path in taken})
+                _remove_empty_folders(song.file.parent, folder)
+    _remove_rows(
+        folder, {path: row for path, row in listing.manifest.rows.items() if path in taken}
+    )
     return count
 
 
-def _shorten(folder: Path, taken: Mapping[str, Row]) -> None:
-    """Take rows out of the manifest of `folder` as it is by now, where they are what they were."""
+def _remove_rows(folder: Path, taken: Mapping[str, Row]) -> None:
+    """Remove the rows `taken` from the manifest of `folder`, unless they have changed."""
     try:
         now = manifest.read(folder)
-    except CollectionError:  # it is being written anew
+    except CollectionError:  # it is being rewritten
         return
     rows = {path: row for path, row in now.rows.items() if taken.get(path) != row}
     path = folder / manifest.MANIFEST
-    if len(rows) == len(now.rows) or path.resolve() in being_written():
+    if len(rows) == len(now.rows) or path.resolve() in open_for_writing():
         return
     if rows:
         write_text(path, manifest.Manifest(rows, now.columns).text())
@@ -129,11 +130,11 @@ def _shorten(folder: Path, taken: Mapping[str, Row]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _prune(folder: Path, stop: Path) -> None:
-    """Remove `folder` and the folders above it that are empty, below `stop`."""
+def _remove_empty_folders(folder: Path, stop: Path) -> None:
+    """Remove `folder` and its parents below `stop` as far as they are empty."""
     while folder != stop and folder.is_relative_to(stop):
         try:
             folder.rmdir()
-        except OSError:  # something else lies there
+        except OSError:  # not empty
             return
         folder = folder.parent

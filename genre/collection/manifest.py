@@ -1,7 +1,7 @@
-"""`manifest.csv`: what is known of songs beside their sound, one row a song.
+"""`manifest.csv`: metadata of songs, a row per song.
 
 Columns: `path` (relative to the manifest's folder, posix), `genre`, `artist`, `title`, `licence`,
-`source`, and any further ones, which are kept. Text is UTF-8, separated by commas.
+`source`, and any further columns, which are kept. Comma-separated, UTF-8.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ Row = dict[str, str]
 
 @dataclass
 class Manifest:
-    """The rows by path, and the columns in the order in which the file has them."""
+    """The rows by path, and the columns in the order of the file."""
 
     rows: dict[str, Row] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
-    composed: dict[str, str] = field(default_factory=dict)  # paths by their composed (NFC) form
+    composed: dict[str, str] = field(default_factory=dict)  # paths by their NFC form
 
     def find(self, path: str) -> Row | None:
-        """The row of a song, whichever way its accents are composed."""
+        """Return the row of a song, compared in Unicode NFC."""
         if path in self.rows:
             return self.rows[path]
         return self.rows.get(self.composed.get(normalize("NFC", path), ""))
 
     def table(self, songs: Iterable[str]) -> pd.DataFrame:
-        """The rows of those of `songs` that have one: `path` and the other columns, None for ""."""
+        """Return the rows of `songs` as a table, with None for empty cells."""
         import pandas as pd
 
         rows = [{**row, "path": song} for song in songs if (row := self.find(song))]
@@ -48,11 +48,11 @@ class Manifest:
         return pd.DataFrame(rows, columns=columns, dtype="object").replace("", None)
 
     def add_columns(self, columns: Iterable[str]) -> None:
-        """Append the columns that are not there yet."""
+        """Append new columns."""
         self.columns += [name for name in columns if name not in self.columns]
 
     def text(self) -> str:
-        """The file: rows sorted by path, the known columns first."""
+        """Return the content of the file: rows sorted by path, standard columns first."""
         further = [name for name in self.columns if name not in COLUMNS]
         written = io.StringIO()
         writer = csv.DictWriter(written, [*COLUMNS, *further], restval="", lineterminator="\n")
@@ -62,15 +62,15 @@ class Manifest:
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of `folder`, empty if there is none.
+    """Read the manifest of `folder`; empty if there is none.
 
-    Raises `CollectionError` if it is not a table with a column `path`.
+    Raises `CollectionError` if it is not CSV with a column `path`.
     """
     path = folder / MANIFEST
     if not path.is_file():
         return Manifest()
     try:
-        # newline="" lets the csv module see line ends inside quotes as they are.
+        # newline="" keeps line ends inside quotes.
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = [(name or "").strip() for name in reader.fieldnames or []]
@@ -97,6 +97,6 @@ def read(folder: Path) -> Manifest:
 
 
 def _normal(path: str) -> str:
-    """A path as this system writes it relative to the manifest."""
+    """Normalise a path to posix."""
     text = path.replace("\\", "/")
     return "" if not text else PurePosixPath(text).as_posix()

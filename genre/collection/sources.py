@@ -1,9 +1,8 @@
-"""What a source offers: its songs, each with the genre it goes to, and what is left aside.
+"""List the songs of a source folder with their genres.
 
-The first level of folders is the genre. A song at the top, in no genre folder, takes its genre
-from the `genre` column of the manifest beside it, and is left out where that says nothing. A song
-in a folder keeps the folder's genre, whatever the manifest says. Symbolic links in a folder are
-followed to files inside it only; one that leads out of it is refused.
+The first level of folders is the genre. A song at the top takes its genre from the column `genre`
+of the source's manifest, and is skipped without one; for a song in a folder the folder's name
+counts. Symbolic links are followed to files inside the source; links out of it are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from genre.collection import manifest
 from genre.collection.manifest import Manifest, Row
 from genre.core.errors import CollectionError
 
-# Files that lie beside songs and are plainly none: ingest decides by content about all others.
+# Suffixes of files that are not songs; ingest decides by content about all others.
 NO_SONG = frozenset(
     f".{suffix}"
     for line in (
@@ -31,7 +30,7 @@ NO_SONG = frozenset(
     )
     for suffix in line.split()
 )
-LONGEST_NAME = 255  # bytes, of one part of a path on every common file system
+MAX_NAME = 255  # bytes of a file name on common file systems
 UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
@@ -41,7 +40,7 @@ NO_FOLDER = "in a folder that cannot be a genre"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A song that a source offers: `name` is its path below the genre folder, posix."""
+    """A song of a source; `name` is its path below the genre folder, posix."""
 
     file: Path
     genre: str
@@ -50,59 +49,59 @@ class Candidate:
 
     @property
     def path(self) -> str:
-        """Where it would lie in the collection."""
+        """Its path in the collection."""
         return f"{self.genre}/{self.name}"
 
 
 @dataclass
-class Offer:
-    """Everything that a source offers; `skipped` counts the files left aside by reason."""
+class Listing:
+    """The songs and the manifest of a source; `skipped` counts skipped files by reason."""
 
     songs: list[Candidate] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     manifest: Manifest = field(default_factory=Manifest)
-    unmatched: int = 0  # rows of the manifest that name no song
+    unmatched: int = 0  # rows of the manifest without a song
 
 
-def look(folder: Path, *, strict: bool = True) -> Offer:
-    """What the folder tree at `folder` offers, sorted by path.
+def list_source(folder: Path, *, strict: bool = True) -> Listing:
+    """List the songs of `folder`, sorted by path.
 
-    Raises `CollectionError` where it offers no song, a link leads out of it, or a genre cannot be
-    the name of a folder; unless `strict`, these are counted as skipped.
+    Raises `CollectionError` if it holds no songs, a link leads out of it, or a genre is not a valid
+    folder name; unless `strict`, these are counted as skipped.
     """
-    offer = Offer(manifest=manifest.read(folder))
+    listing = Listing(manifest=manifest.read(folder))
     found: set[str] = set()
-    for file in _files(folder, offer.skipped, strict=strict):
+    for file in _files(folder, listing.skipped, strict=strict):
         path = file.relative_to(folder).as_posix()
         parts = path.split("/")
         if file.suffix.lower() in NO_SONG:
-            offer.skipped[NOT_A_SONG] += path != manifest.MANIFEST
+            listing.skipped[NOT_A_SONG] += path != manifest.MANIFEST
             continue
-        row = offer.manifest.find(path)
+        row = listing.manifest.find(path)
         if row is not None:
             found.add(row["path"])
         genre = parts[0] if len(parts) > 1 else (row or {}).get("genre", "")
         if not genre:
-            offer.skipped[NO_GENRE] += 1
+            listing.skipped[NO_GENRE] += 1
             continue
         if not strict and not _is_genre(genre):
-            offer.skipped[NO_FOLDER] += 1
+            listing.skipped[NO_FOLDER] += 1
             continue
-        checked_genre(genre)
+        valid_genre(genre)
         name = "/".join(_safe(part) for part in (parts[1:] or parts))
-        offer.songs.append(Candidate(file, genre, name, row))
-    offer.songs.sort(key=lambda song: song.path)
-    offer.unmatched = len(offer.manifest.rows) - len(found)
-    if strict and not offer.songs:
-        raise CollectionError(f"{folder.name}: holds no songs{_instead(offer)}")
-    return offer
+        listing.songs.append(Candidate(file, genre, name, row))
+    listing.songs.sort(key=lambda song: song.path)
+    listing.unmatched = len(listing.manifest.rows) - len(found)
+    if strict and not listing.songs:
+        raise CollectionError(f"{folder.name}: holds no songs{_found_instead(listing)}")
+    return listing
 
 
 def inner_folder(unpacked: Path) -> Path:
-    """Where the songs of an unpacked archive start: in its one top folder if it has just one.
+    """Return the folder of an unpacked archive that holds the genre folders.
 
-    A lone top folder that directly holds songs is a genre; one that holds a manifest or only
-    folders is a wrapping.
+    If there is a single top folder that holds a manifest or only folders, it is that one. A single
+    top folder with songs is a genre.
     """
     top = _songs_and_folders(unpacked)
     if len(top) != 1 or not top[0].is_dir() or (unpacked / manifest.MANIFEST).exists():
@@ -120,8 +119,8 @@ def _songs_and_folders(folder: Path) -> list[Path]:
     ]
 
 
-def checked_genre(name: str) -> str:
-    """`name`; raises `CollectionError` where it cannot be the name of a genre folder."""
+def valid_genre(name: str) -> str:
+    """Return `name`; raises `CollectionError` if it is not a valid name of a genre folder."""
     problem = None
     if name != name.strip() or not name:
         problem = "is empty, or starts or ends with a space"
@@ -129,22 +128,24 @@ def checked_genre(name: str) -> str:
         problem = "holds a slash or a control character"
     elif _hidden(name) or name == manifest.MANIFEST:
         problem = "starts with a dot or is reserved"
-    elif len(os.fsencode(name)) > LONGEST_NAME:
-        problem = f"is longer than {LONGEST_NAME} bytes"
+    elif len(os.fsencode(name)) > MAX_NAME:
+        problem = f"is longer than {MAX_NAME} bytes"
     if problem:
-        raise CollectionError(f"the genre {name!r} {problem}: it cannot name a folder; rename it")
+        raise CollectionError(
+            f"the genre {name!r} {problem}: it is not a valid folder name; rename it"
+        )
     return name
 
 
 def _is_genre(name: str) -> bool:
     try:
-        return checked_genre(name) == name
+        return valid_genre(name) == name
     except CollectionError:
         return False
 
 
 def _files(folder: Path, skipped: Counter[str], *, strict: bool) -> Iterator[Path]:
-    """The visible plain files below `folder`, sorted; what is skipped is counted."""
+    """Yield the visible plain files below `folder`, sorted; count skipped ones."""
     inside = folder.resolve()
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
         here = Path(parent)
@@ -173,10 +174,10 @@ def _files(folder: Path, skipped: Counter[str], *, strict: bool) -> Iterator[Pat
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether `path` is, or links to, a plain file: a pipe is never opened."""
+    """Whether `path` is, or links to, a plain file (and not a pipe)."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except FileNotFoundError:  # a link to nothing
+    except FileNotFoundError:  # a broken link
         return False
 
 
@@ -189,15 +190,15 @@ def _hidden(name: str) -> bool:
 
 
 def _safe(name: str) -> str:
-    """A file name without control characters (of direction too), backslashes, undecodable bytes."""
+    """Replace control characters (also bidirectional ones), backslashes and bad bytes by `_`."""
     return UNSAFE.sub("_", name)
 
 
-def _instead(offer: Offer) -> str:
-    """What was found in the place of songs."""
-    if offer.skipped[NO_GENRE]:
+def _found_instead(listing: Listing) -> str:
+    """Describe what was found instead of songs."""
+    if listing.skipped[NO_GENRE]:
         return (
-            f" in genre folders, and {offer.skipped[NO_GENRE]} at the top without a genre; "
+            f" in genre folders, and {listing.skipped[NO_GENRE]} at the top without a genre; "
             f"put each in a folder named as its genre, or name it in {manifest.MANIFEST}"
         )
     return "; expected a folder for each genre with songs in it"

@@ -1,10 +1,10 @@
-"""Change the collection in one step: a new tree is built beside it, then the two are exchanged.
+"""Change the collection atomically: build a new tree beside it, then exchange the two.
 
-The new tree holds hard links to the songs that stay (copies where links are refused) and copies
-of the new ones. The exchange is one system call on Linux (`renameat2` with `RENAME_EXCHANGE`);
-elsewhere it is two renames, and a command that finds only the first of them done undoes it. So a
-command that is killed at any moment leaves the collection as it was, or as it was to be; what else
-it left is removed by the next one. One command at a time holds the lock.
+The new tree holds hard links to the songs that stay (or copies, if links are refused) and copies of
+new songs. The exchange is one system call on Linux (`renameat2` with `RENAME_EXCHANGE`), elsewhere
+two renames, of which the next command undoes a first one without the second. So a killed command
+leaves the old or the new collection; its temporary files are removed by the next one. A lock admits
+one command at a time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genre.collection import readers
-from genre.collection.contents import RAW
+from genre.collection import dvc_lock
 from genre.collection.manifest import MANIFEST
+from genre.collection.snapshot import RAW
 from genre.core.errors import CollectionError, GenreError
-from genre.core.files import NO_ROOM, TEMPORARY_PREFIX, exchange, link, room_for
+from genre.core.files import DISK_FULL, TEMPORARY_PREFIX, disk_space_guard, exchange, link
 from genre.core.progress import progress
 
 LOCK = ".collection.lock"
@@ -32,41 +32,40 @@ PREVIOUS = f"{TEMPORARY_PREFIX}previous-collection"
 
 @dataclass
 class Change:
-    """What the new tree holds: every path relative to it, posix.
+    """The content of the new tree, with paths relative to it, posix.
 
-    `keep` maps the paths of songs in the old tree to their new paths; `take` maps files to the
-    paths of their copies; `move` does the same with files that may be moved, since they are ours.
-    `manifest` is the text of the new manifest, null for none.
+    `keep` maps old paths to new paths; `copy` maps files outside the collection to new paths, and
+    `move` files that may be moved (temporary ones). `manifest` is the new manifest, None for none.
     """
 
     keep: Mapping[str, str] = field(default_factory=dict)
-    take: Mapping[Path, str] = field(default_factory=dict)
+    copy: Mapping[Path, str] = field(default_factory=dict)
     move: Mapping[Path, str] = field(default_factory=dict)
     manifest: str | None = None
 
 
 @contextmanager
-def exclusive(raw: Path, say: Callable[[str], None]) -> Iterator[Path]:
-    """Hold the collection at `raw`; yields an empty folder beside it for what is being built.
+def exclusive(raw: Path, log: Callable[[str], None]) -> Iterator[Path]:
+    """Lock the collection at `raw`; yield an empty folder beside it for the new tree.
 
-    Waits, and says so, while another command holds it. What killed commands left is removed, and
-    an exchange that one of them did not finish is undone. The folder is removed at the end.
+    Waits, and logs it, while another command holds the lock. Removes temporary files of killed
+    commands and undoes an unfinished exchange. The folder is removed at the end.
     """
-    with _lock(raw.parent, say):
+    with _lock(raw.parent, log):
         beside = raw.resolve().parent  # data/raw may be a link to another disk
         _recover(raw.resolve())
         for left in beside.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(left)
         staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=beside))
         try:
-            with room_for(raw):
+            with disk_space_guard(raw):
                 yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _lock(folder: Path, say: Callable[[str], None]) -> AbstractContextManager[object]:
-    """The lock of the collection in `folder`, acquired."""
+def _lock(folder: Path, log: Callable[[str], None]) -> AbstractContextManager[object]:
+    """Acquire the lock of the collection in `folder`."""
     from filelock import FileLock, Timeout
 
     try:
@@ -75,19 +74,18 @@ def _lock(folder: Path, say: Callable[[str], None]) -> AbstractContextManager[ob
         try:
             return lock.acquire(blocking=False)
         except Timeout:
-            say("Waiting for another command that changes the collection …")
+            log("Waiting for another command that changes the collection …")
             return lock.acquire()
     except OSError as error:
         raise GenreError(f"{folder}: cannot be written to ({error})") from error
 
 
-def apply(raw: Path, change: Change, staging: Path, say: Callable[[str], None]) -> None:
-    """Put the collection that `change` describes in the place of `raw`; `staging` is ours.
+def apply(raw: Path, change: Change, staging: Path, log: Callable[[str], None]) -> None:
+    """Build the collection that `change` describes in `staging` and replace `raw` by it.
 
-    Waits, and says so, while a step reads the collection.
-
-    Raises `CollectionError` where a file cannot be read and `GenreError` where the disk is full
-    or the folders cannot be exchanged; the collection is then as it was.
+    Waits, and logs it, while a step reads the collection. Raises `CollectionError` if a file cannot
+    be read and `GenreError` if the disk is full or the folders cannot be exchanged; the collection
+    is then unchanged.
     """
     root = raw.absolute().parents[len(RAW.parts) - 1]
     raw = raw.resolve()
@@ -97,7 +95,7 @@ def apply(raw: Path, change: Change, staging: Path, say: Callable[[str], None]) 
     try:
         for old, new in change.keep.items():
             link(raw / old, _in_folder(tree / new, made))
-        copying = progress(change.take.items(), total=len(change.take), what="copying")
+        copying = progress(change.copy.items(), total=len(change.copy), what="copying")
         for file, new in copying:
             _copy(file, _in_folder(tree / new, made))
         for file, new in change.move.items():
@@ -108,16 +106,16 @@ def apply(raw: Path, change: Change, staging: Path, say: Callable[[str], None]) 
             _flush(tree / MANIFEST)
         for folder in made:
             _flush(folder)
-        with readers.held_off(root / RAW, root, say):
-            put_in_place(tree, raw)
+        with dvc_lock.without_dvc_access(root / RAW, root, log):
+            replace_collection(tree, raw)
     except OSError as error:
-        if error.errno in NO_ROOM:  # `exclusive` says so
+        if error.errno in DISK_FULL:  # handled by `exclusive`
             raise
-        raise GenreError(f"{raw}: cannot be changed ({error}); it is as it was") from error
+        raise GenreError(f"{raw}: cannot be changed ({error}); it is unchanged") from error
 
 
-def put_in_place(tree: Path, raw: Path) -> None:
-    """Exchange `tree` and `raw`, or move `tree` there where there is no `raw`."""
+def replace_collection(tree: Path, raw: Path) -> None:
+    """Exchange `tree` and `raw`, or rename `tree` if there is no `raw`."""
     if not raw.exists():
         tree.rename(raw)
     elif not exchange(tree, raw):
@@ -133,7 +131,7 @@ def put_in_place(tree: Path, raw: Path) -> None:
 
 
 def _recover(raw: Path) -> None:
-    """Finish or undo an exchange by two renames that was cut short."""
+    """Finish or undo an interrupted exchange by two renames."""
     previous = raw.with_name(PREVIOUS)
     if previous.exists():
         if raw.exists():
@@ -143,7 +141,7 @@ def _recover(raw: Path) -> None:
 
 
 def _in_folder(path: Path, made: set[Path]) -> Path:
-    """`path`, its folder made; `made` remembers which are."""
+    """Return `path` after creating its folder; `made` holds the existing ones."""
     if path.parent not in made:
         path.parent.mkdir(parents=True, exist_ok=True)
         made.add(path.parent)
@@ -165,7 +163,7 @@ def _copy(file: Path, new: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until the disk has the file or folder."""
+    """Flush a file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

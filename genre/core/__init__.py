@@ -1,1 +1,1 @@
-"""What every part of the domain uses: errors, files, cache, parallel work, progress, params."""
+"""Shared by all of `genre`: errors, atomic files, locks, cache, workers, params, messages."""

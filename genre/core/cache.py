@@ -1,9 +1,8 @@
-"""What was computed of a song before, kept by content: of what, how, and by which code.
+"""Cache of results per song, by content, in one SQLite file (`.cache/songs.sqlite`).
 
-A store is one SQLite file, `.cache/songs.sqlite` of the checkout. An entry's key is the sha256 of
-the work (`cache_key`: settings, versions of code and of libraries) and of the content worked on;
-a killed run keeps what it had put. Losing the file costs time and nothing else: where it cannot be
-read or written, everything is computed.
+An entry's key is `cache_key` (settings, versions of code and libraries) and the sha256 of the
+song. Entries survive a killed run. If the file cannot be read or written, results are computed and
+not cached.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(".cache/songs.sqlite")
-WAIT_SECONDS = 30  # for another run that is writing
-ENTRIES_TOGETHER = 500  # in one query; SQLite takes 32 766 variables
+WAIT_SECONDS = 30  # for a lock of another process
+QUERY_SIZE = 500  # keys in one query; SQLite allows 32 766 variables
 
 
-# The code that computes results, by part (feature families: see `genre.features.families`). Raise a
-# number if results change: whatever depends on that part is then computed again. Moved or reworded
-# code keeps what was computed.
+# Versions of the code that computes results (feature families: `genre.features.families`). Raise a
+# number if results change: cached results that depend on that part are then computed again.
 VERSIONS = {
     "audio": 1,
     "defects": 1,
@@ -41,7 +39,7 @@ VERSIONS = {
 def cache_key(
     settings: Mapping[str, Any], code: Sequence[str] | Mapping[str, int], libraries: Sequence[str]
 ) -> str:
-    """Hash what a result depends on besides the song: settings, our code, library versions.
+    """Hash what a result depends on besides the song: settings, code and library versions.
 
     `code` names parts of `VERSIONS`, or gives versions by name.
     """
@@ -53,13 +51,13 @@ def cache_key(
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-class Store:
-    """Results of one kind of work, by the hash of the content that was worked on."""
+class Cache:
+    """Cached results with one cache key, by the sha256 of the song."""
 
     def __init__(self, root: Path, work: str) -> None:
-        """Open the store of the checkout at `root` for the work with this cache key.
+        """Open the cache of the project at `root` for the cache key `work`.
 
-        In the temporary folder of a DVC experiment the store is that of the main checkout
+        DVC experiments, which run in a temporary folder, use the cache of the main checkout
         (`DVC_ROOT`).
         """
         self._work = work
@@ -70,7 +68,7 @@ class Store:
         except (OSError, sqlite3.Error) as error:
             print(f"{self._path}: cannot be used ({error}); computing everything", file=sys.stderr)
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Cache:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,14 +76,14 @@ class Store:
             self._database.close()
 
     def get(self, contents: Iterable[str]) -> dict[str, bytes]:
-        """The results kept for these content hashes; those that are not kept are absent."""
+        """Return the cached results of these content hashes, without those that are not cached."""
         found: dict[str, bytes] = {}
         wanted = list(contents)
         if self._database is None:
             return found
         try:
-            for first in range(0, len(wanted), ENTRIES_TOGETHER):
-                part = wanted[first : first + ENTRIES_TOGETHER]
+            for first in range(0, len(wanted), QUERY_SIZE):
+                part = wanted[first : first + QUERY_SIZE]
                 marks = ",".join("?" * len(part))
                 query = f"SELECT content, result FROM songs WHERE work = ? AND content IN ({marks})"
                 found.update(self._database.execute(query, (self._work, *part)))
@@ -94,7 +92,7 @@ class Store:
         return found
 
     def put(self, content: str, result: bytes) -> None:
-        """Keep a result; once this returns, a kill of this process does not lose it."""
+        """Cache a result; it survives a kill of this process once this returns."""
         if self._database is None:
             return
         try:
@@ -112,7 +110,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            # Not a database any more: what it held can be computed again.
+            # A damaged file: its results can be computed again.
             for left in self._path.parent.glob(f"{self._path.name}*"):
                 left.unlink()
             return self._connect()
@@ -132,7 +130,7 @@ class Store:
         return database
 
     def _give_up(self, error: sqlite3.Error) -> None:
-        print(f"{self._path}: {error}; what follows is computed and not kept", file=sys.stderr)
+        print(f"{self._path}: {error}; results are no longer cached", file=sys.stderr)
         if self._database:
             self._database.close()
         self._database = None

@@ -1,9 +1,9 @@
-"""Map songs over workers, one at a time: processes of this machine, or a Dask cluster.
+"""Map a function over songs, in parallel: local processes or a Dask cluster.
 
-A worker is given a song as `Source`: its path if it can read the files of this machine, else its
-bytes. Results come back in the order of the songs and do not depend on the engine or on the number
-of workers. A song that breaks its worker (a crash, no memory, no end), or meets an unexpected
-exception, costs that song and no other; the same exception for most songs is an error of the step.
+A worker gets a song as `Source`: its path if the worker can read local files, else its bytes.
+Results come in the order of the songs and do not depend on the engine or the number of workers.
+If a worker crashes, runs out of memory or times out, or raises an unexpected exception, only that
+song fails; the same unexpected exception for most songs is an error of the step.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from genre.core import unexpected
-from genre.core.errors import GenreError, InputError, UnforeseenError
-from genre.core.files import NO_ROOM
+from genre.core.errors import GenreError, InputError, UnexpectedError
+from genre.core.files import DISK_FULL
 from genre.core.unexpected import Defect
 from genre.core.workers import (
     WorkerError,
@@ -38,14 +38,14 @@ __all__ = ["Failed", "Song", "Source", "Workers", "map_songs", "open_workers", "
 Source = Path | bytes
 Result = TypeVar("Result")
 
-UNEXPECTED = "met an unexpected"  # begins the reason of a song that the program failed on
-SAME_DEFECT = 3  # songs; as many, and most of those computed, are an error of the step
-NO_OTHER_RESULT = 20  # songs; if the first ones all meet the same defect, no more are tried
+UNEXPECTED = "failed with an unexpected"  # how the reason begins if the program is to blame
+SAME_DEFECT = 3  # songs with one defect, and most of those computed: an error of the step
+GIVE_UP_AFTER = 20  # songs; if they all have the same defect, the step stops
 
 
 @dataclass(frozen=True)
 class Song:
-    """A file to work on: what to call it, where it is, and the sha256 of what should be in it."""
+    """A file to process: its name (usually the track_id), path, and the sha256 of its content."""
 
     name: str
     path: Path
@@ -54,9 +54,9 @@ class Song:
 
 @dataclass(frozen=True)
 class Failed:
-    """In the place of a result: why this song could not be worked on.
+    """Returned in place of a result: why a song failed.
 
-    `defect` is set if the program is to blame and not the song; such a song is to be tried again.
+    `defect` is set if the program is to blame and not the song, which is then tried again later.
     """
 
     reason: str
@@ -65,9 +65,9 @@ class Failed:
 
 @contextmanager
 def open_workers(settings: ComputeParams, *, preload: Sequence[str] = ()) -> Iterator[Workers]:
-    """Start the workers of `compute` in `params.yaml`, and end them afterwards.
+    """Start the workers of `compute` in `params.yaml`, and stop them at the end.
 
-    `preload` names modules that every local worker will need. Raises `GenreError` where a Dask
+    `preload` names modules that local workers import first. Raises `GenreError` if the Dask
     scheduler cannot be reached.
     """
     if settings.engine == "dask":
@@ -84,22 +84,22 @@ def map_songs(
     workers: Workers,
     work: Callable[[Source, str], Result],
     songs: Iterable[Song],
-    known: Callable[[Song], Result | None],
+    cached: Callable[[Song], Result | None],
 ) -> Iterator[tuple[Song, Result | Failed]]:
     """Yield each song, in order, with `work(source, content)`, or why that failed.
 
-    A song for which `known` returns a result is not worked on. `work` must be picklable. An
-    `InputError` that it raises is this song's reason, and so is an unexpected exception; the
-    first one of a kind goes to the log. At most `AHEAD` songs a worker are in flight.
+    Songs for which `cached` returns a result are not processed. `work` must be picklable. If it
+    raises an `InputError` or an unexpected exception, that song is `Failed`; the first exception of
+    each kind is logged with its traceback.
 
-    Raises `UnforeseenError` if the same unexpected exception meets most songs, any other
-    `GenreError` of `work`, the error if memory or disk are full, and `GenreError` if the workers
-    cannot start.
+    Raises `UnexpectedError` if most songs fail with the same unexpected exception, any other
+    `GenreError` of `work`, `MemoryError` or `OSError` if memory or disk are full, and `GenreError`
+    if the workers cannot start.
     """
     defects = _Defects()
 
     def send(song: Song) -> Future[Result | Failed] | Result | Failed:
-        if (found := known(song)) is not None:
+        if (found := cached(song)) is not None:
             return found
         try:
             source = song.path if workers.shared_files else song.path.read_bytes()
@@ -130,7 +130,7 @@ def _attempt(
     except (GenreError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
         defect = unexpected.describe(error)
         advice = "; this is a defect of the program, please report it" if defect.advice else ""
@@ -138,7 +138,7 @@ def _attempt(
 
 
 class _Defects:
-    """How many songs met each unexpected exception, by its type and place."""
+    """Counts songs by unexpected exception (its type and place)."""
 
     def __init__(self) -> None:
         self._computed = 0
@@ -146,22 +146,23 @@ class _Defects:
         self._first: dict[tuple[str, str], tuple[Path, Defect, Path | None]] = {}
 
     def count(self, song: Song, result: object) -> None:
-        """Count one computed song. Raises `UnforeseenError` if no song so far has a result."""
+        """Count a computed song. Raises `UnexpectedError` if the first 20 have the same defect."""
         self._computed += 1
         if isinstance(result, Failed) and (defect := result.defect):
             key = defect.kind, defect.place
             self._songs[key] += 1
             if key not in self._first:
                 self._first[key] = song.path, defect, unexpected.log(defect)
-            if self._songs[key] == self._computed == NO_OTHER_RESULT:
+            if self._songs[key] == self._computed == GIVE_UP_AFTER:
                 self.check()
 
     def check(self) -> None:
-        """Raise `UnforeseenError` if most songs met the same one."""
+        """Raise `UnexpectedError` if most songs have the same defect."""
         for key, count in self._songs.most_common(1):
             if count >= SAME_DEFECT and 2 * count > self._computed:
                 song, defect, path = self._first[key]
-                raise UnforeseenError(
-                    f"{count} of {self._computed} songs ({song} first) met the same unexpected "
-                    f"{defect.what} in {defect.place}. {unexpected.where_to_look(defect, path)}"
+                hint = unexpected.log_hint(defect, path)
+                raise UnexpectedError(
+                    f"{count} of {self._computed} songs ({song} first) failed with the same "
+                    f"unexpected {defect.what} in {defect.place}. {hint}"
                 )

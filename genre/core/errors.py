@@ -1,42 +1,42 @@
-"""The errors that the pipeline raises on purpose.
+"""The exceptions of this project.
 
-Each message says which file or parameter, what was found, what was expected and what to do.
-`InputError` and its children are the caller's to mend: a step that meets one ends with exit
-code 2 and is never tried again. Anything else may pass when tried again.
+Messages say which file or parameter, what was found, what was expected and what to do.
+`InputError` and its subclasses are for the user to fix: a step exits with code 2 and is never
+retried. Other errors may be temporary.
 """
 
 
 class GenreError(Exception):
-    """Base class of every error raised on purpose."""
+    """Base class of all exceptions of this project."""
 
 
 class InputError(GenreError):
-    """Bad input or a bad parameter: trying again changes nothing."""
+    """Bad input or a bad parameter; never retried."""
 
 
 class ParameterError(InputError):
-    """A value in `params.yaml`, or an option, is not what was expected."""
+    """A wrong value in `params.yaml` or of an option."""
 
 
 class AudioError(InputError):
-    """One audio file cannot be used; the message is the reason."""
+    """An audio file cannot be used; the message is the reason."""
 
 
 class CollectionError(InputError):
-    """A change of the collection is refused; nothing was written."""
+    """A change of the collection was refused; nothing was written."""
 
 
-class UnforeseenError(GenreError):
-    """An unexpected exception, in one line (see `genre.core.unexpected`)."""
+class UnexpectedError(GenreError):
+    """An unexpected exception as one line (see `genre.core.unexpected`)."""
 
 
-class NoRoomError(GenreError):
-    """Disk, quota or size limit leave no room to write a file; what was there is as it was."""
+class DiskFullError(GenreError):
+    """A file cannot be written: the disk is full, or a quota or size limit is reached."""
 
 
 class RegistryError(GenreError):
-    """The MLflow store cannot be reached or does not hold what was asked for."""
+    """The MLflow store cannot be reached, or lacks a model or version."""
 
 
 class UnusableStoreError(RegistryError, InputError):
-    """The MLflow store is damaged, or may not be written: trying again changes nothing."""
+    """The MLflow store is damaged or read-only; never retried."""

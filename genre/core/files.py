@@ -1,12 +1,12 @@
-"""Files that are either the old ones or the new ones, never half of each.
+"""Atomic writes of files and folders, sha256, and a guard for a full disk.
 
-A file is written in a temporary folder beside it, flushed to the disk, and renamed over the old
-one; a folder is filled under a temporary name. What a killed run leaves begins with
-`TEMPORARY_PREFIX`, and the next command that writes there removes it.
+A file is written in a temporary folder beside it, flushed, and renamed over the old one; a folder
+is filled under a temporary name. Names of temporary folders begin with `TEMPORARY_PREFIX`; those
+that a killed run left are removed by the next write to the same place.
 
-Several processes may write the same file at once, and the last one stays. So each locks its
-temporary folder (`genre.core.locks`), and locked folders are left alone. A folder of songs or
-models has one writer at a time, by DVC's locks, and its temporary folder is not locked.
+Several processes may write the same file at once; the last one wins. Their temporary folders are
+locked (`genre.core.locks`), so that no other process removes them. Temporary folders of
+`atomic_folder` are not locked: by DVC's locks a step's output has one writer.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.core.errors import NoRoomError
-from genre.core.locks import locked_folder, remove_if_free
+from genre.core.errors import DiskFullError
+from genre.core.locks import locked_folder, remove_if_unlocked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TEMPORARY_PREFIX = ".incomplete-"
-RANDOM = "[a-z0-9_]{8}"  # what `tempfile` makes a name unique by
-FOR_A_FILE = re.compile(f"{re.escape(TEMPORARY_PREFIX)}{RANDOM}")  # a folder's has its name, and -
+RANDOM = "[a-z0-9_]{8}"  # how `tempfile` ends names
+FOR_A_FILE = re.compile(f"{re.escape(TEMPORARY_PREFIX)}{RANDOM}")  # of a folder: its name, and -
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
-NO_ROOM = {
+DISK_FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota of the disk is used up",
     errno.EFBIG: "a limit on the size of files is reached (ulimit -f, or the file system's)",
 }
-NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # no such call, or file system
+UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)  # by system or file system
 
 
 def sha256_of(content: bytes | Path) -> str:
-    """The sha256 of bytes, or of the content of a file, as hexadecimal digits."""
+    """Return the sha256 of bytes, or of a file, as hexadecimal digits."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     with content.open("rb") as file:
@@ -53,21 +53,21 @@ def sha256_of(content: bytes | Path) -> str:
 
 
 @contextmanager
-def room_for(path: str | Path | None = None) -> Iterator[None]:
-    """Raise `NoRoomError`, naming `path`, where what is done within finds no room to write."""
+def disk_space_guard(path: str | Path | None = None) -> Iterator[None]:
+    """Raise `DiskFullError`, with `path`, if the body fails because the disk is full."""
     try:
         yield
-    except (OSError, NoRoomError) as error:
-        cause = error.__cause__ if isinstance(error, NoRoomError) else error
-        if not isinstance(cause, OSError) or cause.errno not in NO_ROOM:
+    except (OSError, DiskFullError) as error:
+        cause = error.__cause__ if isinstance(error, DiskFullError) else error
+        if not isinstance(cause, OSError) or cause.errno not in DISK_FULL:
             raise
-        if isinstance(error, NoRoomError) and path is None:
+        if isinstance(error, DiskFullError) and path is None:
             raise
         where = f"{path}: " if path else f"{cause.filename}: " if cause.filename else ""
-        reason = f"{NO_ROOM[cause.errno]} ({os.strerror(cause.errno)})"
-        raise NoRoomError(
-            f"{where}cannot be written: {reason}; nothing is half-written. Make room, then run the "
-            "same again"
+        reason = f"{DISK_FULL[cause.errno]} ({os.strerror(cause.errno)})"
+        raise DiskFullError(
+            f"{where}cannot be written: {reason}; no file is half-written. Free some space, then "
+            "run the same command again"
         ) from cause
 
 
@@ -75,16 +75,15 @@ def room_for(path: str | Path | None = None) -> Iterator[None]:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary file with the suffix of `path`; rename it to `path` on a clean exit.
 
-    The folder of `path` is made where it is missing. On any error the temporary file is removed,
-    with what was written beside it, and `path` stays as it was; `NoRoomError` is raised where
-    there is no room.
+    The parent folder is created if it is missing. On an error the temporary file is removed, with
+    what was written beside it, and `path` is unchanged. Raises `DiskFullError`.
     """
     path = Path(path)
-    with room_for(path):
+    with disk_space_guard(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_files(path.parent.absolute())
+        _remove_file_leftovers(path.parent.absolute())
         with locked_folder(TEMPORARY_PREFIX, path.parent) as (folder, _):
-            # Hidden, also from those who look into hidden folders.
+            # Hidden, also inside the hidden folder.
             temporary = folder / f"{TEMPORARY_PREFIX}{path.name}"
             temporary.touch()
             yield temporary
@@ -105,28 +104,28 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` to `path` atomically, as indented JSON with sorted keys; NaN is refused."""
+    """Write `value` to `path` atomically, as indented, sorted JSON; NaN raises `ValueError`."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     write_text(path, text + "\n")
 
 
 def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
-    """Write `table` without its index to `path` atomically; the same table gives the same bytes."""
+    """Write `table` without its index to `path` atomically; equal tables give equal bytes."""
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty temporary folder; put it in the place of `path` on a clean exit.
+    """Yield an empty temporary folder; replace `path` by it on a clean exit.
 
-    The two change places in one step; where the system cannot, a run killed between two renames
-    leaves `path` absent, never half-filled. `NoRoomError` is raised where there is no room.
+    The two are exchanged in one system call. If the system has none, a run killed between two
+    renames leaves `path` missing, never half-filled. Raises `DiskFullError`.
     """
     path = Path(path)
-    with room_for(path):
+    with disk_space_guard(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path)
+        remove_leftovers(path)
         temporary = _new_folder(path)
         try:
             yield temporary
@@ -143,17 +142,17 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def link(old: str | Path, new: str | Path) -> None:
-    """Give a file a second name; copy it where the file system or the file's owner refuses."""
+    """Make a hard link `new` to `old`, or a copy if the file system or owner refuses links."""
     try:
         os.link(old, new, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, *NOT_HERE):
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, *UNSUPPORTED):
             raise
         shutil.copy2(old, new, follow_symlinks=False)
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step; false where the system cannot."""
+    """Exchange two folders in one system call; return False if the system has none."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
@@ -163,13 +162,13 @@ def exchange(one: Path, other: Path) -> bool:
     if rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in NOT_HERE:
+    if number in UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number), str(other))
 
 
-def sweep(path: str | Path) -> None:
-    """Remove what killed runs left of an unfinished folder `path`."""
+def remove_leftovers(path: str | Path) -> None:
+    """Remove the temporary folders for `path` that killed runs left."""
     path = Path(path)
     ours = re.compile(f"{re.escape(_prefix(path))}{RANDOM}")
     for left in path.parent.iterdir():
@@ -178,7 +177,7 @@ def sweep(path: str | Path) -> None:
 
 
 def _new_folder(path: Path) -> Path:
-    """A temporary folder to take the place of `path`."""
+    """Make a temporary folder that will replace `path`."""
     return Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
 
 
@@ -187,14 +186,14 @@ def _prefix(path: Path) -> str:
 
 
 @cache
-def _sweep_files(parent: Path) -> None:
-    """Remove what killed runs left of single files in `parent`, once in the life of a process.
+def _remove_file_leftovers(parent: Path) -> None:
+    """Remove temporary folders of single files that killed runs left in `parent`.
 
-    To list a folder of thousands of files takes as long as to write one into it.
+    Once a process: listing a folder of thousands of files takes as long as writing a file.
     """
     for left in parent.glob(f"{TEMPORARY_PREFIX}*"):
         if FOR_A_FILE.fullmatch(left.name):
-            remove_if_free(left)
+            remove_if_unlocked(left)
 
 
 def _umask() -> int:

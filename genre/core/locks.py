@@ -1,9 +1,8 @@
-"""Locks between processes, which the system releases however a process ends.
+"""Locks between processes, which the system releases when a process ends or is killed.
 
-A lock file says that one process does something. A locked temporary folder is in use; one that is
-not locked was left by a killed process and may be removed. The folder itself is locked and not a
-file in it, because a lock on a file may stop those who write to it: SQLite on NFS, anybody on a
-Windows share.
+A temporary folder is locked while it is in use; an unlocked one was left by a killed process and
+may be removed. The folder itself is locked and not a file in it, because a lock on a file may block
+those who write to it (SQLite on NFS, any program on a Windows share).
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from pathlib import Path
 
 
 @contextmanager
-def lock_if_free(path: Path) -> Iterator[bool]:
-    """Lock the file `path` unless another process has; yields whether it is locked."""
+def try_lock(path: Path) -> Iterator[bool]:
+    """Try to lock the file `path`; yield False if another process holds the lock."""
     from filelock import FileLock, Timeout
 
     try:
@@ -47,8 +46,8 @@ def locked_folder(prefix: str, parent: Path) -> Iterator[tuple[Path, int]]:
         os.close(handle)
 
 
-def remove_if_free(folder: Path) -> None:
-    """Remove a folder that a killed process left; not a locked one, nor another user's."""
+def remove_if_unlocked(folder: Path) -> None:
+    """Remove a folder unless it is locked or belongs to another user."""
     from filelock import lock_descriptor
 
     with suppress(OSError):
@@ -61,7 +60,7 @@ def remove_if_free(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> int | None:
-    """The descriptor that locks a new folder; None if another process removed it before."""
+    """Lock a new folder; return the descriptor, or None if another process has removed it."""
     from filelock import lock_descriptor
 
     with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Markdown tables of reports, model cards and Prefect's artifacts."""
+"""Markdown tables for reports, model cards and Prefect artifacts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-MARKS = re.compile(r"[\\|`<*]|(?<!\w)_|_(?!\w)|(?<=\])\(")  # with a meaning in Markdown
+MARKS = re.compile(r"[\\|`<*]|(?<!\w)_|_(?!\w)|(?<=\])\(")  # that Markdown interprets
 
 
 def table(
     heading: Sequence[str], rows: Iterable[Sequence[Any]], *, left: int = 1, raw: bool = False
 ) -> str:
-    """A table; the columns after the first `left` are aligned to the right.
+    """Return a Markdown table whose columns after the first `left` are right-aligned.
 
-    Cells are shown as they are; with `raw` they are Markdown.
+    Cells are escaped unless `raw`.
     """
     from tabulate import tabulate
 
@@ -25,7 +25,7 @@ def table(
 
 
 def cell(value: Any) -> str:
-    """A value escaped for a cell: file names may hold anything."""
+    """Escape a value for a table cell: one line, printable, no Markdown."""
     text = " ".join(str(value).split())
     text = "".join(sign if sign.isprintable() else "?" for sign in text)
     return MARKS.sub(r"\\\g<0>", text)

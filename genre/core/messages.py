@@ -1,4 +1,4 @@
-"""Commands in messages, written so that they can be pasted into a shell as they are."""
+"""Text for users: commands to copy into a shell, and printable file names."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import shlex
 import sys
 from pathlib import Path
 
-OWN = ("genre", "dvc", "mlflow", "prefect", "python")  # installed beside the running Python
+PROGRAMS = ("genre", "dvc", "mlflow", "prefect", "python")  # installed beside this Python
 
 
 def command(text: str, **environment: str) -> str:
-    """`text` with the path of its program, as it runs from the current folder.
+    """Return a command with the path of its program, to be run from the current folder.
 
-    `genre models` becomes `.venv/bin/genre models`. A program that is not one of `OWN`, such as
-    `make`, is on everybody's path and stays as it is. `environment` is set for the command alone.
+    `genre models` becomes `.venv/bin/genre models`. Programs other than `PROGRAMS`, such as `make`,
+    are expected on the PATH. `environment` variables are set in front of the command.
     """
     program, space, rest = text.partition(" ")
-    if program in OWN:
+    if program in PROGRAMS:
         path = Path(sys.executable).parent / program
         if path.is_relative_to(Path.cwd()):
             path = path.relative_to(Path.cwd())
@@ -26,10 +26,10 @@ def command(text: str, **environment: str) -> str:
 
 
 def run_step(stage: str, when: str = "first") -> str:
-    """What to type for one step of `dvc.yaml`: `run the step trim first (dvc repro trim)`."""
+    """Return `run the step trim first (dvc repro trim)` for a step of `dvc.yaml`."""
     return f"run the step {stage} {when} ({command(f'dvc repro {stage}')})"
 
 
 def printable(text: str) -> str:
-    """`text` as it may be shown on a terminal: file names may hold anything."""
+    """Escape the unprintable characters of `text` (a file name, say) for a terminal."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

@@ -1,8 +1,7 @@
-"""Workers: processes of this machine, a Dask cluster, or this process itself.
+"""Workers: local processes, a Dask cluster, or this process itself.
 
-Local processes come from a Pebble pool, which can end one that takes too long or starts another in
-the place of one that crashed. They use one thread each, so that workers and cores match, ignore
-Ctrl-C, which is for the process that waits for them, and end with it.
+Local processes come from a Pebble pool, which kills a process that takes too long and replaces one
+that crashed. They use one thread each, ignore Ctrl-C, and end with the parent process.
 """
 
 from __future__ import annotations
@@ -34,20 +33,20 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
 }
-AHEAD = 4  # pieces of work in flight for each worker: enough to keep it busy, and to bound memory
+QUEUED_PER_WORKER = 4  # keeps workers busy and bounds memory
 CONNECT_SECONDS = 8  # to reach a Dask scheduler
 
 
 class WorkerError(GenreError):
-    """A worker ended, or was ended, before its work was done."""
+    """A worker crashed or was killed before it returned a result."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Where work is sent: `submit(work, *arguments)` returns a future.
+    """A pool of workers: `submit(work, *arguments)` returns a future.
 
-    `in_flight` is how many pieces of work are worth sending before a result is awaited.
-    `shared_files` tells whether a worker can read the files of this machine.
+    `in_flight` is how many calls to submit before waiting for a result; `shared_files` whether
+    workers can read local files.
     """
 
     submit: Callable[..., Future[Any]]
@@ -56,7 +55,7 @@ class Workers:
 
 
 def core_count() -> int:
-    """The cores that this process may use: by its affinity and by the CPU quota of its cgroup."""
+    """The number of cores that this process may use (affinity and cgroup quota)."""
     from joblib import cpu_count
 
     return int(cpu_count())
@@ -67,8 +66,8 @@ def in_order(
 ) -> Iterator[tuple[Item, Sent]]:
     """Yield each of `items`, in order, with what `send` returned for it: a future, or a result.
 
-    At most `workers.in_flight` of them are sent ahead. Futures that nobody waits for any more are
-    cancelled.
+    At most `workers.in_flight` items are sent ahead. If the caller stops early, the remaining
+    futures are cancelled.
     """
     waiting: deque[tuple[Item, Sent]] = deque()
     try:
@@ -85,33 +84,31 @@ def in_order(
 
 
 def result(future: Future[Any]) -> Any:
-    """The result of a piece of work, or the exception that it raised.
+    """Return the result of a future, or raise its exception.
 
-    Raises `WorkerError` if its worker ended or was too slow, and `GenreError` if no worker can
-    start.
+    Raises `WorkerError` if its worker crashed or timed out, `GenreError` if no worker can start.
     """
     from pebble import ProcessExpired
 
     try:
         return future.result()
     except ProcessExpired as error:
-        why = f"ended its worker process (exit code {error.exitcode}): broken, or too big"
+        why = f"crashed its worker process (exit code {error.exitcode}): damaged, or too large"
         raise WorkerError(why) from error
     except TimeoutError as error:
         raise WorkerError("took longer than compute.song_timeout_seconds") from error
     except BrokenProcessPool as error:
         raise GenreError(
-            "the worker processes ended before they started on their work; what they printed, "
-            "above, says why"
+            "the worker processes ended before they started to work; see what they printed above"
         ) from error
     except Exception as error:
         if type(error).__name__ == "KilledWorker":  # Dask's, which may not be installed
-            raise WorkerError("ended its worker again and again: broken, or too big") from error
+            raise WorkerError("crashed its worker repeatedly: damaged, or too large") from error
         raise
 
 
 def this_process() -> Workers:
-    """Return workers that are this process itself: for work too short to start others."""
+    """Return workers that run in this process, for work too small to start processes for."""
 
     def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -126,11 +123,10 @@ def this_process() -> Workers:
 
 @contextmanager
 def new_processes(preload: Sequence[str] = ()) -> Iterator[BaseContext]:
-    """A multiprocessing context whose processes import this package from where this one did.
+    """Yield a multiprocessing context whose processes import the same `genre` as this one.
 
-    `preload` names modules that they will need. New processes search `sys.path`, and MLflow puts
-    the code of every model that it loads first there: the part of this package that predictions
-    need, which lacks what workers need.
+    `preload` names modules to import first. New processes search `sys.path`, where MLflow puts the
+    code of each loaded model first: the part of `genre` that predictions need, and not workers.
     """
     # Not fork: the threads of numpy and torch do not survive it.
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
@@ -138,13 +134,13 @@ def new_processes(preload: Sequence[str] = ()) -> Iterator[BaseContext]:
         context.set_forkserver_preload(["genre.core.compute", *preload])
     own = str(Path(__file__).parents[2])
     found = PathFinder.find_spec("genre")
-    hidden = found is not None and found.origin != genre.__file__
-    if hidden:
+    shadowed = found is not None and found.origin != genre.__file__
+    if shadowed:
         sys.path.insert(0, own)
     try:
         yield context
     finally:
-        if hidden:  # what others have put on the path meanwhile stays
+        if shadowed:  # other additions to the path stay
             sys.path.remove(own)
 
 
@@ -152,9 +148,9 @@ def new_processes(preload: Sequence[str] = ()) -> Iterator[BaseContext]:
 def process_workers(
     count: int, *, preload: Sequence[str] = (), timeout: float | None = None
 ) -> Iterator[Workers]:
-    """Start `count` processes of this machine (0: one a core), and end them afterwards.
+    """Start `count` local processes (0: one per core), and stop them at the end.
 
-    `preload` names modules that they will need; `timeout` is in seconds, for each piece of work.
+    `preload` names modules to import first; `timeout` is in seconds per call.
     """
     from pebble import ProcessPool
 
@@ -168,7 +164,7 @@ def process_workers(
             return future
 
         try:
-            yield Workers(submit, in_flight=AHEAD * count)
+            yield Workers(submit, in_flight=QUEUED_PER_WORKER * count)
             pool.close()
         except BaseException:
             pool.stop()
@@ -178,7 +174,7 @@ def process_workers(
 
 
 def _end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone, even if it was killed."""
+    """Exit as soon as the parent process has ended, even if it was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -208,7 +204,7 @@ def dask_workers(address: str) -> Iterator[Workers]:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise GenreError(
-            f"compute.address {address}: no Dask scheduler answered within {CONNECT_SECONDS} s; "
+            f"compute.address {address}: no Dask scheduler responded within {CONNECT_SECONDS} s; "
             "start one (dask scheduler), fix the address, or set compute.engine to local"
         ) from error
     try:
@@ -221,6 +217,6 @@ def dask_workers(address: str) -> Iterator[Workers]:
         threads = sum(worker["nthreads"] for worker in workers.values())
         # Pure: a song that another worker lost is computed again, never twice.
         executor = client.get_executor(pure=False)
-        yield Workers(executor.submit, in_flight=AHEAD * threads, shared_files=False)
+        yield Workers(executor.submit, in_flight=QUEUED_PER_WORKER * threads, shared_files=False)
     finally:
         client.close()

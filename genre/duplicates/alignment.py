@@ -1,4 +1,4 @@
-"""Two songs laid on each other: whether they agree, where, and in how many bits."""
+"""Compare the fingerprints of two songs at an offset."""
 
 from __future__ import annotations
 
@@ -9,95 +9,94 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genre.duplicates.fingerprint import BITS, UNHEARD, WORDS_PER_SECOND, Words
+from genre.duplicates.fingerprint import BITS, SUBFINGERPRINTS_PER_SECOND, UNRELIABLE, Fingerprint
 
-NEARBY = 1  # words to each side of an offset that are tried
-AROUND = round(WORDS_PER_SECOND)  # words to each side that are judged together: 2 s
-HEARD = 0.5  # share of a stretch in which there must be something to hear
-SHORT = 0.8  # share of a song shorter than what is asked for that must agree
-LEAST_SECONDS = 1.0  # that are ever taken for a copy
+NEARBY = 1  # frames around an offset that are tried, too
+WINDOW_SIDE = round(SUBFINGERPRINTS_PER_SECOND)  # frames on each side of a window (2 s in all)
+MIN_RELIABLE = 0.5  # share of a window that must not be `UNRELIABLE`
+SHORT = 0.8  # share that must match of a song shorter than the minimum
+LEAST_SECONDS = 1.0  # shorter matches do not count
 
 
 @dataclass(frozen=True)
 class Match:
-    """The songs `first` and `second`, by their places, share a recording.
+    """The songs `first` and `second` (their indices) share a recording.
 
-    Word n of the first is word n + `offset` of the second. `words` of them agree, in the share
-    `similarity` of their bits (different recordings: one half).
+    Frame n of the first song is frame n + `offset` of the second. `length` frames match; in these
+    the share `similarity` of the bits is equal (one half for different recordings).
     """
 
     first: int
     second: int
     offset: int
-    words: int
+    length: int
     similarity: float
 
     @property
     def offset_seconds(self) -> float:
-        """What is heard at t seconds of the first is heard at t + this of the second."""
-        return self.offset / WORDS_PER_SECOND
+        """The position t seconds in the first song is t + this in the second."""
+        return self.offset / SUBFINGERPRINTS_PER_SECOND
 
     @property
     def seconds(self) -> float:
-        """How much of the recording the two share."""
-        return self.words / WORDS_PER_SECOND
+        """The length of the shared recording."""
+        return self.length / SUBFINGERPRINTS_PER_SECOND
 
 
 def align(
-    prints: Sequence[Words],
+    fingerprints: Sequence[Fingerprint],
     first: int,
     second: int,
     offset: int,
-    min_words: int,
+    min_length: int,
     max_bit_error: float,
 ) -> Match | None:
-    """Compare two songs at `offset` and close to it; null where they share nothing.
+    """Compare two songs at `offset` and one frame around it; return None if they do not match.
 
-    They match where `min_words` lie in stretches of which half can be heard and at most the share
-    `max_bit_error` of the bits differs. Of a song that is shorter, four fifths must.
+    They match if at least `min_length` frames match: in a window of 2 s around each, half of the
+    frames are reliable and at most the share `max_bit_error` of the bits differs. Of a song that is
+    shorter than `min_length`, four fifths must match.
     """
-    a, b = prints[first], prints[second]
-    length = min(min_words, int(SHORT * min(len(a), len(b))))
-    if length < LEAST_SECONDS * WORDS_PER_SECOND:
+    a, b = fingerprints[first], fingerprints[second]
+    needed = min(min_length, int(SHORT * min(len(a), len(b))))
+    if needed < LEAST_SECONDS * SUBFINGERPRINTS_PER_SECOND:
         return None
     found = [
-        _agreement(a, b, near, length, max_bit_error)
+        _matching_frames(a, b, near, needed, max_bit_error)
         for near in range(offset - NEARBY, offset + NEARBY + 1)
     ]
     best = max(range(len(found)), key=lambda number: found[number])
-    words, similarity = found[best]
-    if not words:
+    length, similarity = found[best]
+    if not length:
         return None
-    return Match(first, second, offset - NEARBY + best, words, similarity)
+    return Match(first, second, offset - NEARBY + best, length, similarity)
 
 
-def _agreement(
-    a: Words, b: Words, offset: int, length: int, max_bit_error: float
+def _matching_frames(
+    a: Fingerprint, b: Fingerprint, offset: int, needed: int, max_bit_error: float
 ) -> tuple[int, float]:
-    """How many words of `a` agree with `b`, and in which share of their bits; (0, 0) for no match.
-
-    A word agrees where the words around it do, taken together; so a stretch that is shared counts
-    for as long as it is, and no longer.
-    """
+    """Return the number of matching frames and the share of equal bits in them; (0, 0) if none."""
     begin, end = max(0, -offset), min(len(a), len(b) - offset)
-    if end - begin < length:
+    if end - begin < needed:
         return 0, 0.0
     one, other = a[begin:end], b[begin + offset : end + offset]
-    heard = (one != UNHEARD) & (other != UNHEARD)
-    wrong = np.bitwise_count(one ^ other) * heard
-    size, heard_there, wrong_there = (_around(x) for x in (np.ones_like(heard), heard, wrong))
-    agree = heard & (heard_there >= HEARD * size)
-    agree &= wrong_there <= max_bit_error * BITS * heard_there
-    words = int(agree.sum())
-    if words < length:
+    reliable = (one != UNRELIABLE) & (other != UNRELIABLE)
+    wrong = np.bitwise_count(one ^ other) * reliable
+    size, reliable_around, wrong_around = (
+        _window_sum(x) for x in (np.ones_like(reliable), reliable, wrong)
+    )
+    agree = reliable & (reliable_around >= MIN_RELIABLE * size)
+    agree &= wrong_around <= max_bit_error * BITS * reliable_around
+    length = int(agree.sum())
+    if length < needed:
         return 0, 0.0
-    return words, 1 - int(wrong[agree].sum()) / (BITS * words)
+    return length, 1 - int(wrong[agree].sum()) / (BITS * length)
 
 
-def _around(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """The sum of the values around each, `AROUND` to each side where there are as many."""
+def _window_sum(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Sum the values in a window of `WINDOW_SIDE` on each side, shorter at the ends."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    place = np.arange(len(values))
-    last = np.minimum(place + AROUND + 1, len(values))
-    sums: npt.NDArray[np.int64] = total[last] - total[np.maximum(place - AROUND, 0)]
+    position = np.arange(len(values))
+    last = np.minimum(position + WINDOW_SIDE + 1, len(values))
+    sums: npt.NDArray[np.int64] = total[last] - total[np.maximum(position - WINDOW_SIDE, 0)]
     return sums

@@ -1,6 +1,6 @@
-"""Songs that hang together as copies of each other, as the table of near-duplicates.
+"""Group matching songs into the table of near-duplicates.
 
-A copy of a copy is in the same group: an excerpt may match two songs that share nothing.
+Groups are connected components: an excerpt may match two songs that share nothing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ DECIMALS = {"similarity": 4, "offset_s": 2}
 
 
 def group(track_ids: Sequence[str], matches: Sequence[Match]) -> pd.DataFrame:
-    """A row for each song that has a copy, with the columns `COLUMNS`, sorted by `track_id`.
+    """Return a row for each song that has a copy, with columns `COLUMNS`, sorted by `track_id`.
 
-    `duplicate_group` is the least `track_id` of the songs that hang together, `other` the one of
-    them that the song shares most bits with (of several, the longest stretch); what is heard at t
-    seconds of the song is heard at t + `offset_s` of the other. `similarity` is the share of equal
-    bits where they agree: 1 for the same samples, one half for different recordings.
+    `duplicate_group` is the smallest `track_id` of the group; `other` is the song with the highest
+    `similarity` (the share of equal bits where the two match), of several the one with the longest
+    match. The position t seconds in the song is t + `offset_s` in the other.
     """
     import pandas as pd
     from scipy.sparse import coo_array
@@ -49,7 +48,7 @@ def group(track_ids: Sequence[str], matches: Sequence[Match]) -> pd.DataFrame:
             (match.first, match.second, match.offset_seconds),
             (match.second, match.first, -match.offset_seconds),
         ):
-            offer = (match.similarity, match.words, -other, offset)
+            offer = (match.similarity, match.length, -other, offset)
             nearest[song] = max(nearest.get(song, offer), offer)
     rows = [
         (track_ids[song], names[labels[song]], track_ids[-other], similarity, offset)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre import duplicates as fingerprints
 from genre.splits import TRAIN, VALIDATION
-from genre.splits.groups import artist_key, components, links, with_copies
+from genre.splits.groups import artist_key, components, grouping_table, with_copies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,19 +40,19 @@ def training_songs(catalogue: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame
 
 
 def compare(
-    new: Mapping[str, fingerprints.Words],
-    training: Mapping[str, fingerprints.Words],
+    new: Mapping[str, fingerprints.Fingerprint],
+    training: Mapping[str, fingerprints.Fingerprint],
     *,
-    min_words: int,
+    min_length: int,
     max_bit_error: float,
 ) -> Copies:
     """Find the same recordings; both map a `track_id` to a fingerprint.
 
-    `min_words` and `max_bit_error` are those of `genre.duplicates.matches`.
+    `min_length` and `max_bit_error` are those of `genre.duplicates.matches`.
     """
     names, others = list(new), list(training)
     every = fingerprints.matches(
-        [*new.values(), *training.values()], min_words=min_words, max_bit_error=max_bit_error
+        [*new.values(), *training.values()], min_length=min_length, max_bit_error=max_bit_error
     )
     across: dict[str, tuple[str, float]] = {}
     among = []
@@ -115,7 +115,7 @@ def groups(new: pd.DataFrame, copies: Copies) -> list[str]:
 
     A group has the name of its first `track_id`.
     """
-    songs = links(with_copies(new, copies.among_new))
+    songs = grouping_table(with_copies(new, copies.among_new))
     songs["label"] = components(songs)
     first = songs.groupby("label")["track_id"].transform("min")
     by_track = dict(zip(songs["track_id"], first, strict=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from genre.collection import manifest
-from genre.collection.catalogue import songs_below
+from genre.collection.catalogue import list_songs
 from genre.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def find(folder: Path, classes: Sequence[str]) -> list[str]:
             f"{folder}: {found}; {PARAMETER} in params.yaml names it, expected a folder of genre "
             "folders with new songs"
         )
-    songs = songs_below(folder)
+    songs = list_songs(folder)
     genres = {song.partition("/")[0] for song in songs}
     if unknown := sorted(genres - set(classes)):
         raise InputError(

@@ -27,11 +27,11 @@ from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
-from genre.core.addresses import has_password, hidden
 from genre.core.errors import InputError, ParameterError, UnusableStoreError
 from genre.core.files import atomic_path
 from genre.core.messages import command
 from genre.core.params import TrackingParams
+from genre.core.urls import has_password, redact
 from genre.registry.errors import SQLITE, or_exists, store_errors
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def resolve_uri(uri: str, root: Path) -> str:
         return f"{SQLITE}{_checkout(root) / path}"
     if has_password(uri):
         raise ParameterError(
-            f"tracking.uri is {hidden(uri)!r} and contains a password, which would be stored with "
+            f"tracking.uri is {redact(uri)!r} and contains a password, which would be stored with "
             "every run: set it in the environment, to an MLflow server as "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, to a database in the variable "
             "of its client (PGPASSWORD)"
@@ -125,7 +125,7 @@ def resolve_uri(uri: str, root: Path) -> str:
     if urlsplit(uri).scheme.split("+")[0] in SERVERS:
         return uri
     raise ParameterError(
-        f"tracking.uri is {hidden(uri)!r}: expected a SQLite file or a server, for example "
+        f"tracking.uri is {redact(uri)!r}: expected a SQLite file or a server, for example "
         f"{DEFAULT_STORE} or http://127.0.0.1:5000 (MLflow no longer supports file stores)"
     )
 
@@ -173,10 +173,10 @@ def open_experiment(store: Store, name: str) -> Experiment:
     if experiment.lifecycle_stage == "deleted":
         restore = command(
             f"mlflow experiments restore -x {experiment.experiment_id}",
-            MLFLOW_TRACKING_URI=hidden(store.uri),
+            MLFLOW_TRACKING_URI=redact(store.uri),
         )
         raise UnusableStoreError(
-            f"{hidden(store.uri)}: the experiment {name!r} was deleted in MLflow. Restore it: "
+            f"{redact(store.uri)}: the experiment {name!r} was deleted in MLflow. Restore it: "
             f"{restore}; or choose another tracking.experiment in params.yaml"
         )
     return experiment

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from genre.core.addresses import hidden
 from genre.core.errors import RegistryError, UnusableStoreError
+from genre.core.urls import redact
 
 SQLITE = "sqlite:///"
 SERVER_REMEDY = "Check that the server is up and the address is right, then run the same again"
@@ -71,4 +71,4 @@ def to_registry_error(uri: str, error: Exception) -> RegistryError:
         remedy = SQLITE_REMEDY.format(file=uri.removeprefix(SQLITE))
         permanent = any(part in text.lower() for part in PERMANENT)
     message = f"tracking.uri {uri}: the MLflow store cannot be used ({cause}). {remedy}"
-    return (UnusableStoreError if permanent else RegistryError)(hidden(message))
+    return (UnusableStoreError if permanent else RegistryError)(redact(message))

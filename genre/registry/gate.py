@@ -19,7 +19,7 @@ import numpy as np
 
 from genre import evaluation
 from genre.audio import SEGMENT_SECONDS
-from genre.collection import changes
+from genre.collection import catalogue_diff as changes
 from genre.core.errors import AudioError, InputError
 from genre.core.progress import progress
 from genre.models.data import FeatureData

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from genre.core.errors import InputError
-from genre.core.files import room_for, sha256_of
+from genre.core.files import disk_space_guard, sha256_of
 from genre.core.messages import command
 from genre.core.params import TrackingParams
 from genre.registry.client import ARTIFACTS, Store, open_store
@@ -73,7 +73,7 @@ def find(uri: str, tracking: TrackingParams, root: Path) -> Iterator[VerifiedVer
     store = open_store(tracking, root, create=False)
     with TemporaryDirectory(prefix="genre-model-") as temporary:
         copy = Path(temporary)
-        with store.reading(), room_for(copy):
+        with store.reading(), disk_space_guard(copy):
             version = _version(store, **match.groupdict())
             if problem := verify(store, version, copy):
                 raise InputError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre.core.errors import InputError
-from genre.core.params import PARAMS_FILE, ComputeParams, in_project, load_params
+from genre.core.params import PARAMS_FILE, ComputeParams, load_params, project_folder
 from genre.registry import lookup
 
 OUTSIDE = ComputeParams(engine="local", workers=0, address="", song_timeout_seconds=600.0)
@@ -45,7 +45,7 @@ def found_classifier(root: Path, model: str | None) -> Iterator[Found]:
     if model and not model.startswith("models:"):
         yield Found(_folder(Path(model)), model, None, OUTSIDE)
         return
-    project = in_project(root)
+    project = project_folder(root)
     params = load_params(project / PARAMS_FILE)
     uri = model or f"models:/{params.register_.name}@champion"
     with lookup.find(uri, params.tracking, project) as found:

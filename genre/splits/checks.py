@@ -1,4 +1,4 @@
-"""What a split owes: artists apart where there are enough, every genre in training."""
+"""Check a split: which genres keep artists together, artist leaks, genres without songs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from genre.core.errors import InputError
 from genre.core.messages import command
-from genre.splits.groups import ENOUGH_ARTISTS, artist_groups
-from genre.splits.placing import EXCLUDED, SUBSETS, TEST
+from genre.splits.allocation import EXCLUDED, SUBSETS, TEST
+from genre.splits.groups import MIN_ARTISTS, artist_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,49 +17,50 @@ if TYPE_CHECKING:
 Row = tuple[str, int | None, str, str]  # track_id, segment, group, subset
 
 
-def keeping_artists(
+def genres_split_by_artist(
     songs: pd.DataFrame, previous: pd.DataFrame | None, shares: Mapping[str, float]
 ) -> set[str]:
-    """The genres that keep artists together.
+    """Return the genres in which an artist's songs stay together.
 
-    Those with enough artist groups; and those that did so in the `previous` split, while their
-    songs of then still reach every subset: a new song that links two artists undoes nothing.
+    These are genres with at least `MIN_ARTISTS` artist groups, and genres that kept artists
+    together in the `previous` split and whose old songs still reach all subsets, so that a new
+    song that links two artists does not change them.
     """
     groups = artist_groups(songs)
-    keeping = {str(genre) for genre in groups[groups >= ENOUGH_ARTISTS].index}
+    by_artist = {str(genre) for genre in groups[groups >= MIN_ARTISTS].index}
     if previous is None:
-        return keeping
+        return by_artist
     needed = {subset for subset in SUBSETS if shares[subset] > 0}
     old = songs.merge(previous[["track_id", "subset"]], on="track_id")
     for genre, subsets in old.groupby("genre")["subset"]:
         if genre not in previous.attrs["artist_leak"] and needed <= set(subsets):
-            keeping.add(str(genre))
-    return keeping
+            by_artist.add(str(genre))
+    return by_artist
 
 
 def artist_leak(songs: pd.DataFrame, rows: list[Row]) -> list[str]:
-    """The genres with songs of an artist who is on two sides, sorted.
+    """Return the genres with songs of an artist who is in several subsets, sorted.
 
-    A song without a known artist is its own artist, and may be on two sides segment by segment.
+    A song without an artist counts as an artist, whose segments may be in several subsets.
     """
     artist = songs["artist"].where(songs["artist"].notna(), songs["track_id"])
     who = dict(zip(songs["track_id"], artist, strict=True))
-    sides: dict[str, set[str]] = defaultdict(set)
+    subsets: dict[str, set[str]] = defaultdict(set)
     used = set()
     for track, _, _, subset in rows:
         if subset != EXCLUDED:
-            sides[who[track]].add(subset)
+            subsets[who[track]].add(subset)
             used.add(track)
-    torn = artist.map(lambda name: len(sides[name]) > 1) & songs["track_id"].isin(used)
-    return sorted(str(genre) for genre in songs.loc[torn, "genre"].unique())
+    leaking = artist.map(lambda name: len(subsets[name]) > 1) & songs["track_id"].isin(used)
+    return sorted(str(genre) for genre in songs.loc[leaking, "genre"].unique())
 
 
 def check_genres(
     songs: pd.DataFrame, rows: list[Row], shares: Mapping[str, float], *, predefined: bool
 ) -> list[str]:
-    """Raise `InputError` for a genre without training or validation songs.
+    """Raise `InputError` if a genre has no training or no validation songs.
 
-    Returns warnings about genres without test songs. A genre that is excluded as a whole is fine.
+    Returns warnings about genres without test songs. Genres that are wholly excluded are ignored.
     """
     genre = dict(zip(songs["track_id"], songs["genre"], strict=True))
     reached: dict[str, set[str]] = defaultdict(set)
@@ -83,6 +84,6 @@ def _remedy(predefined: bool) -> str:
             f"fix the column or take these genres out ({command('genre remove GENRE')})"
         )
     return (
-        "too few songs are left, or they belong together (one artist, copies); add songs by other "
-        f"artists ({command('genre add SOURCE')}), or change split.reseed to draw the split afresh"
+        "too few songs are left, or they are of one artist or copies; add songs by other "
+        f"artists ({command('genre add SOURCE')}), or change split.reseed to draw a new split"
     )

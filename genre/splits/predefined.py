@@ -1,8 +1,8 @@
-"""The protocol `predefined`: a column of the manifest says where each song goes.
+"""The protocol `predefined`: a column of the manifest gives the subset of each song.
 
-It is followed to the letter but for near-copies that it puts on two sides: a song is excluded
-where a copy of it is in test, or, for a training song, in validation. What the
-evaluated songs are is then as the manifest says, and none of them has been heard in training.
+It is followed except for near-copies across subsets: a song is excluded if a copy of it is in test,
+or, for a training song, in validation. So the evaluated songs are those of the manifest, and none
+of them is seen in training.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from genre.core.errors import InputError
+from genre.splits.allocation import EXCLUDED, TEST, TRAIN, VALIDATION, Placement
 from genre.splits.groups import components
-from genre.splits.placing import EXCLUDED, TEST, TRAIN, VALIDATION, Place
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WORDS = {
+SUBSET_NAMES = {
     "train": TRAIN,
     "training": TRAIN,
     "valid": VALIDATION,
@@ -27,18 +27,17 @@ WORDS = {
     "test": TEST,
     "": EXCLUDED,
 }
-KEPT_FIRST = (TEST, VALIDATION, TRAIN)  # the side that keeps a recording with copies on several
+KEPT_FIRST = (TEST, VALIDATION, TRAIN)  # which subset keeps a recording with copies in several
 
 
-def places(
+def placements(
     catalogue: pd.DataFrame, songs: pd.DataFrame, column: str
-) -> tuple[dict[str, Place], list[str]]:
-    """The place of each song in `songs`, as `column` of `catalogue` says, and parted near-copies.
+) -> tuple[dict[str, Placement], list[str]]:
+    """Place `songs` by `column` of `catalogue`; return placements and excluded near-copies.
 
-    An empty word excludes the song. Groups, over which intervals are drawn, are what `songs` ties,
-    within a subset. The list names the songs that are excluded because a near-copy is on another
-    side, sorted. Raises `InputError` where the column is missing, a word is unknown, or exact
-    copies of one recording are on two sides.
+    An empty cell excludes the song. Groups are those of `songs`, within each subset. Raises
+    `InputError` if the column is missing, a name is unknown, or exact copies of a recording are in
+    several subsets.
     """
     if column not in catalogue.columns:
         raise InputError(
@@ -46,54 +45,54 @@ def places(
             f"{', '.join(str(name) for name in catalogue.columns)}"
         )
     found = catalogue[column].astype("object").where(catalogue[column].notna(), "")
-    words = found.map(lambda word: str(word).strip().casefold())
-    if unknown := sorted(set(words) - set(WORDS)):
-        near = difflib.get_close_matches(unknown[0], [word for word in WORDS if word], n=1)
+    names = found.map(lambda name: str(name).strip().casefold())
+    if unknown := sorted(set(names) - set(SUBSET_NAMES)):
+        near = difflib.get_close_matches(unknown[0], [name for name in SUBSET_NAMES if name], n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        example = catalogue.loc[words == unknown[0], "path"].iloc[0]
+        example = catalogue.loc[names == unknown[0], "path"].iloc[0]
         raise InputError(
             f"{example}: the manifest's column {column!r} says {unknown[0]!r}{hint}; expected "
             "train, valid, test or nothing"
         )
-    said = catalogue.assign(subset=words.map(WORDS))
-    _check_copies(said, column)
-    usable = said[said["status"] == "ok"].set_index("track_id")["subset"]
+    assigned = catalogue.assign(subset=names.map(SUBSET_NAMES))
+    _check_copies(assigned, column)
+    usable = assigned[assigned["status"] == "ok"].set_index("track_id")["subset"]
     subsets = songs["track_id"].map(usable)
     if not (subsets != EXCLUDED).any():
         raise InputError(
             f"the manifest's column {column!r} is empty for every usable song; expected train, "
             "valid or test"
         )
-    names: dict[tuple[int, str], str] = {}
+    groups: dict[tuple[int, str], str] = {}
     result = {}
     for track, label, subset in zip(songs["track_id"], components(songs), subsets, strict=True):
-        group = names.setdefault((int(label), subset), track)  # songs come sorted by track_id
-        result[track] = Place(group, subset)
-    return result, _part_copies(songs, result)
+        group = groups.setdefault((int(label), subset), track)  # songs come sorted by track_id
+        result[track] = Placement(group, subset)
+    return result, _exclude_copies(songs, result)
 
 
-def _check_copies(said: pd.DataFrame, column: str) -> None:
-    """Raise `InputError` where exact copies of one recording are said to be on two sides."""
-    first = said["track_id"].where(said["duplicate_of"].isna(), said["duplicate_of"])
-    used = said[said["subset"] != EXCLUDED]
+def _check_copies(assigned: pd.DataFrame, column: str) -> None:
+    """Raise `InputError` if the column puts exact copies of a recording into several subsets."""
+    first = assigned["track_id"].where(assigned["duplicate_of"].isna(), assigned["duplicate_of"])
+    used = assigned[assigned["subset"] != EXCLUDED]
     for _, copies in used.groupby(first):
         if copies["subset"].nunique() > 1:
             where = ", ".join(f"{row.path} ({row.subset})" for row in copies.itertuples())
             raise InputError(
-                f"the manifest's column {column!r} has one recording on two sides: {where}"
+                f"the manifest's column {column!r} has one recording in several subsets: {where}"
             )
 
 
-def _part_copies(songs: pd.DataFrame, result: dict[str, Place]) -> list[str]:
-    """Exclude, in place, songs with a near-copy on a side that is kept first; return them."""
-    together: dict[str, list[str]] = defaultdict(list)
+def _exclude_copies(songs: pd.DataFrame, result: dict[str, Placement]) -> list[str]:
+    """Exclude, in place, songs with a near-copy in a subset of higher priority; return them."""
+    copies_of: dict[str, list[str]] = defaultdict(list)
     for track, copies in zip(songs["track_id"], songs["copies"], strict=True):
         if copies is not None and result[track].subset != EXCLUDED:
-            together[copies].append(track)
-    parted = []
-    for tracks in together.values():
+            copies_of[copies].append(track)
+    excluded = []
+    for tracks in copies_of.values():
         keep = min((result[track].subset for track in tracks), key=KEPT_FIRST.index)
-        parted += [track for track in tracks if result[track].subset != keep]
-    for track in parted:
-        result[track] = Place(result[track].group, EXCLUDED)
-    return sorted(parted)
+        excluded += [track for track in tracks if result[track].subset != keep]
+    for track in excluded:
+        result[track] = Placement(result[track].group, EXCLUDED)
+    return sorted(excluded)

@@ -1,7 +1,7 @@
-"""Parquet datasets of the feature families: rows of songs, of segments, and of patches.
+"""Write the Parquet datasets of a feature family: rows of songs, segments or patches.
 
-A family's folder holds `30s`, a row a song, and `3s`, ten; all datasets have `track_id, genre,
-segment, start_s` and the family's columns, and are sorted by `track_id` and `segment`.
+A family's folder holds `30s`, a row per song, and `3s`, ten. All datasets have the columns
+`track_id, genre, segment, start_s` and those of the family, sorted by `track_id` and `segment`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from genre.features import NAMES
 from genre.features.families import SHORT, Family, compute_song
 from tasks.io import paths
 from tasks.io.families import section
-from tasks.io.songs import Tally, each_song
+from tasks.io.songs import SongCounts, process_songs
 
 CLIPS_TOGETHER = 512  # in a Parquet row group
 PART = "part-0.parquet"
@@ -31,7 +31,7 @@ Rows = npt.NDArray[Any]
 
 
 class TableWriter:
-    """Writes rows in order to the one file of a Parquet dataset, a row group at a time."""
+    """Writes the one file of a Parquet dataset, a row group at a time."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class TableWriter:
     ) -> None:
         """Start the dataset in the new folder `folder`, with columns `names` of type `dtype`.
 
-        A song's rows start `seconds` after each other.
+        The rows of a song are `seconds` apart.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -58,7 +58,7 @@ class TableWriter:
         self._clips: list[tuple[str, str, Rows]] = []
 
     def add(self, track_id: str, genre: str, rows: Rows) -> None:
-        """Add one clip's rows, one a segment [shape=(segments, columns)]."""
+        """Add the rows of a song [shape=(segments, columns)]."""
         self._clips.append((track_id, genre, rows))
         if len(self._clips) == CLIPS_TOGETHER:
             self._flush()
@@ -67,7 +67,7 @@ class TableWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what is left; after an error the file will be thrown away, so it may end anyhow."""
+        """Write the last rows and close the file; after an error only close it."""
         if kind is None:
             self._flush()
             self._writer.close()
@@ -100,15 +100,15 @@ def write_family(
     genres: Mapping[str, str],
     params: Params,
     root: Path,
-) -> Tally:
-    """Write the datasets of a feature family below `folder`, a row group of songs at a time.
+) -> SongCounts:
+    """Compute the features of a family and write its datasets below `folder`.
 
-    `genres` has the genre of each song by its name. A song that fails is named and left out.
+    `genres` maps song names to genres. A song that fails is reported and left out.
     """
     settings = section(params, family)
     extractor = family.open(settings)
-    tally = Tally()
-    results = each_song(
+    counts = SongCounts()
+    results = process_songs(
         songs,
         partial(
             compute_song,
@@ -121,7 +121,7 @@ def write_family(
         compute=params.compute,
         root=root,
         what=family.name,
-        tally=tally,
+        counts=counts,
         preload=[family.extractor.partition(":")[0], *family.preload],
     )
     with contextlib.ExitStack() as stack:
@@ -138,15 +138,15 @@ def write_family(
                 continue
             for name, rows in extractor.rows(extractor.decode(result)).items():
                 writers[name].add(song.name, genres[song.name], rows)
-    tally.print_set_aside(root)
-    return tally
+    counts.print_set_aside(root)
+    return counts
 
 
 def write_csv(dataset: Path, target: Path, *, length: int, names: dict[str, str]) -> None:
-    """Write a dataset of `report` as the report's table: `filename, length, 57 columns, label`.
+    """Write a dataset of `report` as CSV, laid out as the public GTZAN tables.
 
-    `names` gives each `track_id` its song's file name; a segment's row has its number before the
-    suffix, as in the public tables.
+    Columns: `filename, length`, 57 features, `label`. `names` maps `track_id` to the file name;
+    for segments, their number comes before its suffix.
     """
     import pandas as pd
 

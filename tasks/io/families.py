@@ -1,7 +1,7 @@
 """The feature families of this run, and the baseline among its models.
 
-`data/families.json` holds the families as `{"families": ["extended", "musicnn"]}`. The step
-`features` writes it (it resolves `auto`); every later step reads it through `read_families`.
+The step `features` resolves `auto` and writes `data/families.json`, `{"families": ["extended",
+"musicnn"]}`; later steps read it by `read_families`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Chosen(BaseModel):
 
 
 def read_families(params: Params, root: Path) -> list[str]:
-    """The families of `params.yaml`, or those that the step `features` chose if it says `auto`.
+    """Return the families of `params.yaml`, or for `auto` those of `data/families.json`.
 
-    Raises `InputError` if that step has not run, or its file is damaged.
+    Raises `InputError` if that file is missing or damaged.
     """
     if params.features.families != AUTO:
         return check(params.features.families)
@@ -47,33 +47,32 @@ def read_families(params: Params, root: Path) -> list[str]:
 
 
 def section(params: Params, family: Family) -> Section:
-    """The section of `params.yaml` that the extractor of a family is given."""
+    """Return the section of `params.yaml` with the settings of a family."""
     found: Section = getattr(params, family.section)
     return found
 
 
 def try_weights_again(params: Params, root: Path) -> None:
-    """Let DVC run the step `features` again if `auto` had to do without pretrained weights.
+    """Make DVC run the step `features` again if `auto` fell back for lack of pretrained weights.
 
-    Nothing that DVC compares says that they can be fetched now; a missing output does.
+    No dependency of the step has changed, so one of its outputs is removed.
     """
     path = root / paths.FAMILIES
     auto = params.features.families == AUTO and path.is_file()
-    with suppress(InputError):  # of a damaged file, which DVC makes again anyway
+    with suppress(InputError):  # a damaged file, which DVC makes again
         if auto and tuple(read_families(params, root)) == WITHOUT_WEIGHTS:
             path.unlink()
 
 
 def is_trained(name: str, params: Params, root: Path) -> bool:
-    """Whether the model `name` of `train.models` is trained with the families of this run.
+    """Whether the model `name` of `train.models` is trained in this run.
 
-    With `report` alone, `mlp` is the baseline's network on the baseline's columns, which is then
-    not trained a second time.
+    The baseline is not if `report` is the only family: `mlp` is then the same model.
     """
     return name != BASELINE or tuple(read_families(params, root)) != DEMO
 
 
 def baseline(params: Params, root: Path) -> str | None:
-    """The trained model that is the report's MLP on its 57 columns; None if there is none."""
+    """The name of the model that is the report's MLP on its 57 columns, or None."""
     name = BASELINE if is_trained(BASELINE, params, root) else "mlp"
     return name if name in params.train.models else None

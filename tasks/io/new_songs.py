@@ -24,9 +24,9 @@ from genre.core.params import Params
 from genre.models.ensemble import Ensemble
 from genre.new_songs import SET_ASIDE, SampleProba
 from tasks.io import outcomes, paths
-from tasks.io.recordings import fingerprint_songs
+from tasks.io.fingerprints import fingerprint_songs
 from tasks.io.scanning import scan_songs
-from tasks.io.songs import Tally, each_song
+from tasks.io.songs import SongCounts, process_songs
 from tasks.io.tables import as_song, as_songs, read_songs, read_split
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(params: Params, root: Path) -> str:
     seen = new_songs.seen_in_training(usable, training, copies)
     songs = usable[~usable["track_id"].isin(seen["track_id"])]
     songs = songs.assign(group=new_songs.groups(songs, copies))
-    proba_of, failed, tally = predict(params, root, folder, songs, ensemble)
+    proba_of, failed, counts = predict(params, root, folder, songs, ensemble)
     aside = scanned[scanned["status"] != catalogue.OK].assign(kind=SET_ASIDE)
     broken = songs[songs["track_id"].isin(failed)]
     broken = broken.assign(kind=SET_ASIDE, reason=broken["track_id"].map(failed))
@@ -79,7 +79,7 @@ def run(params: Params, root: Path) -> str:
     scores = write(
         params, root, ensemble, songs, proba_of, excluded, demo=is_demo(scanned, training)
     )
-    return summary(ensemble.name, scores, excluded, tally)
+    return summary(ensemble.name, scores, excluded, counts)
 
 
 def scan(
@@ -89,9 +89,9 @@ def scan(
     least = max(params.ingest.min_seconds, float(SEGMENT_SECONDS))
     settings = params.ingest.model_copy(update={"min_seconds": least})
     songs = [as_song(name, folder / name) for name in names]
-    scanned = scan_songs(songs, params, root, what="new songs", tally=Tally())
+    scanned = scan_songs(songs, params, root, what="new songs", counts=SongCounts())
     return catalogue.build(
-        (catalogue.judge(song, result, settings) for song, result in scanned), manifest
+        (catalogue.check_song(song, result, settings) for song, result in scanned), manifest
     )
 
 
@@ -102,22 +102,24 @@ def find_copies(
     settings = params.duplicates
     new, old = as_songs(songs, folder), as_songs(training, root / paths.RAW)
     both = {song.name: song for song in [*new, *old]}  # the same file has the same name
-    prints = fingerprint_songs(list(both.values()), params, root, what="recordings", tally=Tally())
+    prints = fingerprint_songs(
+        list(both.values()), params, root, what="recordings", counts=SongCounts()
+    )
 
-    def fingerprints(part: list[Song]) -> dict[str, duplicates.Words]:
+    def fingerprints(part: list[Song]) -> dict[str, duplicates.Fingerprint]:
         return {song.name: prints[song.name] for song in part if song.name in prints}
 
     return new_songs.compare(
         fingerprints(new),
         fingerprints(old),
-        min_words=round(settings.min_seconds * duplicates.WORDS_PER_SECOND),
+        min_length=round(settings.min_seconds * duplicates.SUBFINGERPRINTS_PER_SECOND),
         max_bit_error=settings.max_bit_error,
     )
 
 
 def predict(
     params: Params, root: Path, folder: Path, songs: pd.DataFrame, ensemble: Ensemble
-) -> tuple[SampleProba, dict[str, str], Tally]:
+) -> tuple[SampleProba, dict[str, str], SongCounts]:
     """Probabilities of the samples by `track_id`; errors by `track_id`; the counts.
 
     Workers compute the classifier's inputs, which are cached; the prediction is made here.
@@ -130,14 +132,14 @@ def predict(
     }
     # In the cache key, the preprocessing has the same name as in classifier.json.
     keyed = {"front" if name == "preprocessing" else name: settings[name] for name in settings}
-    results = each_song(
+    results = process_songs(
         as_songs(songs, folder),
         partial(new_songs.sample_song, **settings, pretrained=ensemble.pretrained),
         cache_key=cache_key(keyed, new_songs.CODE, new_songs.LIBRARIES),
         compute=params.compute,
         root=root,
         what="samples",
-        tally=(tally := Tally()),
+        counts=(counts := SongCounts()),
         preload=preload(ensemble.inputs, ensemble.preprocessing),
     )
     proba_of: SampleProba = {}
@@ -148,7 +150,7 @@ def predict(
         else:
             starts, inputs = new_songs.read_samples(result)
             proba_of[song.name] = starts, ensemble.proba(inputs)
-    return proba_of, failed, tally
+    return proba_of, failed, counts
 
 
 def write(
@@ -192,10 +194,10 @@ def write(
     return scores
 
 
-def summary(name: str, scores: dict[str, Any], excluded: pd.DataFrame, tally: Tally) -> str:
+def summary(name: str, scores: dict[str, Any], excluded: pd.DataFrame, counts: SongCounts) -> str:
     """The summary: accuracy of songs and samples, and the number of excluded songs."""
     aside = int((excluded["kind"] == SET_ASIDE).sum())
-    excluded_text = f"{len(excluded) - aside} seen in training, {aside} set aside; {tally}"
+    excluded_text = f"{len(excluded) - aside} seen in training, {aside} set aside; {counts}"
     if not scores["songs"]:
         return f"no new song is unseen: {excluded_text}"
     song, segment = scores["song"], scores["segment"]

@@ -1,7 +1,7 @@
-"""How each step of `dvc.yaml` ended, in `.cache/steps/<stage>.json`, which the step itself writes.
+"""Status files of the steps, `.cache/steps/<stage>.json`: how each step of `dvc.yaml` ended.
 
-A file whose state is "running" while DVC is not at work belongs to a step that was killed. If a
-file cannot be written, because the disk is full, the step goes on without it.
+Each step writes its own file, and goes on if it cannot be written (disk full). The state "running"
+when DVC does not run means that the step was killed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genre.core.addresses import hidden
 from genre.core.errors import GenreError, InputError
 from genre.core.files import write_json
 from genre.core.unexpected import BAD_INPUT
+from genre.core.urls import redact
 from tasks import STARTED
 
 FOLDER = Path(".cache/steps")
@@ -30,17 +30,16 @@ _left_out: list[str] = []
 
 
 class StepError(GenreError):
-    """A step failed; it may pass when it is tried again."""
+    """A step failed, and may be retried."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How one step ended.
 
-    `state` is "ran"; "cached" (nothing it depends on changed); "restored" (its outputs came from
-    DVC's run cache); "failed", with the `error`; or "skipped", because a step before it failed.
-    `summary` is the last line that the step printed; `set_aside` names the songs that it left out,
-    with the reasons.
+    `state` is "ran"; "cached" (no dependency changed); "restored" (outputs from DVC's run cache);
+    "failed", with the `error`; or "skipped" (a step before it failed). `summary` is the last line
+    that the step printed; `set_aside` lists songs that were left out, with reasons.
     """
 
     stage: str
@@ -52,20 +51,20 @@ class Outcome:
 
 
 def begin(root: Path) -> None:
-    """Print that the step of this process begins, and write it down, if DVC runs it."""
+    """Report the start of this process's step, if DVC runs it: print it and write the file."""
     if stage := os.environ.get(STAGE):
         print(f"{stage} …", flush=True)
         _write(stage, root, state=RUNNING, started=time.time(), seconds=0.0)
 
 
 def set_aside(line: str) -> None:
-    """Print that a song is left out, with the reason, and keep it for the end of the step."""
+    """Print a song that is left out, with the reason, and keep the line for `end`."""
     print(f"set aside: {line}")
     _left_out.append(line)
 
 
 def end(root: Path, exit_code: int, *, summary: str = "", error: str = "") -> None:
-    """Print how the step of this process ended, and write it down, if DVC runs it."""
+    """Report the end of this process's step, if DVC runs it: print it and write the file."""
     if stage := os.environ.get(STAGE):
         seconds = time.monotonic() - STARTED
         print(f"{stage}: {'failed' if exit_code else duration(seconds)}", flush=True)
@@ -75,15 +74,15 @@ def end(root: Path, exit_code: int, *, summary: str = "", error: str = "") -> No
             state=FAILED if exit_code else RAN,
             started=time.time() - seconds,
             seconds=seconds,
-            summary=hidden(summary),
-            error=hidden(error),
+            summary=redact(summary),
+            error=redact(error),
             exit_code=exit_code,
-            set_aside=[hidden(line) for line in _left_out],
+            set_aside=[redact(line) for line in _left_out],
         )
 
 
 def read(stage: str, root: Path, since: float) -> Outcome | None:
-    """How a step ended after `since` (seconds since 1970), whoever ran it; None if it did not."""
+    """Read how a step ended after `since` (Unix time); None if it did not run since then."""
     try:
         found = json.loads((root / FOLDER / f"{stage}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -91,7 +90,7 @@ def read(stage: str, root: Path, since: float) -> Outcome | None:
     if found["started"] + found["seconds"] < since:
         return None
     if found["state"] == RUNNING:
-        killed = StepError(f"{stage}: it was killed (was there too little memory?)")
+        killed = StepError(f"{stage}: was killed (out of memory?)")
         return Outcome(stage, "failed", error=killed)
     seconds, aside = found["seconds"], tuple(found["set_aside"])
     if found["state"] == RAN:
@@ -101,7 +100,7 @@ def read(stage: str, root: Path, since: float) -> Outcome | None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a person: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """Format seconds: `0.4 s`, `12 s`, `3 min 05 s`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if round(seconds) < 60:

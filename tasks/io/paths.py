@@ -1,4 +1,4 @@
-"""Where the steps read and write, relative to the project's root. `dvc.yaml` says the same."""
+"""Paths of inputs and outputs, relative to the project, as in `dvc.yaml`."""
 
 from pathlib import Path
 

@@ -1,8 +1,4 @@
-"""Songs read from end to end, for the steps that ask which of them are usable.
-
-What was heard is kept by content (`genre.core.cache`): what one step has heard, no other hears
-again.
-"""
+"""Scan whole songs, cached by content; used by ingest and the evaluation on new songs."""
 
 from __future__ import annotations
 
@@ -14,22 +10,22 @@ from genre.collection import catalogue
 from genre.core.cache import cache_key
 from genre.core.compute import Failed, Song
 from genre.core.params import Params
-from tasks.io.songs import Tally, each_song
+from tasks.io.songs import SongCounts, process_songs
 
 LIBRARIES = ("soundfile", "av", "numpy")
 
 
 def scan_songs(
-    songs: Sequence[Song], params: Params, root: Path, *, what: str, tally: Tally
+    songs: Sequence[Song], params: Params, root: Path, *, what: str, counts: SongCounts
 ) -> Iterator[tuple[Song, bytes | Failed]]:
-    """Each song with its scan (a `genre.audio.Scan` as JSON), or why there is none."""
+    """Yield each song with its scan (a `genre.audio.Scan` as JSON) or `Failed`."""
     limit = params.ingest.max_seconds
-    return each_song(
+    return process_songs(
         songs,
-        partial(catalogue.listen, max_seconds=limit),
+        partial(catalogue.scan_song, max_seconds=limit),
         cache_key=cache_key({"max_seconds": limit}, ["audio"], LIBRARIES),
         compute=params.compute,
         root=root,
         what=what,
-        tally=tally,
+        counts=counts,
     )

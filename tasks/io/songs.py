@@ -1,6 +1,6 @@
-"""Work done song by song: reuse cached results, compute the rest, cache what comes back.
+"""Process songs one by one: reuse cached results, compute the others in parallel, cache them.
 
-The steps ingest, trim, spectrograms and features differ only in what they make of a song.
+Used by the steps ingest, trim, spectrograms, features, review and the evaluation on new songs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genre.core.cache import Store
+from genre.core.cache import Cache
 from genre.core.compute import Failed, Song, Source, map_songs, open_workers
 from genre.core.files import atomic_folder, link, sha256_of
 from genre.core.params import ComputeParams
@@ -17,32 +17,31 @@ from genre.core.progress import progress
 from tasks.io import outcomes
 from tasks.io.tables import song_paths
 
-LOOK_UP_TOGETHER = 256  # songs; bounds what the driver holds of the store
+LOOKUP_BATCH = 256  # songs per cache query; bounds memory
 
 
 @dataclass
-class Tally:
-    """How many songs were computed and reused, and which were set aside and why."""
+class SongCounts:
+    """How many songs were computed, reused from the cache, and set aside with which reasons."""
 
     computed: int = 0
     reused: int = 0
-    reasons: dict[Path, str] = field(default_factory=dict)  # of the songs that were set aside
+    reasons: dict[Path, str] = field(default_factory=dict)  # of songs that were set aside
 
     @property
     def set_aside(self) -> int:
-        """How many were set aside."""
+        """The number of songs that were set aside."""
         return len(self.reasons)
 
     @property
     def kept(self) -> int:
-        """How many there are a result of."""
+        """The number of songs with a result."""
         return self.computed + self.reused
 
     def print_set_aside(self, root: Path) -> None:
-        """Name each song that was set aside, with the reason.
+        """Print each song that was set aside, with the reason; a clip with its song.
 
-        To be called after the last song: an exception that met most songs is shown once, not here.
-        A clip is named with its song.
+        Call this after the last song: an exception of most songs is raised before, as one error.
         """
         songs = song_paths(root) if self.reasons else {}
         for path, reason in self.reasons.items():
@@ -55,20 +54,19 @@ class Tally:
         return f"{self.computed} computed, {self.reused} reused{aside}"
 
 
-class Known:
-    """Looks songs up in the store, some together, as they come along."""
+class CacheLookup:
+    """Looks up songs in the cache, in batches."""
 
-    def __init__(self, store: Store, songs: Sequence[Song]) -> None:
-        self._store = store
+    def __init__(self, cache: Cache, songs: Sequence[Song]) -> None:
+        self._store = cache
         self._ahead = iter(
-            songs[first : first + LOOK_UP_TOGETHER]
-            for first in range(0, len(songs), LOOK_UP_TOGETHER)
+            songs[first : first + LOOKUP_BATCH] for first in range(0, len(songs), LOOKUP_BATCH)
         )
         self._left = 0
         self._found: dict[str, bytes] = {}
 
     def __call__(self, song: Song) -> bytes | None:
-        """The result kept for `song`; songs must be asked for in the order given."""
+        """Return the cached result of `song`, or None; call it for all songs, in order."""
         if self._left == 0:
             part = next(self._ahead)
             self._left = len(part)
@@ -77,7 +75,7 @@ class Known:
         return self._found.get(song.content)
 
 
-def each_song(
+def process_songs(
     songs: Sequence[Song],
     work: Callable[[Source, str], bytes],
     *,
@@ -85,45 +83,43 @@ def each_song(
     compute: ComputeParams,
     root: Path,
     what: str,
-    tally: Tally,
+    counts: SongCounts,
     preload: Sequence[str] = (),
-    keep: Callable[[bytes], bytes] = bytes,
-    recall: Callable[[Song, bytes], bytes | None] = lambda _, kept: kept,
+    to_cache: Callable[[bytes], bytes] = bytes,
+    from_cache: Callable[[Song, bytes], bytes | None] = lambda _, entry: entry,
 ) -> Iterator[tuple[Song, bytes | Failed]]:
-    """Yield every song with its result, or why there is none, in order, and count in `tally`.
+    """Yield each song, in order, with its result or `Failed`; count them in `counts`.
 
-    Only results are cached, so that a song that failed is tried again.
-
-    `cache_key` hashes all that the result depends on besides the song's content. `keep` makes of
-    a result what the store keeps; `recall` makes of that the result again, or None where it
-    cannot, and the song is then computed. `work` must live in a module of `genre`; `preload` names
-    more modules that it will import.
+    Failures are not cached, so that the song is tried again by the next run. `cache_key` hashes all
+    that a result depends on besides the song's content. `to_cache` converts a result to its cache
+    entry, and `from_cache` an entry to the result, or to None if the song must be computed again.
+    `work` must be defined in a module of `genre`; `preload` names further modules that it imports.
     """
     module = getattr(work, "func", work).__module__
     with (
-        Store(root, cache_key) as store,
+        Cache(root, cache_key) as cache,
         open_workers(compute, preload=[module, *preload]) as workers,
     ):
-        known = Known(store, songs)
+        lookup = CacheLookup(cache, songs)
         reused: set[str] = set()
 
-        def look_up(song: Song) -> bytes | None:
-            kept = known(song)
-            result = None if kept is None else recall(song, kept)
+        def cached(song: Song) -> bytes | None:
+            entry = lookup(song)
+            result = None if entry is None else from_cache(song, entry)
             if result is not None:
                 reused.add(song.name)
             return result
 
-        results = map_songs(workers, work, songs, look_up)
+        results = map_songs(workers, work, songs, cached)
         for song, result in progress(results, total=len(songs), what=what):
             if isinstance(result, Failed):
-                tally.reasons[song.path] = result.reason
+                counts.reasons[song.path] = result.reason
             elif song.name in reused:
                 reused.remove(song.name)
-                tally.reused += 1
+                counts.reused += 1
             else:
-                tally.computed += 1
-                store.put(song.content, keep(result))
+                counts.computed += 1
+                cache.put(song.content, to_cache(result))
             yield song, result
 
 
@@ -137,48 +133,47 @@ def make_files(
     compute: ComputeParams,
     root: Path,
     and_then: Callable[[Path, bytes], None] | None = None,
-) -> Tally:
-    """Fill `folder` with a file a song, `<name><suffix>`, whose content is what `work` returns.
+) -> SongCounts:
+    """Write the result of `work` for each song to `<name><suffix>` in `folder`.
 
-    What is in the folder already is reused where it is what this work makes of this song, as the
-    very file, so that DVC need not read it again. The whole folder changes at once. `and_then` is
-    called with the new folder's path of each file and its content. A song that fails is named and
-    left out.
+    The folder is replaced as a whole. Existing files with the right content are hard-linked, so
+    that DVC need not read them again (the cache holds only their sha256). `and_then` is called with
+    the path and content of each file. A song that fails is reported and left out.
     """
-    tally = Tally()
-    same: set[str] = set()
+    counts = SongCounts()
+    unchanged: set[str] = set()
 
-    def recall(song: Song, kept: bytes) -> bytes | None:
+    def from_cache(song: Song, entry: bytes) -> bytes | None:
         try:
             old = (folder / f"{song.name}{suffix}").read_bytes()
         except OSError:
             return None
-        if sha256_of(old).encode() != kept:
+        if sha256_of(old).encode() != entry:
             return None
-        same.add(song.name)
+        unchanged.add(song.name)
         return old
 
     with atomic_folder(folder) as new:
-        results = each_song(
+        results = process_songs(
             songs,
             work,
             cache_key=cache_key,
             compute=compute,
             root=root,
             what=folder.name,
-            tally=tally,
-            keep=lambda result: sha256_of(result).encode(),
-            recall=recall,
+            counts=counts,
+            to_cache=lambda result: sha256_of(result).encode(),
+            from_cache=from_cache,
         )
         for song, result in results:
             if isinstance(result, Failed):
                 continue
             target = new / f"{song.name}{suffix}"
-            if song.name in same:
+            if song.name in unchanged:
                 link(folder / target.name, target)
             else:
                 target.write_bytes(result)
             if and_then:
                 and_then(target, result)
-    tally.print_set_aside(root)
-    return tally
+    counts.print_set_aside(root)
+    return counts

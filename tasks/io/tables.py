@@ -1,4 +1,4 @@
-"""The tables that several steps read, checked where they are read."""
+"""Read the tables that several steps use, and check them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SYNTHETIC = "synthetic demo song"  # begins the `source` of every demo song
 
 
 def is_synthetic(sources: Iterable[str | None]) -> bool:
-    """Whether songs with these `source` values are the demo songs that the project makes."""
+    """Whether songs with these `source` values are demo songs."""
     return any((source or "").startswith(SYNTHETIC) for source in sources)
 
 
 def is_demo(root: Path) -> bool:
-    """Whether the collection is the demo songs; raises `InputError` without a catalogue."""
+    """Whether the collection is the demo songs. Raises `InputError` without a catalogue."""
     import pyarrow.parquet as parquet
 
     path = root / paths.CATALOGUE
@@ -34,9 +34,9 @@ def is_demo(root: Path) -> bool:
 
 
 def read_songs(root: Path) -> pd.DataFrame:
-    """The usable songs of the catalogue, sorted by `track_id`.
+    """Read the usable songs of the catalogue, sorted by `track_id`.
 
-    Raises `InputError` where the catalogue is not there.
+    Raises `InputError` if there is no catalogue.
     """
     import pandas as pd
 
@@ -47,13 +47,13 @@ def read_songs(root: Path) -> pd.DataFrame:
 
 
 def usable(catalogue: pd.DataFrame) -> pd.DataFrame:
-    """The usable songs of a catalogue, sorted by `track_id`."""
+    """Return the usable songs of a catalogue, sorted by `track_id`."""
     songs = catalogue[catalogue["status"] == "ok"]
     return songs.sort_values("track_id", ignore_index=True)
 
 
 def song_paths(root: Path) -> dict[str, str]:
-    """The path of each song in the collection by its `track_id`; empty without a catalogue."""
+    """Map `track_id` to the path in the collection; empty without a catalogue."""
     import pandas as pd
 
     path = root / paths.CATALOGUE
@@ -64,7 +64,7 @@ def song_paths(root: Path) -> dict[str, str]:
 
 
 def read_split(root: Path) -> pd.DataFrame:
-    """The split with what it was made with in its `attrs`."""
+    """Read the split, with its settings in `attrs`."""
     import pandas as pd
 
     path = root / paths.SPLIT
@@ -73,14 +73,14 @@ def read_split(root: Path) -> pd.DataFrame:
     table = pd.read_parquet(path)
     if "settings" not in table.attrs:
         raise InputError(
-            f"{path}: does not say which protocol it was made with; run the step split again "
+            f"{path}: has no settings (protocol, shares, seed); run the step split again "
             f"({command('dvc repro --force split')})"
         )
     return table
 
 
 def read_protocol(root: Path) -> str:
-    """The protocol of the split."""
+    """Return the protocol of the split."""
     return str(read_split(root).attrs["settings"]["protocol"])
 
 
@@ -95,7 +95,7 @@ def read_out_of_fold(root: Path, name: str) -> pd.DataFrame:
 
 
 def find_clips(root: Path) -> list[Song]:
-    """The clips that trim wrote, sorted by name; raises `InputError` where there are none."""
+    """Return the clips of the step trim, sorted by name. Raises `InputError` if there are none."""
     clips = sorted((root / paths.CLIPS).glob("*.flac"))
     if not clips:
         raise InputError(f"{root / paths.CLIPS}: no clips; {run_step('trim')}")
@@ -103,13 +103,13 @@ def find_clips(root: Path) -> list[Song]:
 
 
 def as_songs(table: pd.DataFrame, folder: Path) -> list[Song]:
-    """The songs of a catalogue, whose files lie below `folder`, as work to do."""
+    """Return the songs of a catalogue, with files below `folder`, to be processed."""
     rows = zip(table["track_id"], table["path"], table["sha256"], strict=True)
     return [Song(track_id, folder / path, sha256) for track_id, path, sha256 in rows]
 
 
 def as_song(name: str, path: Path) -> Song:
-    """The file at `path` as work to do; what cannot be read fails in its turn, with the reason."""
+    """Return the file at `path` to be processed; if it cannot be read, it fails later."""
     try:
         return Song(name, path, sha256_of(path))
     except OSError:

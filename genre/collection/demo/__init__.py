@@ -1,11 +1,10 @@
-"""Demo songs: synthetic songs of ten genres, so that the pipeline runs without anybody's music.
+"""Demo songs: synthetic songs of ten genres, to run the pipeline without real music.
 
-They are computed from a seed; nothing is a recording, and they are called synthetic wherever they
-appear. The same seed gives the same files, byte for byte, on the same machine and library versions,
-with any number of songs and workers.
+They are computed from a seed, contain no recordings, and are labelled as synthetic. The same seed
+gives the same bytes on the same machine and library versions, with any number of songs and workers.
 
-The genres overlap on purpose, as real ones do: a song may borrow drums, chords or instruments from
-a neighbouring genre, and the four artists of a genre differ in sound.
+The genres overlap as real ones do: a song may use drums, chords or instruments of a neighbouring
+genre, and the four artists of a genre differ in sound.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ SYNTHETIC = "synthetic demo song"  # begins the `source` of every demo song
 
 
 def source_of(seed: int) -> str:
-    """The manifest's `source` of a demo song."""
+    """Return the `source` of a demo song in the manifest."""
     return f"{SYNTHETIC} (seed {seed})"
 
 
@@ -51,9 +50,8 @@ def write_songs(
         raise ValueError(f"no demo songs of {', '.join(unknown)}; choose from {', '.join(GENRES)}")
     for genre in genres:
         (folder / genre).mkdir(parents=True, exist_ok=True)
-    alone = nullcontext(this_process())
     with (
-        alone
+        nullcontext(this_process())
         if workers == 1
         else process_workers(workers, preload=["genre.collection.demo.synthesis"]) as pool
     ):

@@ -1,7 +1,7 @@
-"""`params.yaml` through one typed schema.
+"""The schema of `params.yaml`.
 
-`load_params` reads the whole file and checks every key, so that a typing error is named before
-any step starts. Unknown keys, wrong types and impossible values raise `ParameterError`.
+`load_params` validates the whole file, so that a typo is reported before any step starts: unknown
+keys, wrong types and impossible values raise `ParameterError`.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ class Params(Section):
 def load_params(path: str | Path = PARAMS_FILE) -> Params:
     """Read and check `params.yaml`.
 
-    Raises `ParameterError` that names every key that is missing, unknown or wrong, what was
-    found there and what was expected.
+    Raises `ParameterError` with every missing, unknown or wrong key, what was found and what was
+    expected.
     """
     import yaml
 
@@ -153,8 +153,8 @@ def load_params(path: str | Path = PARAMS_FILE) -> Params:
         raise ParameterError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
-def in_project(root: Path) -> Path:
-    """`root`; raises `InputError` where it is not the folder of a project."""
+def project_folder(root: Path) -> Path:
+    """Return `root`; raises `InputError` if it has no `params.yaml`."""
     if not (root / PARAMS_FILE).is_file():
         raise InputError(
             f"{root.absolute()} is not the project's folder (no {PARAMS_FILE} in it); go there, or "
@@ -164,7 +164,7 @@ def in_project(root: Path) -> Path:
 
 
 def _explain(problem: Any) -> str:
-    """Say in one line what is wrong with one key."""
+    """Describe one validation error in a line."""
     location = [part for part in problem["loc"] if not isinstance(part, int) and part != LIST]
     key = ".".join(str(part) for part in location)
     kind = problem["type"]
@@ -187,12 +187,12 @@ def _explain(problem: Any) -> str:
 
 
 def _known_keys(location: list[Any]) -> list[str]:
-    """The keys that the section at `location` may hold."""
+    """The keys of the section at `location`."""
     section: type[BaseModel] = Params
     for part in location:
         for name, field in section.model_fields.items():
             if part in (name, field.alias):
-                # A dictionary of sections: its keys are no fields, so the loop passes over them.
+                # Of dict[str, Section]: the section; the dictionary's keys match no field.
                 inner = (get_args(field.annotation) or (field.annotation,))[-1]
                 assert isinstance(inner, type)
                 section = inner

@@ -1,4 +1,4 @@
-"""The sections about songs: which are usable, which belong together, which side each is on."""
+"""Parameters of the collection: usable songs, duplicates, clips, split, review."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class IngestParams(Section):
 
 
 class DuplicateParams(Section):
-    """Which songs are taken for the same recording."""
+    """When two songs count as the same recording."""
 
     min_seconds: Annotated[float, Field(ge=1)]
     max_bit_error: Annotated[float, Field(gt=0, le=0.4)]
@@ -34,7 +34,7 @@ class TrimParams(Section):
 
 
 class SplitParams(Section):
-    """How songs are shared out to training, validation and test."""
+    """How songs are split into training, validation and test."""
 
     protocol: Literal["song", "artist", "predefined", "segment"]
     column: Annotated[str, Field(min_length=1)]
@@ -54,7 +54,7 @@ class SplitParams(Section):
 
 
 class ReviewParams(Section):
-    """When a clip is listed as mostly noise, and how long the lists on the page are."""
+    """When a clip is listed as defective, and how long the lists are."""
 
     noise_flatness: Share
     steady_share: Share

@@ -1,4 +1,4 @@
-"""The sections about what models look at: features and pictures."""
+"""Parameters of the inputs of models: features and spectrograms."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from genre.core.params.section import Positive, Section
 
 AUTO: Literal["auto"] = "auto"
-LIST = "list"  # the tag of the other kind of value, in pydantic's error locations
+LIST = "list"  # tag of the other type in pydantic's error locations
 
 
 def _kind(value: Any) -> str | None:
     return LIST if isinstance(value, list) else AUTO if value == AUTO else None
 
 
-Families = Annotated[  # told apart by `_kind`, so that an error is about one of the two
+Families = Annotated[  # discriminated, so that an error message is about one of the two
     Annotated[Literal["auto"], Tag(AUTO)] | Annotated[list[str], Field(min_length=1), Tag(LIST)],
     Discriminator(
         _kind,
@@ -29,7 +29,7 @@ Layer = Literal["tags", "penultimate", "mean_pool", "max_pool"]
 
 
 class SpectrogramParams(Section):
-    """How the spectrogram pictures are computed and drawn."""
+    """How spectrogram images are computed and drawn."""
 
     nperseg: Annotated[int, Field(ge=16)]
     noverlap: Annotated[int, Field(ge=0)]
@@ -63,10 +63,10 @@ class FrameParams(Section):
 
 
 class FeatureParams(FrameParams):
-    """The feature families, and the frames of what is computed from a short-time spectrum.
+    """The feature families, and the frames of their short-time Fourier transform.
 
-    `families` may be `auto` in `params.yaml`; the step `features` then decides. A classifier has
-    a list, or nothing if it was trained before there were several families.
+    `families` may be `auto` in `params.yaml`; the step `features` resolves it. A classifier holds a
+    list, or nothing if it was trained before there were several families.
     """
 
     families: Families = Field(default_factory=lambda: ["report"])
@@ -80,7 +80,7 @@ class FeatureParams(FrameParams):
 
 
 class MusicnnParams(Section):
-    """The pretrained networks that listen, and the patches that they are given.
+    """The pretrained MusiCNN networks and the length of their input patches.
 
     `patch_frames` and `hop_frames` count frames of 256 samples at 16 kHz.
     """

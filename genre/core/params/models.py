@@ -1,4 +1,4 @@
-"""The sections about models: how each learns, which one answers, how sure its figures are."""
+"""Parameters of models: training, selection, evaluation."""
 
 from __future__ import annotations
 
@@ -121,13 +121,13 @@ class TrainParams(Section):
 
 
 class SelectParams(Section):
-    """How the classifier is chosen from what was trained."""
+    """How the classifier is selected among the trained models."""
 
     vote: bool
 
 
 class EvaluateParams(Section):
-    """How sure the figures are, and which new songs are tried."""
+    """Bootstrap intervals, and the folder of new songs."""
 
     bootstrap_samples: Annotated[int, Field(ge=100)]
     new_songs: Annotated[str, Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""The sections about running: the registry, who shares the work, schedules and services."""
+"""Parameters of running: registry, workers, schedules, drift alerts, services."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genre.core.params.section import Count, Positive, Section, Share
 
 
 class RegisterParams(Section):
-    """Where the model goes, and what it must show to become champion."""
+    """The name in the registry, and the gate for a new champion."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")]
     policy: Literal["not_worse", "superior"]
@@ -25,7 +25,7 @@ class TrackingParams(Section):
 
 
 class ComputeParams(Section):
-    """Who shares the work on the songs."""
+    """The workers that process songs."""
 
     engine: Literal["local", "dask"]
     workers: Annotated[int, Field(ge=0)]
@@ -34,7 +34,7 @@ class ComputeParams(Section):
 
 
 class StepParams(Section):
-    """What one step needs otherwise than the others; null where it needs the same."""
+    """Overrides of `RetrainParams` for one step; None: no override."""
 
     retries: Annotated[int, Field(ge=0)] | None = None
     retry_delay_seconds: Annotated[float, Field(ge=0)] | None = None
@@ -42,7 +42,7 @@ class StepParams(Section):
 
 
 class ClassifyParams(Section):
-    """Where `flows/classify.py` finds songs and keeps answers."""
+    """The folder of songs and the table of predictions of `flows/classify.py`."""
 
     folder: Annotated[str, Field(min_length=1)]
     output: Annotated[str, Field(pattern=r"\.parquet$")]
@@ -51,7 +51,7 @@ class ClassifyParams(Section):
 
 
 class DriftParams(Section):
-    """When new songs count as unlike the champion's training songs, and whether to retrain then."""
+    """Thresholds of the drift alerts, and whether an alert starts a retraining."""
 
     min_songs: Annotated[int, Field(ge=2)]
     significance: Annotated[float, Field(gt=0, lt=1)]
@@ -64,7 +64,7 @@ class DriftParams(Section):
 
 
 class RetrainParams(Section):
-    """When Prefect retrains, and how often it tries."""
+    """Schedule, retries and time-outs of the retraining flow."""
 
     cron: str
     timezone: str
@@ -76,7 +76,7 @@ class RetrainParams(Section):
 
 
 class ServicesParams(Section):
-    """The addresses of `make up`, on 127.0.0.1, and how long its logs get."""
+    """Ports of `make up` on 127.0.0.1, and the size of its logs."""
 
     prefect_port: Annotated[int, Field(ge=1, le=65535)]
     mlflow_port: Annotated[int, Field(ge=1, le=65535)]

@@ -1,4 +1,4 @@
-"""What every section of `params.yaml` is, and the kinds of numbers in it."""
+"""Base class of the sections of `params.yaml`, and constrained numbers."""
 
 from __future__ import annotations
 

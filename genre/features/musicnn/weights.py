@@ -62,12 +62,12 @@ def load_network(folder: Path, name: str) -> MusiCNN:
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}), expected MusiCNN's weights; fetch them "
-            f"({command('dvc repro pretrained')}, with musicnn in features.families)"
+            f"({command('dvc repro features')}, with musicnn in features.families)"
         ) from error
     if (found := sha256_of(content)) != SHA256[name]:
         raise InputError(
             f"{path}: found a file of sha256 {found}, expected {SHA256[name]}: damaged, or "
-            f"replaced; fetch it again ({command('dvc repro pretrained')})"
+            f"replaced; fetch it again ({command('dvc repro features')})"
         )
     with torch.device("meta"):
         network = MusiCNN()

@@ -1,4 +1,4 @@
-"""Two at once in one project: one works, the other waits or says why not; nothing gets lost."""
+"""Two commands at once in a project: one runs, the other waits or fails clearly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runner import dvc_command
 pytestmark = pytest.mark.slow
 
 CHECKOUT = Path(__file__).parent.parent
-# Lists the songs, then works until it may end.
+# Lists the songs, then runs until it may end.
 SLOW = "ls data/raw/*/* > data/catalogue; touch started; while [ ! -e go ]; do sleep 0.1; done"
 LISTEN = {"cmd": f"{SLOW}; echo done", "deps": ["data/raw"], "outs": ["data/catalogue"]}
 AFTER = {"cmd": "cp data/catalogue data/clips; echo cut", "deps": ["data/catalogue"]}
@@ -49,7 +49,7 @@ def start_in(root: Path) -> Start:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A project whose first step lists two songs and works until the file `go` is there."""
+    """A project whose first step lists two songs and runs until the file `go` exists."""
     root = make_project(tmp_path / "project", STAGES)
     shutil.copyfile(CHECKOUT / "params.yaml", root / "params.yaml")
     for name in ("jazz", "rock"):
@@ -63,7 +63,7 @@ def start(root: Path) -> Start:
     return start_in(root)
 
 
-def at_work(root: Path) -> None:
+def wait_until_listed(root: Path) -> None:
     """Wait until the step has listed the songs."""
     wait_until((root / "started").exists)
 
@@ -73,18 +73,18 @@ def let_go(root: Path) -> None:
 
 
 def end(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == code, said
-    return said or ""
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == code, output
+    return output or ""
 
 
 def songs(root: Path) -> list[str]:
-    """The songs that lie in the collection; the manifest apart."""
+    """The songs in the collection, without the manifest."""
     return sorted(path.relative_to(root).as_posix() for path in (root / "data/raw").glob("*/*"))
 
 
 def is_consistent(root: Path) -> None:
-    """After a run: every song is listed, versioned, and what the steps' hashes speak of."""
+    """After a run: every song is listed, versioned and in the hashes of the steps."""
     end(start_in(root)(*RUN))
     assert (root / "data/catalogue").read_text().split() == songs(root)
     assert (root / "data/clips").read_text() == (root / "data/catalogue").read_text()
@@ -96,11 +96,11 @@ def is_consistent(root: Path) -> None:
     assert not list((root / "data").glob(".incomplete-*"))
 
 
-def test_of_two_dvc_repro_the_second_names_the_first_and_later_finds_its_work_done(
+def test_the_second_of_two_dvc_repro_names_the_first_and_a_later_one_is_cached(
     root: Path, start: Start
 ) -> None:
     first = start(*REPRO)
-    at_work(root)
+    wait_until_listed(root)
 
     refused = end(start(*REPRO), code=255)
 
@@ -111,9 +111,11 @@ def test_of_two_dvc_repro_the_second_names_the_first_and_later_finds_its_work_do
     is_consistent(root)
 
 
-def test_a_whole_run_waits_for_a_dvc_repro_and_does_what_it_left(root: Path, start: Start) -> None:
+def test_a_whole_run_waits_for_a_dvc_repro_and_runs_the_remaining_steps(
+    root: Path, start: Start
+) -> None:
     first = start(*REPRO, "duplicates")
-    at_work(root)
+    wait_until_listed(root)
 
     second = start(*RUN)
     assert second.stdout is not None
@@ -122,18 +124,18 @@ def test_a_whole_run_waits_for_a_dvc_repro_and_does_what_it_left(root: Path, sta
     let_go(root)
 
     end(first)
-    said = end(second)
-    assert "trim" in said
-    assert "duplicates …" not in said
+    output = end(second)
+    assert "trim" in output
+    assert "duplicates …" not in output
     is_consistent(root)
 
 
 @pytest.mark.parametrize("run", [REPRO, RUN])
-def test_songs_added_during_a_run_wait_until_it_has_read_and_are_in_the_next(
+def test_songs_added_during_a_run_are_in_the_next_run(
     root: Path, start: Start, tmp_path: Path, run: tuple[str, ...]
 ) -> None:
     first = start(*run)
-    at_work(root)
+    wait_until_listed(root)
     before = songs(root)
 
     adding = start("-m", "genre.cli", "add", str(tmp_path / "new-jazz"))
@@ -147,11 +149,11 @@ def test_songs_added_during_a_run_wait_until_it_has_read_and_are_in_the_next(
     is_consistent(root)
 
 
-def test_a_list_of_readers_that_a_killed_run_left_holds_no_song_up(
+def test_the_list_of_readers_of_a_killed_run_does_not_block_an_addition(
     root: Path, start: Start, tmp_path: Path
 ) -> None:
     first = start(*REPRO)
-    at_work(root)
+    wait_until_listed(root)
     first.kill()
     let_go(root)
     end(first, code=-9)
@@ -166,9 +168,7 @@ def test_a_list_of_readers_that_a_killed_run_left_holds_no_song_up(
     is_consistent(root)
 
 
-def test_two_runs_with_songs_of_their_own_both_bring_them_in(
-    root: Path, start: Start, tmp_path: Path
-) -> None:
+def test_two_runs_with_new_songs_both_add_them(root: Path, start: Start, tmp_path: Path) -> None:
     let_go(root)
     both = [start(*RUN, str(tmp_path / name)) for name in ("new-jazz", "new-rock")]
 
@@ -180,14 +180,14 @@ def test_two_runs_with_songs_of_their_own_both_bring_them_in(
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_retraining_waits_for_a_dvc_repro_and_takes_its_work_over(
+def test_a_retraining_waits_for_a_dvc_repro_and_uses_its_results(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_flow_project(tmp_path / "project", project, STAGES)
     monkeypatch.chdir(root)
     add_song(root, "jazz", "three")
     first = start_in(root)(*REPRO, "duplicates")
-    at_work(root)
+    wait_until_listed(root)
     waits = []
 
     def wait(seconds: float) -> None:

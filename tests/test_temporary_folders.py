@@ -1,4 +1,4 @@
-"""Temporary files of a command: they go with it, and a killed one's with the next."""
+"""Temporary folders of commands are removed at their end, those of killed ones by the next."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from runner import processes, temporary
+from runner import processes
 
 HOLD = """
 import time
-from runner import temporary
-with temporary.folder() as (path, _):
+from runner import processes
+with processes.temporary_folder() as (path, _):
     (path / "left.bin").write_bytes(b"half")
     print(path, flush=True)
     time.sleep(60)
@@ -26,7 +26,7 @@ with temporary.folder() as (path, _):
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files of this test go."""
+    """The folder of temporary files of this test."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return tmp_path
@@ -34,7 +34,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def holder() -> Iterator[subprocess.Popen[str]]:
-    """Another command that is at work, and has written half a file."""
+    """Another running command, which has written half a file."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -47,26 +47,26 @@ def folder_of(holder: subprocess.Popen[str]) -> Path:
     return Path(holder.stdout.readline().strip())
 
 
-def test_what_a_command_writes_in_passing_goes_with_it(scratch: Path, tmp_path: Path) -> None:
+def test_temporary_files_of_a_command_are_removed_at_its_end(scratch: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     script = "import tempfile; print(tempfile.mkdtemp())"
 
     code = processes.run([sys.executable, "-c", script], cwd=tmp_path, on_line=lines.append)
 
     assert code == 0
-    assert Path(lines[0]).parent.name.startswith(temporary.PREFIX)
+    assert Path(lines[0]).parent.name.startswith(processes.TEMPORARY_PREFIX)
     assert list(scratch.iterdir()) == []
 
 
-def test_a_command_at_work_keeps_its_folder(holder: subprocess.Popen[str]) -> None:
+def test_a_running_command_keeps_its_folder(holder: subprocess.Popen[str]) -> None:
     path = folder_of(holder)
 
-    temporary.sweep()
+    processes.remove_unlocked_folders()
 
     assert (path / "left.bin").is_file()
 
 
-def test_what_a_killed_command_left_goes_with_the_next(
+def test_the_folder_of_a_killed_command_is_removed_by_the_next(
     holder: subprocess.Popen[str], scratch: Path
 ) -> None:
     path = folder_of(holder)
@@ -74,17 +74,17 @@ def test_what_a_killed_command_left_goes_with_the_next(
     holder.wait()
     assert path.exists()
 
-    with temporary.folder() as (mine, _):
+    with processes.temporary_folder() as (mine, _):
         assert list(scratch.iterdir()) == [mine]
 
 
-def test_nothing_but_folders_of_commands_is_swept(scratch: Path, tmp_path: Path) -> None:
+def test_only_folders_of_commands_are_removed(scratch: Path, tmp_path: Path) -> None:
     keep = tmp_path / "outside"
     keep.mkdir()
-    (scratch / f"{temporary.PREFIX}file").write_text("a file")
-    (scratch / f"{temporary.PREFIX}link").symlink_to(keep)
+    (scratch / f"{processes.TEMPORARY_PREFIX}file").write_text("a file")
+    (scratch / f"{processes.TEMPORARY_PREFIX}link").symlink_to(keep)
     before = sorted(scratch.iterdir())
 
-    temporary.sweep()
+    processes.remove_unlocked_folders()
 
     assert sorted(scratch.iterdir()) == before

@@ -1,4 +1,4 @@
-"""What `make up` started is killed, in every way that a night may bring; nothing is lost."""
+"""Services of `make up` are killed in different ways; nothing is lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SLOW = {"ingest": {**INGEST, "cmd": f"{UNTIL_TOLD}; {INGEST['cmd']}"}}
 LONG = "sleep 300 & echo $! > grandchild.pid; wait"
 NOON = datetime(2100, 1, 1, 12, tzinfo=UTC)
 
-# Registers, and strikes the database when the model's files are about to be stored.
+# Registers, and damages the database before the model's files are stored.
 REGISTER = """
 import pathlib
 from genre.registry import package
@@ -60,13 +60,13 @@ def services(tmp_path_factory, project):
 
 
 def check_that_nothing_was_lost(services, killed=None):
-    """What is due later still is, what was killed has its record, and the next run works."""
+    """Later runs are still scheduled, the killed one is recorded, and the next run works."""
     assert services.run(services.later)["state_name"] == "Scheduled"
     assert killed is None or services.run(killed)["state_name"] == "Crashed"
     assert services.wait_until_ended(services.order()) == "Completed"
 
 
-def test_a_killed_runner_comes_back_and_makes_up_for_the_runs_that_it_missed(services):
+def test_a_killed_runner_is_restarted_and_runs_missed_runs(services):
     killed, pid_file = services.long_run(LINGERING)
     now = datetime.now(UTC)
 
@@ -75,14 +75,14 @@ def test_a_killed_runner_comes_back_and_makes_up_for_the_runs_that_it_missed(ser
 
     services.wait_until_ready(but=[runner])
     assert not alive(pid_file)
-    # One works; another meanwhile is cancelled.
+    # One runs; another one is cancelled.
     ended = {services.wait_until_ended(run) for run in missed}
     assert "Completed" in ended
     assert ended <= {"Completed", "Cancelled"}
     check_that_nothing_was_lost(services, killed)
 
 
-def test_a_run_goes_on_while_server_and_pages_are_killed_and_come_back(services):
+def test_a_run_continues_while_the_servers_are_killed_and_restarted(services):
     write_stages(services.root, SLOW)
     run = services.order(force=True)
     wait_until((services.root / "started").exists, 60)
@@ -99,7 +99,7 @@ def test_a_run_goes_on_while_server_and_pages_are_killed_and_come_back(services)
     check_that_nothing_was_lost(services)
 
 
-def test_what_a_killed_supervisord_leaves_is_named_and_ended_by_down_or_up(services):
+def test_services_of_a_killed_supervisord_are_reported_and_ended_by_down_or_up(services):
     """A schedule that was paused stays paused."""
     killed, pid_file = services.long_run(LINGERING)
     deployment = services.deployment()
@@ -129,10 +129,10 @@ def test_what_a_killed_supervisord_leaves_is_named_and_ended_by_down_or_up(servi
     check_that_nothing_was_lost(services, killed)
 
 
-def test_after_a_reboot_the_unit_brings_back_all_and_ends_all(services):
+def test_after_a_reboot_the_unit_starts_and_ends_all_services(services):
     killed, pid_file = services.long_run(LONG)
     for process in [*ours(services.root, supervision.SUPERVISOR), *ours(services.root)]:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it went with another
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended with another
             process.kill()
     wait_until(lambda: not ours(services.root))
     assert not alive(pid_file)
@@ -162,7 +162,7 @@ def test_after_a_reboot_the_unit_brings_back_all_and_ends_all(services):
     ],
     ids=["gone", "overwritten"],
 )
-def test_a_registration_whose_database_is_struck_says_so_and_the_next_one_registers(
+def test_a_registration_with_a_damaged_database_fails_clearly_and_the_next_one_registers(
     tmp_path, strike, message, project
 ):
     made = registry_project.make_project(tmp_path / "project")
@@ -175,7 +175,7 @@ def test_a_registration_whose_database_is_struck_says_so_and_the_next_one_regist
     assert "Traceback" not in struck.stderr
     assert not (made.root / "mlruns/registered.json").exists()
 
-    if message == "not a database":  # as the message says
+    if message == "not a database":  # as the message advises
         (made.root / "mlruns/mlflow.db").unlink()
     done = python(made.root, project, "-m", "tasks.register")
 

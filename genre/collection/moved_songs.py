@@ -1,7 +1,7 @@
-"""Songs that a person moved by hand: files between genre folders, or a whole folder renamed.
+"""Find songs that were moved manually between genre folders, and renamed genre folders.
 
-A song is found again by its content if the last catalogue knows it, else by its name if its whole
-genre folder is gone. Its row in the manifest (artist, licence) goes to the new path.
+A song is matched by its content if it is in the last catalogue, else by its name if its whole genre
+folder is gone. Its row in the manifest (artist, licence) gets the new path.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from genre.core.errors import CollectionError
 
 CATALOGUE = "catalogue.parquet"  # of the last run, beside the collection
 COLUMNS = ["path", "sha256"]
-MOST_SHOWN = 3  # songs named in a line
+MAX_SHOWN = 3  # songs named in a line
 
 
 def last_catalogue(raw: Path) -> dict[str, str]:
-    """The sha256 of each song of the last run by its path; empty without a catalogue."""
+    """Map the paths of the last catalogue to their sha256; empty without a catalogue."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -33,28 +33,28 @@ def last_catalogue(raw: Path) -> dict[str, str]:
     return {row["path"]: row["sha256"] for row in rows if row["sha256"]}
 
 
-def find(
+def find_moves(
     songs: Sequence[str],
     gone: Iterable[str],
     rows: Mapping[str, object],
-    known: Mapping[str, str],
+    hashes: Mapping[str, str],
     digest: Callable[[str], str],
 ) -> dict[str, str]:
-    """Where the songs of the paths `gone` are now: their old paths to their new ones.
+    """Map the old paths `gone` to the new paths of these songs.
 
-    `songs` are there; `rows` are those of the manifest and `known` the last catalogue, by path;
-    `digest` returns the sha256 of a song.
+    `songs` are the songs now, `rows` those of the manifest, `hashes` those of the last catalogue by
+    path; `digest` returns the sha256 of a song.
     """
     moves: dict[str, str] = {}
     by_content: dict[str, list[str]] = {}
     for song in songs:
-        if song not in rows or song not in known:
-            with suppress(CollectionError):  # unreadable: ingest says so
-                by_content.setdefault(known.get(song) or digest(song), []).append(song)
+        if song not in rows or song not in hashes:
+            with suppress(CollectionError):  # unreadable: reported by ingest
+                by_content.setdefault(hashes.get(song) or digest(song), []).append(song)
     unknown: dict[str, list[str]] = {}
     for old in sorted(gone):
-        if old in known:
-            found = by_content.get(known[old], [])
+        if old in hashes:
+            found = by_content.get(hashes[old], [])
             if found:
                 moves[old] = min(found, key=lambda new: (_name(new) != _name(old), new))
                 found.remove(moves[old])
@@ -64,12 +64,12 @@ def find(
     there = {_genre(song) for song in songs}
     for genre, olds in unknown.items():
         if genre not in there:
-            moves |= _by_name(olds, free, {_genre(path) for path in rows})
+            moves |= _match_by_name(olds, free, {_genre(path) for path in rows})
     return moves
 
 
-def carry_over(manifest: Manifest, moves: Mapping[str, str]) -> int:
-    """Give the rows of moved songs their new paths, in place; return how many."""
+def move_rows(manifest: Manifest, moves: Mapping[str, str]) -> int:
+    """Set the new paths in the rows of moved songs, in place; return how many."""
     carried = 0
     for old, new in moves.items():
         if old in manifest.rows and new not in manifest.rows:
@@ -79,17 +79,17 @@ def carry_over(manifest: Manifest, moves: Mapping[str, str]) -> int:
     return carried
 
 
-def lines(
+def describe(
     moves: Mapping[str, str],
     before: Iterable[str],
     songs: Sequence[str],
     raw: Path,
     carried: int,
 ) -> list[str]:
-    """What a person wants to read about `moves`, by which the songs `before` became `songs`."""
+    """Describe `moves`, by which the songs `before` became `songs`, in lines for the user."""
     import pandas as pd
 
-    from genre.collection.changes import renamed
+    from genre.collection.catalogue_diff import renamed
 
     if not moves:
         return []
@@ -101,28 +101,28 @@ def lines(
     pairs: dict[tuple[str, str], list[str]] = {}
     for old, new in moves.items():
         pairs.setdefault((_genre(old), _genre(new)), []).append(_name(new))
-    said = []
+    text = []
     for (old, new), files in pairs.items():
         one = len(files) == 1
         count = "1 song" if one else f"{len(files)} songs"
-        shown = ", ".join(files[:MOST_SHOWN]) + (", …" if len(files) > MOST_SHOWN else "")
+        shown = ", ".join(files[:MAX_SHOWN]) + (", …" if len(files) > MAX_SHOWN else "")
         if names.get(old) == new:
-            said.append(
+            text.append(
                 f"{raw / new} holds {count} that {'was' if one else 'were'} in {raw / old}: the "
                 "genre folder was renamed"
             )
         elif old == new:
-            said.append(f"{count} in {raw / new} {'has' if one else 'have'} a new name ({shown})")
+            text.append(f"{count} in {raw / new} {'has' if one else 'have'} a new name ({shown})")
         else:
-            said.append(f"{count} moved from {raw / old} to {raw / new} ({shown})")
+            text.append(f"{count} moved from {raw / old} to {raw / new} ({shown})")
     if carried:
         rows = "1 row was" if carried == 1 else f"{carried} rows were"
-        said.append(f"{raw / MANIFEST}: {rows} carried over to the new paths")
-    return said
+        text.append(f"{raw / MANIFEST}: {rows} updated to the new paths")
+    return text
 
 
-def _by_name(olds: Sequence[str], free: set[str], described: set[str]) -> dict[str, str]:
-    """The songs of a folder that is gone, in the one new folder that holds most of their names."""
+def _match_by_name(olds: Sequence[str], free: set[str], described: set[str]) -> dict[str, str]:
+    """Match the songs of a missing folder to the one new folder with most of their names."""
     names = {_name(old): old for old in olds}
     found = Counter(_genre(song) for song in free if _name(song) in names)
     best = [genre for genre, count in found.most_common() if 2 * count > len(olds)]

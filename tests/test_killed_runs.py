@@ -1,4 +1,4 @@
-"""The whole pipeline is killed at many moments; the next run leaves what an undisturbed one does.
+"""The whole pipeline is killed at many moments; the next run ends as an undisturbed one.
 
 Half of the kills strike a first run, half one in which new songs meet a champion. In half of each
 everything is killed at once, as by a power cut; in the others only the job's own process group,
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import soundfile
-from killing import Found, Lane, Round, different, step_of, wait_until_quiet
+from killed_runs import Found, Lane, Round, different, step_of, wait_until_quiet
 from params_file import change_params
 from test_whole_run import clone
 
@@ -46,11 +46,11 @@ CHEAP = {
     "evaluate.bootstrap_samples": 100,
 }
 FIRST, GROWN = "a first run", "a run with new songs"
-BEFORE = {FIRST: "nothing", GROWN: "first"}  # how the project is put back
+BEFORE = {FIRST: "nothing", GROWN: "first"}  # the starting point of each run
 
 
 class Experiment:
-    """Undisturbed runs in two lanes, then kills, each followed by the next run."""
+    """Undisturbed runs in two lanes, then kills, each followed by a run."""
 
     def __init__(self, folder: Path, project: Path) -> None:
         self.songs = write_songs(folder / "songs")
@@ -66,8 +66,10 @@ class Experiment:
         return [one for one in self.rounds if one.found]
 
     def run_undisturbed(self) -> None:
-        """Do both jobs in each lane, and keep what they started from."""
-        for workers, lane in enumerate(self.lanes, start=1):  # how work is divided changes no byte
+        """Do both runs in each lane, and save their starting points."""
+        for workers, lane in enumerate(
+            self.lanes, start=1
+        ):  # the number of workers changes no byte
             shutil.copytree(self.template, lane.root, symlinks=True)
             change_params(lane.root, {"compute.workers": workers})
         for scene, before in BEFORE.items():
@@ -104,7 +106,7 @@ class Experiment:
         """One kill and the run after it."""
         lane.put_back(BEFORE[one.scene])
         while not lane.kill(self.songs[one.scene], one.moment, everything=one.everything):
-            one.moment *= 0.9  # it was quicker than the undisturbed one
+            one.moment *= 0.9  # it was faster than the undisturbed one
             lane.put_back(BEFORE[one.scene])
         one.step = step_of(lane.printed())
         one.code, one.printed = lane.run(self.songs[one.scene])
@@ -157,7 +159,7 @@ def test_two_undisturbed_runs_leave_the_same_bytes(experiment):
         assert one.temporary == one.processes == []
 
 
-def test_the_kills_struck_many_steps(experiment, draws, capsys):
+def test_the_kills_hit_many_steps(experiment, draws, capsys):
     struck = collections.Counter(one.step for one in experiment.rounds)
 
     with capsys.disabled():
@@ -181,7 +183,7 @@ def test_the_run_after_a_kill_leaves_the_bytes_of_an_undisturbed_one(experiment)
     assert differences == {}
 
 
-def test_the_registry_says_after_a_kill_what_it_says_undisturbed(experiment):
+def test_the_registry_after_a_kill_is_that_of_an_undisturbed_run(experiment):
     wrong = {
         str(one): one.found.registry
         for one in experiment.succeeded

@@ -1,7 +1,4 @@
-"""Acoustic fingerprints of songs, and which songs are the same recording.
-
-Fingerprints are cached by content (`genre.core.cache`): no song is fingerprinted again.
-"""
+"""Fingerprint songs (cached by content) and find near-duplicates."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from genre.core.cache import cache_key
 from genre.core.compute import Failed, Song
 from genre.core.params import Params
 from tasks.io import paths
-from tasks.io.songs import Tally, each_song
+from tasks.io.songs import SongCounts, process_songs
 from tasks.io.tables import as_songs
 
 if TYPE_CHECKING:
@@ -24,50 +21,49 @@ LIBRARIES = ("soundfile", "av", "soxr", "scipy", "numpy")
 
 
 def fingerprint_songs(
-    songs: Sequence[Song], params: Params, root: Path, *, what: str, tally: Tally
-) -> dict[str, duplicates.Words]:
-    """The words of each song by its name; one that cannot be read is named and left out."""
-    heard = each_song(
+    songs: Sequence[Song], params: Params, root: Path, *, what: str, counts: SongCounts
+) -> dict[str, duplicates.Fingerprint]:
+    """Return fingerprints by song name; a song that cannot be read is reported and left out."""
+    results = process_songs(
         songs,
         duplicates.fingerprint_song,
         cache_key=cache_key({}, ("audio", "fingerprints"), LIBRARIES),
         compute=params.compute,
         root=root,
         what=what,
-        tally=tally,
+        counts=counts,
         preload=["soundfile", "soxr", "scipy.fft"],
     )
-    prints = {
+    fingerprints = {
         song.name: duplicates.from_bytes(result)
-        for song, result in heard
+        for song, result in results
         if not isinstance(result, Failed)
     }
-    tally.print_set_aside(root)
-    return prints
+    counts.print_set_aside(root)
+    return fingerprints
 
 
 def find_duplicates(table: pd.DataFrame, params: Params, root: Path) -> pd.DataFrame:
-    """The near-duplicates among the usable songs `table` (see `genre.duplicates.group`), printed.
+    """Return and print the near-duplicates among the songs `table` (`genre.duplicates.group`).
 
-    A song that can no longer be read is named and left out.
+    A song that cannot be read is reported and left out.
     """
     songs = as_songs(table, root / paths.RAW)
-    prints = fingerprint_songs(songs, params, root, what="fingerprints", tally=Tally())
+    fingerprints = fingerprint_songs(songs, params, root, what="fingerprints", counts=SongCounts())
     matches = duplicates.matches(
-        list(prints.values()),
-        min_words=round(params.duplicates.min_seconds * duplicates.WORDS_PER_SECOND),
+        list(fingerprints.values()),
+        min_length=round(params.duplicates.min_seconds * duplicates.SUBFINGERPRINTS_PER_SECOND),
         max_bit_error=params.duplicates.max_bit_error,
     )
-    found = duplicates.group(list(prints), matches)
+    found = duplicates.group(list(fingerprints), matches)
     for line in describe(found, table):
         print(line)
     return found
 
 
 def describe(found: pd.DataFrame, songs: pd.DataFrame) -> Iterator[str]:
-    """Say of each group of near-duplicates who is the same as whom, and of which genres.
+    """Describe each group of near-duplicates, with each pair once.
 
-    Each pair is named once.
     `found` is what `genre.duplicates.group` returned; `songs` are rows of the catalogue.
     """
     where = songs.set_index("track_id")[["path", "genre"]]
@@ -79,7 +75,7 @@ def describe(found: pd.DataFrame, songs: pd.DataFrame) -> Iterator[str]:
     for _, group in members.groupby("duplicate_group"):
         genres = sorted(group["genre"].unique())
         several = (
-            f", filed under {' and '.join(genres)}: perhaps a label is wrong, or one is a remix"
+            f", in {' and '.join(genres)}: a label may be wrong, or one may be a remix"
             if len(genres) > 1
             else ""
         )

@@ -1,7 +1,7 @@
-"""A whole pipeline that is killed while it works, and what is then found.
+"""Kill a whole run of the pipeline at some moment, and collect what is left.
 
-A `Lane` is a project at a path of its own (the registry holds absolute paths) that can be put
-back to how it was, so that the same run can be killed at many moments, in two lanes at once.
+A `Lane` is a project at its own path (the registry holds absolute paths) that can be reset, so that
+the same run can be killed at many moments, in two lanes in parallel.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FINISHED, READY = "FINISHED", 2  # of an MLflow run, of its logged model
 
 @dataclass
 class Found:
-    """What a run left: the bytes that must be the same, and what must not be there."""
+    """The result of a run: bytes that must be equal, and leftovers."""
 
     artifacts: dict[str, str]
     registry: dict[str, object]
@@ -50,7 +50,7 @@ class Round:
 
     scene: str
     moment: float
-    everything: bool  # the whole tree at once, or the run's own process group alone
+    everything: bool  # the whole process tree, or only the run's process group
     step: str = ""
     code: int | None = None
     printed: str = ""
@@ -71,18 +71,18 @@ class Lane:
         self.temporary.mkdir(parents=True)
 
     def keep(self, name: str) -> None:
-        """Remember how the project is now."""
+        """Save the state of the project."""
         shutil.copytree(self.root, self.folder / name, symlinks=True)
 
     def put_back(self, name: str) -> None:
-        """Make the project what it was, and forget what was outside of it."""
+        """Restore the project, and remove files outside of it."""
         for used in (self.root, self.temporary, self.folder / "site-cache"):
             shutil.rmtree(used, ignore_errors=True)
         shutil.copytree(self.folder / name, self.root, symlinks=True)
         self.temporary.mkdir()
 
     def start(self, songs: Path) -> subprocess.Popen[str]:
-        """Start the whole job, as `make run SOURCE=…` does, in a session of its own."""
+        """Start a whole run, as `make run SOURCE=…` does, in a session of its own."""
         with (self.folder / "printed.txt").open("w") as printed:
             return subprocess.Popen(
                 [sys.executable, "-m", "runner.run", str(songs)],
@@ -102,7 +102,7 @@ class Lane:
             )
 
     def run(self, songs: Path) -> tuple[int, str]:
-        """Do the whole job; returns the exit code and what was printed."""
+        """Do a whole run; return exit code and output."""
         process = self.start(songs)
         return process.wait(300), self.printed()
 
@@ -110,7 +110,7 @@ class Lane:
         return (self.folder / "printed.txt").read_text()
 
     def kill(self, songs: Path, moment: float, *, everything: bool) -> bool:
-        """Start the job and kill it after `moment` seconds; false where it was done before."""
+        """Start a run and kill it after `moment` seconds; return False if it ended before."""
         process = self.start(songs)
         try:
             process.wait(moment)
@@ -121,7 +121,7 @@ class Lane:
         return False
 
     def look(self) -> Found:
-        """What lies in the project, in its registry, and what should not be there."""
+        """The artifacts, the registry and leftovers of the project."""
         return Found(
             artifacts(self.root),
             registry(self.root),
@@ -136,7 +136,7 @@ def kill_tree(process: subprocess.Popen[str]) -> None:
     tree = {first.pid: first}
     _send(first, signal.SIGSTOP)
     while new := [one for one in first.children(recursive=True) if one.pid not in tree]:
-        for one in new:  # stopped first, so that none can start another meanwhile
+        for one in new:  # stopped first, so that none can start another
             _send(one, signal.SIGSTOP)
             tree[one.pid] = one
     for one in tree.values():
@@ -227,7 +227,7 @@ def registry(root: Path) -> dict[str, object]:
 
 
 def temporary_files(root: Path) -> list[str]:
-    """What a killed writer may leave: our own unfinished files, DVC's, SQLite's."""
+    """Leftovers of killed writers: temporary files of this project, DVC and SQLite."""
     names = [path.relative_to(root).as_posix() for path in root.rglob("*")]
     return [
         name

@@ -1,7 +1,6 @@
-"""Where songs go: beside what they are tied to, else where their genre is furthest below its share.
+"""Allocate songs to subsets: with the songs of their group, else by the shares of their genre.
 
-Nothing here depends on the order of its input; ties between equal choices are broken by
-the seed alone.
+Results do not depend on the order of the input, only on the seed.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genre.splits.groups import Tie
+from genre.splits.groups import GroupKey
 
 TRAIN, VALIDATION, TEST, EXCLUDED = "train", "validation", "test", "excluded"
 SUBSETS = (TRAIN, VALIDATION, TEST)
 
 
-class Place(NamedTuple):
-    """The group of a song and the subset that it is in."""
+class Placement(NamedTuple):
+    """The group and the subset of a song."""
 
     group: str
     subset: str
@@ -29,96 +28,95 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Song:
-    """A song, its genre, and what ties it to others."""
+    """A song, its genre, and its group keys."""
 
     track_id: str
     genre: str
-    ties: tuple[Tie, ...] = ()
+    group_keys: tuple[GroupKey, ...] = ()
 
 
 @dataclass(frozen=True)
 class Group:
-    """Songs that stay together, counted by genre."""
+    """Songs that stay together, as counts by genre."""
 
     name: str
     counts: Mapping[str, int]
 
 
-def part_copies(songs: Iterable[Song], places: dict[str, Place]) -> list[str]:
-    """Exclude, in place, songs whose copies lie in another subset; return them, sorted.
+def exclude_leaking_copies(songs: Iterable[Song], placements: dict[str, Placement]) -> list[str]:
+    """Exclude, in place, songs with a copy in another subset; return them, sorted.
 
-    Two songs of an older split may be found to be one recording only later. The side with more of
-    the copies keeps them, or the first of `SUBSETS`.
+    Songs of an older split may later turn out to be copies. They stay in the subset with most of
+    the copies, or in the first such one of `SUBSETS`.
     """
-    copies: dict[Tie, list[str]] = defaultdict(list)
+    copies: dict[GroupKey, list[str]] = defaultdict(list)
     for song in songs:
-        if song.track_id in places and places[song.track_id].subset != EXCLUDED:
-            for tie in song.ties:
-                if tie[0] == "copies":
-                    copies[tie].append(song.track_id)
+        if song.track_id in placements and placements[song.track_id].subset != EXCLUDED:
+            for key in song.group_keys:
+                if key[0] == "copies":
+                    copies[key].append(song.track_id)
     parted = []
     for tracks in copies.values():
-        sides = Counter(places[track].subset for track in tracks)
-        keep = max(sides, key=lambda side: (sides[side], -SUBSETS.index(side)))
-        parted += [track for track in tracks if places[track].subset != keep]
+        subsets = Counter(placements[track].subset for track in tracks)
+        keep = max(subsets, key=lambda subset: (subsets[subset], -SUBSETS.index(subset)))
+        parted += [track for track in tracks if placements[track].subset != keep]
     for track in parted:
-        places[track] = Place(places[track].group, EXCLUDED)
+        placements[track] = Placement(placements[track].group, EXCLUDED)
     return sorted(parted)
 
 
-def join(songs: Iterable[Song], places: dict[str, Place]) -> list[str]:
-    """Place, in place, the new songs that are tied to placed ones; return the excluded, sorted.
+def place_linked_songs(songs: Iterable[Song], placements: dict[str, Placement]) -> list[str]:
+    """Place, in place, new songs that share a group key with placed ones; return excluded songs.
 
-    A song goes to the side of the songs that it is tied to, and takes those that are tied to it
-    along. One that is tied to two sides is excluded, and ties nobody. Where new songs tie two sides
-    only together, they are taken in the order of `track_id`.
+    A song goes to the subset of the songs that it shares a key with, and so do songs that share a
+    key with it. A song that shares keys with songs of two subsets is excluded, and its keys are
+    ignored. Songs are taken in the order of `track_id`.
     """
     ordered = {song.track_id: song for song in sorted(songs, key=lambda song: song.track_id)}
-    members: dict[Tie, list[str]] = defaultdict(list)
-    sides: dict[Tie, dict[str, str]] = defaultdict(dict)  # tie → subset → group
+    members: dict[GroupKey, list[str]] = defaultdict(list)
+    subsets: dict[GroupKey, dict[str, str]] = defaultdict(dict)  # key → subset → group
     for song in ordered.values():
-        place = places.get(song.track_id)
-        for tie in song.ties:
+        place = placements.get(song.track_id)
+        for key in song.group_keys:
             if place is None:
-                members[tie].append(song.track_id)
+                members[key].append(song.track_id)
             elif place.subset != EXCLUDED:
-                group = sides[tie].get(place.subset, place.group)
-                sides[tie][place.subset] = min(group, place.group)
-    queue = sorted({track for tie in sides for track in members[tie]})
+                group = subsets[key].get(place.subset, place.group)
+                subsets[key][place.subset] = min(group, place.group)
+    queue = sorted({track for key in subsets for track in members[key]})
     excluded = []
     while queue:
         song = ordered[heapq.heappop(queue)]
-        if song.track_id in places:
+        if song.track_id in placements:
             continue
-        found = {subset: sides[tie][subset] for tie in song.ties for subset in sides[tie]}
+        found = {subset: subsets[key][subset] for key in song.group_keys for subset in subsets[key]}
         if len(found) > 1:
-            places[song.track_id] = Place(song.track_id, EXCLUDED)
+            placements[song.track_id] = Placement(song.track_id, EXCLUDED)
             excluded.append(song.track_id)
             continue
         ((subset, group),) = found.items()
-        places[song.track_id] = Place(group, subset)
-        for tie in song.ties:
-            if subset not in sides[tie]:
-                sides[tie][subset] = group
-                for track in members[tie]:
+        placements[song.track_id] = Placement(group, subset)
+        for key in song.group_keys:
+            if subset not in subsets[key]:
+                subsets[key][subset] = group
+                for track in members[key]:
                     heapq.heappush(queue, track)
     return sorted(excluded)
 
 
-def share_out(
+def allocate(
     groups: Sequence[Group],
     placed: Mapping[str, Mapping[str, int]],
     shares: Mapping[str, float],
     seed: int,
 ) -> dict[str, str]:
-    """The subset of each group, by name.
+    """Return the subset of each group, by name.
 
-    `placed` counts the songs of each genre that have a subset already (genre → subset → songs) and
-    `shares` says how much of each genre a subset should have. Groups are taken one by one, roughly
-    the largest first, in an order drawn with `seed`; each goes to the subset where its genres are
-    furthest below their share, in songs. The last groups of a genre are kept for subsets in which
-    it has none yet, so that a genre with at least as many groups of its own as there are subsets
-    reaches them all.
+    `placed` counts the songs that already have a subset (genre → subset → songs); `shares` is the
+    target share of each subset in each genre. Groups are taken one by one, roughly the largest
+    first, in an order drawn with `seed`; each goes to the subset in which its genres are furthest
+    below their share, in songs. The last groups of a genre are reserved for subsets in which it has
+    no song yet: a genre with as many own groups as there are subsets reaches them all.
     """
     active = [subset for subset in SUBSETS if shares[subset] > 0]
     count: dict[str, Counter[str]] = defaultdict(Counter)
@@ -127,8 +125,8 @@ def share_out(
     total: Counter[str] = Counter()
     for genre in count:
         total.update({genre: sum(count[genre].values())})
-    own: Counter[str] = Counter()  # groups still to come that lie in this genre alone
-    left: Counter[str] = Counter()  # groups still to come with a song of this genre
+    own: Counter[str] = Counter()  # remaining groups of this genre alone
+    left: Counter[str] = Counter()  # remaining groups with a song of this genre
     for group in groups:
         total.update(group.counts)
         left.update(group.counts.keys())
@@ -166,7 +164,7 @@ def share_out(
 
 
 def _in_order(groups: Sequence[Group], seed: int) -> list[Group]:
-    """Large groups first, while small ones can still make up for them, but not in a fixed order."""
+    """Shuffle the groups, roughly the largest first: small ones then even out the shares."""
     by_name = sorted(groups, key=lambda group: group.name)
     random = np.random.default_rng(seed)
     sizes = np.array([sum(group.counts.values()) for group in by_name])

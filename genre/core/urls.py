@@ -1,6 +1,6 @@
-"""Addresses as they may be shown and kept: without a password, and without what a query may hold.
+"""Redact passwords and queries in URLs before they are shown or stored.
 
-Whatever passes on the words of other programs (DVC, MLflow, the network) passes them through here.
+Messages of other programs (DVC, MLflow, HTTP clients) go through `redact`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-# All up to the last @ is taken for it, also where a password holds a slash that it may not hold.
+# Everything up to the last @, even if a password holds an unescaped slash.
 USER = re.compile(r"(?<=://)[^\s/?#]*@")
 USER_WITH_SLASH = re.compile(r"(?<=://)[^\s/:@]*:(?!\d+/)\S*@(?=[\w.\[-])")
 QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>)]*")
 NAME = re.compile(r"([^?&;=]+)=")  # in a query
-# `sslkey` and `passfile` name files, and are none.
+# Not `sslkey` and `passfile`, which name files.
 SECRET = re.compile(
     r"passw|passphrase|pwd|secret|token|credential|signature"
     r"|(?<![a-z])(pass|sig)(?![a-z])"
@@ -22,15 +22,15 @@ SECRET = re.compile(
 )
 
 
-def hidden(text: str) -> str:
-    """`text` with neither user and password nor query in the addresses that it holds."""
+def redact(text: str) -> str:
+    """Replace user, password and query by `…` in every URL in `text`."""
     text = USER.sub("…@", USER_WITH_SLASH.sub("…@", text))
     return QUERY.sub(r"\1?…", text)
 
 
 def has_password(address: str) -> bool:
-    """Whether `address` names a password, before its host or in its query."""
+    """Whether the URL `address` holds a password, before its host or in its query."""
     if any(":" in found[:-1] for found in USER.findall(address)) or USER_WITH_SLASH.search(address):
         return True
-    query = unquote(address.partition("?")[2])  # a whole driver's string may be quoted in it
+    query = unquote(address.partition("?")[2])  # it may hold a quoted ODBC string
     return any(SECRET.search(name) for name in NAME.findall(query))

@@ -1,6 +1,6 @@
-"""What the collection holds now: its files, its songs, its manifest, and which are demo songs.
+"""A snapshot of the collection: its files, songs, manifest and demo songs.
 
-A song is a visible file in a genre folder; anything else that lies there is kept as it is.
+A song is a visible file in a genre folder; other files are kept unchanged.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from genre.collection import manifest, moves
+from genre.collection import manifest, moved_songs
 from genre.collection.demo import SYNTHETIC
 from genre.collection.manifest import Manifest, Row
 from genre.core.errors import CollectionError
@@ -18,14 +18,14 @@ from genre.core.files import sha256_of
 from genre.core.messages import command
 
 RAW = Path("data") / "raw"
-VERSION = RAW.with_suffix(".dvc")  # DVC's note of the collection
+VERSION = RAW.with_suffix(".dvc")  # what `dvc add data/raw` writes
 
 
-class Contents:
-    """A look at the collection at `raw`, taken once; paths are relative to it, posix."""
+class Snapshot:
+    """The collection at `raw` as it was found; paths are relative to it, posix."""
 
     def __init__(self, raw: Path) -> None:
-        """Raises `CollectionError` where the collection is not one that can be changed safely."""
+        """Raises `CollectionError` if the collection cannot be changed safely."""
         self.raw = raw
         self.files: dict[str, int] = {}  # sizes in bytes
         for parent, folders, names in os.walk(raw, onerror=_unreadable) if raw.exists() else ():
@@ -33,32 +33,32 @@ class Contents:
             for name in folders:
                 if (here / name).is_symlink():
                     raise CollectionError(
-                        f"{here / name}: is a link to a folder; the collection keeps songs as "
-                        "files: remove the link and add that folder's parent with "
+                        f"{here / name}: is a link to a folder, and the collection holds files: "
+                        "remove the link and add that folder's parent with "
                         + command("genre add FOLDER")
                     )
             for name in names:
                 self.files[(here / name).relative_to(raw).as_posix()] = _size(here / name)
         self.files.pop(manifest.MANIFEST, None)
-        self.before: set[str] = set()  # the paths of songs that the last run or the manifest knows
-        self.carried = 0  # rows of the manifest that went to another path
+        self.known_paths: set[str] = set()  # paths in the last catalogue or the manifest
+        self.moved_rows = 0  # rows of the manifest that got another path
         self._digests: dict[str, str] = {}
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The collection's manifest, with the songs that a person moved by hand where they are."""
+        """The manifest, with updated paths of songs that were moved manually."""
         found = manifest.read(self.raw)
         if any(path not in self.files for path in found.rows):
-            self.carried = moves.carry_over(found, self.moved)
+            self.moved_rows = moved_songs.move_rows(found, self.moved)
         return found
 
     @cached_property
     def moved(self) -> dict[str, str]:
-        """Songs that were moved by hand since the last run: their old paths to their new ones."""
-        rows, known = manifest.read(self.raw).rows, moves.last_catalogue(self.raw)
-        self.before = {*rows, *known}
-        gone = {path for path in self.before if path not in self.files}
-        return moves.find(self.songs, gone, rows, known, self.digest) if gone else {}
+        """Songs that were moved manually since the last run: old path to new path."""
+        rows, known = manifest.read(self.raw).rows, moved_songs.last_catalogue(self.raw)
+        self.known_paths = {*rows, *known}
+        gone = {path for path in self.known_paths if path not in self.files}
+        return moved_songs.find_moves(self.songs, gone, rows, known, self.digest) if gone else {}
 
     @cached_property
     def songs(self) -> list[str]:
@@ -71,7 +71,7 @@ class Contents:
 
     @cached_property
     def demo(self) -> set[str]:
-        """The songs that the project made itself."""
+        """The demo songs."""
         rows = self.manifest.rows
         return {path for path in self.songs if is_demo_row(rows.get(path))}
 
@@ -84,7 +84,7 @@ class Contents:
         return sizes
 
     def twins(self, file: Path) -> list[str]:
-        """The songs with the very content of `file`; only files of its size are read."""
+        """Return the songs with the same content as `file`; only files of its size are read."""
         same_size = self.by_size.get(file.stat().st_size, [])
         if not same_size:
             return []
@@ -99,12 +99,12 @@ class Contents:
 
 
 def is_demo_row(row: Row | None) -> bool:
-    """Whether a row of a manifest is that of a demo song."""
+    """Whether a row of a manifest describes a demo song."""
     return row is not None and row.get("source", "").startswith(SYNTHETIC)
 
 
 def _unreadable(error: OSError) -> None:
-    # A folder that is passed over here would be missing from the next tree.
+    # A skipped folder would be lost by the next change.
     raise CollectionError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
@@ -113,23 +113,23 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError as error:
         raise CollectionError(
-            f"{file}: is a link to nothing; bring the song back ({command('dvc checkout')}) or "
-            "remove the link"
+            f"{file}: is a broken link; restore the song ({command('dvc checkout')}) or remove "
+            "the link"
         ) from error
 
 
 def check_version(root: Path) -> None:
-    """Refuse to begin another collection where DVC's note names one that is not here."""
+    """Raise `CollectionError` if `data/raw.dvc` refers to a collection that is not checked out."""
     if (root / VERSION).exists() and not (root / RAW).exists():
         raise CollectionError(
-            f"{VERSION} names a collection that is not here; bring it back "
-            f"({command(f'dvc checkout {VERSION}')}, or make run), or remove {VERSION} to begin "
-            "another"
+            f"{VERSION} refers to a collection that is missing here; restore it "
+            f"({command(f'dvc checkout {VERSION}')}, or make run), or remove {VERSION} to start "
+            "a new one"
         )
 
 
 def digest(file: Path) -> str:
-    """The sha256 of a file; raises `CollectionError` where it cannot be read."""
+    """Return the sha256 of a file; raises `CollectionError` if it cannot be read."""
     try:
         return sha256_of(file)
     except OSError as error:
@@ -137,40 +137,40 @@ def digest(file: Path) -> str:
 
 
 class Names:
-    """The paths that are taken, by files and by folders."""
+    """The paths that are in use, by files and by folders."""
 
     def __init__(self, files: Iterable[str]) -> None:
         self._files: set[str] = set()
         self._folders: set[str] = set()
         for path in files:
-            self._take(path)
+            self._add(path)
 
-    def give(self, wanted: str, file: Path) -> str:
-        """Take and return `wanted`, or the free name nearest to it, marked by the file's sha256."""
+    def reserve(self, wanted: str, file: Path) -> str:
+        """Reserve and return `wanted`, or, if it is taken, the name with digits of the sha256."""
         genre, _, name = wanted.partition("/")
-        if self._files.intersection(_folders(wanted)):  # a song is called as its folder
+        if self._files.intersection(_folders(wanted)):  # a song has the path of this one's folder
             name = name.replace("/", "-")
         path = PurePosixPath(genre, name)
         if not self._is_free(str(path)):
-            mark = digest(file)
+            digits = digest(file)
             path = next(
-                marked
-                for length in (8, 16, len(mark))
+                candidate
+                for length in (8, 16, len(digits))
                 if self._is_free(
-                    str(marked := path.with_name(f"{path.stem}-{mark[:length]}{path.suffix}"))
+                    str(candidate := path.with_name(f"{path.stem}-{digits[:length]}{path.suffix}"))
                 )
             )
-        self._take(str(path))
+        self._add(str(path))
         return str(path)
 
     def _is_free(self, path: str) -> bool:
         return path not in self._files and path not in self._folders
 
-    def _take(self, path: str) -> None:
+    def _add(self, path: str) -> None:
         self._files.add(path)
         self._folders.update(_folders(path))
 
 
 def _folders(path: str) -> list[str]:
-    """The folders that a path goes through."""
+    """The parent folders of a path."""
     return [str(parent) for parent in PurePosixPath(path).parents][:-1]

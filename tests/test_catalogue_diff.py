@@ -1,10 +1,10 @@
-"""What changed between two catalogues."""
+"""The comparison of two catalogues."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from genre.collection.changes import COLUMNS, between, renamed
+from genre.collection.catalogue_diff import COLUMNS, compare, renamed
 
 BEFORE = [
     ("a", "jazz/a.mp3", "jazz", "ok", None),
@@ -29,8 +29,8 @@ def records(frame):
     return frame.to_dict("records")
 
 
-def test_songs_that_came_went_moved_or_were_set_aside_are_told():
-    found = between(table(BEFORE), table(AFTER))
+def test_added_removed_moved_and_set_aside_songs_are_listed():
+    found = compare(table(BEFORE), table(AFTER))
 
     assert found
     assert found.songs == 3
@@ -42,12 +42,12 @@ def test_songs_that_came_went_moved_or_were_set_aside_are_told():
     ]
 
 
-def test_the_same_catalogue_is_no_change():
-    assert not between(table(BEFORE), table(BEFORE))
+def test_equal_catalogues_have_no_changes():
+    assert not compare(table(BEFORE), table(BEFORE))
 
 
 def test_at_first_every_song_is_new():
-    found = between(None, table(BEFORE))
+    found = compare(None, table(BEFORE))
 
     assert list(found.added["path"]) == ["jazz/a.mp3", "rock/b.mp3", "rock/c.mp3"]
     assert list(found.set_aside["path"]) == ["rock/x.mp3"]
@@ -59,7 +59,7 @@ def genres(**songs):
     return pd.DataFrame(rows, columns=["track_id", "genre"])
 
 
-def test_a_genre_whose_songs_are_all_called_otherwise_was_renamed():
+def test_a_genre_whose_songs_all_have_a_new_genre_was_renamed():
     before = genres(hiphop="abcd", rock="ef")
     assert renamed(before, genres(hip_hop="abcd", rock="ef")) == {"hiphop": "hip_hop"}
     assert renamed(before, genres(hip_hop="abcx", rock="ef")) == {"hiphop": "hip_hop"}

@@ -1,6 +1,6 @@
-"""What changed in the collection since the last retraining that was registered.
+"""Changes of the collection since the last registered retraining.
 
-Its catalogue is kept below `.services/`: a run that failed is no reason to forget what it added.
+Its catalogue is kept in `.services/`, so that changes before a failed run are listed again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows import SERVICES
-from genre.collection.changes import COLUMNS, Changes, between
+from genre.collection.catalogue_diff import COLUMNS, CatalogueDiff, compare
 from genre.core.files import write_parquet
 from genre.core.markdown import table
 from tasks.io import paths
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LAST = SERVICES / "retrain" / "catalogue.parquet"
-SHOWN = 50  # songs of each list
+SHOWN = 50  # songs in each list
 
 
 def changes(root: Path) -> str:
-    """As Markdown, how the catalogue differs from that of the last registered retraining."""
+    """Compare the catalogue with that of the last registered retraining, as Markdown."""
     last = root / LAST
-    return as_markdown(between(read(last) if last.exists() else None, read(root / paths.CATALOGUE)))
+    return as_markdown(compare(read(last) if last.exists() else None, read(root / paths.CATALOGUE)))
 
 
-def remember(root: Path) -> None:
-    """Keep the catalogue of a run that was registered."""
+def save(root: Path) -> None:
+    """Save the catalogue of a registered run."""
     write_parquet(root / LAST, read(root / paths.CATALOGUE))
 
 
 def read(catalogue: Path) -> pd.DataFrame:
-    """What a comparison needs of a catalogue."""
+    """Read the columns of a catalogue that are compared."""
     import pandas as pd
 
     return pd.read_parquet(catalogue, columns=COLUMNS)
 
 
-def as_markdown(found: Changes) -> str:
-    """The changes, the first songs of each kind by name."""
+def as_markdown(found: CatalogueDiff) -> str:
+    """Format the changes, with the first songs of each kind."""
     kinds = {
         "added": (found.added, ["path"]),
         "removed": (found.removed, ["path"]),

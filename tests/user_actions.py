@@ -1,4 +1,4 @@
-"""What people and programs do to a project and its registry, and what MLflow then holds."""
+"""Actions of users and programs on a project and its registry."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Use:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's own client of the project's registry."""
+        """MLflow's client of the project's registry."""
         if self._client is None:
             from mlflow import MlflowClient
 
@@ -78,7 +78,7 @@ class Use:
         self._client = None
 
     def registry(self) -> Registry:
-        """What MLflow holds now."""
+        """The versions and aliases in MLflow."""
         if not self.database.exists():
             return Registry((), {})
         models = self.client.search_registered_models(f"name = '{NAME}'")
@@ -107,7 +107,7 @@ class Use:
         return str(copied.version)
 
     def folder(self, version: str) -> Path:
-        """Where the files of a version are."""
+        """The folder of a version."""
         return Path(urlsplit(self.client.get_model_version_download_uri(NAME, version)).path)
 
 
@@ -166,7 +166,7 @@ def version_copied(use: Use) -> None:
 
 
 def foreign_champion(use: Use) -> None:
-    """A model of something else under our name, made champion."""
+    """Make a foreign model champion under the same name."""
     program = f"""
 import mlflow
 mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")

@@ -1,4 +1,4 @@
-"""Ordinary use in a random order: after each step every command reports what MLflow holds.
+"""Actions of users and programs in random order: every command then agrees with MLflow.
 
 Three ways of use and one change made by other means, drawn with `--seed`; all of them in
 `make soak`. The expected values come from MLflow's own client.
@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from conftest import Draws
 from flows_harness import wait_until
-from ordinary_use import CHANGES, NAME, WAYS, Registry, Step, Use, parameter_changed
 from services_harness import free_port
 from trained_project import Reply, TrainedProject
+from user_actions import CHANGES, NAME, WAYS, Registry, Step, Use, parameter_changed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -35,7 +35,7 @@ PRINTED = re.compile(rf"{NAME} version (\d+)[,:] ([a-z, ]+)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Draw the steps and their order."""
+    """Draw the actions and their order."""
     draws = Draws(metafunc.config.getoption("soak"), metafunc.config.getoption("seed"))
     random = draws.random()
     changes = random.sample(CHANGES, draws.count(FEW_CHANGES, len(CHANGES)))
@@ -128,7 +128,7 @@ def every_command_reports_what_mlflow_holds(use: Use) -> None:
 
 
 def refused_with_a_way_out(reply: Reply) -> None:
-    """One line, with a command that can be pasted."""
+    """One line, with a command to run."""
     assert reply.code == 2, str(reply)
     assert len(reply.err.splitlines()) == 1, str(reply)
     assert WAY_OUT.search(reply.err), str(reply)
@@ -169,6 +169,6 @@ def make_usable(use: Use) -> None:
         assert command, str(refused)
         use.project.shell(command.replace("VERSION", usable))
         assert use.is_usable(use.registry().champion)
-    finally:  # the next step begins with a champion in any case
+    finally:  # the next action begins with a champion
         if not use.is_usable(use.registry().champion):
             use.client.set_registered_model_alias(NAME, "champion", usable)

@@ -1,6 +1,6 @@
-"""What changed between two catalogues: songs that came, went, moved or were newly set aside.
+"""Compare two catalogues: songs that were added, removed, relabelled or set aside.
 
-A song is its content (`track_id`), wherever its file lies; a file that cannot be used is its path.
+Songs are identified by their content (`track_id`), files that cannot be used by their path.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ COLUMNS = ["track_id", "path", "genre", "status", "reason"]
 
 
 @dataclass(frozen=True)
-class Changes:
-    """Tables with the columns `path, genre` and, of `relabelled`, `was`; of `set_aside`, `reason`.
+class CatalogueDiff:
+    """The number of usable songs now, and tables of changes, each sorted by path.
 
-    Each is sorted by path. `songs` are usable now.
+    Columns are `path, genre`; `relabelled` also has `was`, and `set_aside` `reason`.
     """
 
     songs: int
@@ -33,8 +33,8 @@ class Changes:
         return any(map(len, (self.added, self.removed, self.relabelled, self.set_aside)))
 
 
-def between(before: pd.DataFrame | None, after: pd.DataFrame) -> Changes:
-    """Compare two catalogues (`data/catalogue.parquet`); None before: everything is new."""
+def compare(before: pd.DataFrame | None, after: pd.DataFrame) -> CatalogueDiff:
+    """Compare two catalogues (`data/catalogue.parquet`); if `before` is None, all is new."""
     before = after.iloc[:0] if before is None else before
     was, now = (table[table["status"] == "ok"].set_index("track_id") for table in (before, after))
     both = now.index.intersection(was.index)
@@ -42,7 +42,7 @@ def between(before: pd.DataFrame | None, after: pd.DataFrame) -> Changes:
     aside = after[after["status"] != "ok"]
     known = before.loc[before["status"] != "ok", ["path", "reason"]]
     fresh = aside.merge(known, how="left", on=["path", "reason"], indicator="there")
-    return Changes(
+    return CatalogueDiff(
         songs=len(now),
         added=_sorted(now.loc[now.index.difference(was.index)], "path", "genre"),
         removed=_sorted(was.loc[was.index.difference(now.index)], "path", "genre"),
@@ -52,11 +52,11 @@ def between(before: pd.DataFrame | None, after: pd.DataFrame) -> Changes:
 
 
 def renamed(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, str]:
-    """The genres whose folder was renamed: old name to new name.
+    """Return the genres whose folder was renamed: old name to new name.
 
-    Both tables have the columns `track_id` and `genre`. A genre was renamed if none of its name is
-    left, and most of its songs that are still there are now of one genre that was not there before.
-    If several became one, they were merged, and none was renamed.
+    Both tables have the columns `track_id` and `genre`. A genre was renamed if it has no songs any
+    more, and most of its remaining songs are now in one genre that is new. Several genres that
+    became one were merged, not renamed.
     """
     both = before[["track_id", "genre"]].merge(after[["track_id", "genre"]], on="track_id")
     sizes = both["genre_x"].value_counts()

@@ -1,4 +1,4 @@
-"""An unexpected exception is one line for a person, and a traceback in a log."""
+"""An unexpected exception is one line on stderr, and a traceback in a log."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 
 from genre import cli
 from genre.core import unexpected as unforeseen
-from genre.core.errors import GenreError, InputError, UnforeseenError
+from genre.core.errors import GenreError, InputError, UnexpectedError
 from genre.core.params import Params
 from runner import run
 from tasks.io import step as steps
 
 LINE = (
-    "error: unexpected KeyError: 'x' in tests/test_unforeseen.py:{}. This is a defect; the details "
+    "error: unexpected KeyError: 'x' in tests/test_unexpected.py:{}. This is a defect; the details "
     "are in {}"
 )
 
@@ -35,7 +35,7 @@ FAIL = LINE.format(fail.__code__.co_firstlineno + 1, "{}")
 def test_it_is_one_line_with_where_the_log_is(
     in_new_project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert unforeseen.one_line(fail)() == 1
+    assert unforeseen.one_line_errors(fail)() == 1
 
     assert capsys.readouterr().err == FAIL.format(".services/errors.log") + "\n"
     log = (in_new_project / ".services/errors.log").read_text()
@@ -50,7 +50,7 @@ def test_outside_a_project_the_log_is_in_the_temporary_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    assert unforeseen.one_line(fail)() == 1
+    assert unforeseen.one_line_errors(fail)() == 1
 
     log = tmp_path / f"genre-errors-{os.getuid()}.log"
     assert capsys.readouterr().err == FAIL.format(log) + "\n"
@@ -63,7 +63,7 @@ def test_the_line_appears_if_the_log_cannot_be_written(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere/at all"))
 
-    assert unforeseen.one_line(fail)() == 1
+    assert unforeseen.one_line_errors(fail)() == 1
 
     line = capsys.readouterr().err
     assert line.endswith("This is a defect; its log could not be written\n")
@@ -98,17 +98,17 @@ def test_a_message_is_one_short_line_and_the_same_in_every_run() -> None:
     assert len(what) < 350
 
 
-def test_what_the_machine_may_be_to_blame_for_is_not_called_a_defect(in_new_project: Path) -> None:
+def test_an_error_of_the_machine_is_not_called_a_defect(in_new_project: Path) -> None:
     del in_new_project
     message = str(unforeseen.as_error(PermissionError(13, "Permission denied", "x")))
     assert "[Errno 13] Permission denied: 'x' in" in message
     assert message.endswith(". The details are in .services/errors.log")
 
 
-def test_foreseen_errors_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_expected_errors_are_shown_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     for error, code in ((GenreError("later"), 1), (InputError("never"), 2)):
         assert unforeseen.as_error(error) is error
-        assert unforeseen.tell(error) == code
+        assert unforeseen.print_error(error) == code
         assert capsys.readouterr().err == f"error: {error}\n"
     assert not isinstance(unforeseen.as_error(KeyError("x")), InputError)
 
@@ -126,7 +126,7 @@ def test_make_run_fails_in_one_line(
     in_new_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del in_new_project
-    monkeypatch.setattr(run, "gather", fail)
+    monkeypatch.setattr(run, "prepare_collection", fail)
     assert run.main([]) == 1
     assert capsys.readouterr().err == FAIL.format(".services/errors.log") + "\n"
 
@@ -141,18 +141,18 @@ def test_a_command_of_genre_fails_in_one_line(
     assert capsys.readouterr().err == FAIL.format(".services/errors.log") + "\n"
 
 
-def test_ctrl_c_is_no_unforeseen_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_not_an_unexpected_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        unforeseen.one_line(stop)()
+        unforeseen.one_line_errors(stop)()
     monkeypatch.setattr(cli.genre, "main", stop)
     with pytest.raises(SystemExit, match="130"):
         cli.main(["models"])
 
 
-def test_a_reader_that_goes_away_gets_no_traceback(project: Path) -> None:
+def test_a_closed_pipe_gives_no_traceback(project: Path) -> None:
     code = (
         "import sys, time; from genre import cli\n"
         "def lines(*_, **__):\n"
@@ -172,7 +172,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(project: Path) -> None:
 
 
 def test_an_error_of_most_songs_is_a_genre_error() -> None:
-    assert issubclass(UnforeseenError, GenreError)
+    assert issubclass(UnexpectedError, GenreError)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_the_services_and_the_flows_fail_in_one_line(
 
 
 @pytest.mark.slow
-def test_the_page_shows_an_unforeseen_error_in_place_of_the_prediction(
+def test_the_page_shows_an_unexpected_error_instead_of_the_prediction(
     in_new_project: Path,
 ) -> None:
     page = pytest.importorskip("genre.app.page", reason="Gradio is not here")

@@ -1,4 +1,4 @@
-"""Add songs to the collection: from a folder, an archive, a URL, or the project's demo songs."""
+"""Add songs to the collection from a folder, an archive, a URL, or the demo songs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from genre.collection import archives, inbox, manifest, sources, transaction
+from genre.collection.add_result import AddResult
 from genre.collection.archives import Limits
-from genre.collection.contents import RAW, Contents, Names, check_version, digest
-from genre.collection.demonstration import add_demo, to_replace
-from genre.collection.report import Added
-from genre.collection.sources import Candidate, Offer
+from genre.collection.demo_songs import add_demo, demo_to_replace
+from genre.collection.snapshot import RAW, Names, Snapshot, check_version, digest
+from genre.collection.sources import Candidate, Listing
 from genre.collection.transaction import Change
 from genre.core.errors import CollectionError
 
 DEMO = "demo"
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def add(
@@ -28,47 +28,47 @@ def add(
     sha256: str | None = None,
     limits: Limits | None = None,
     move: bool = False,
-    say: Say = print,
-) -> Added:
+    log: Log = print,
+) -> AddResult:
     """Merge the songs of `source` into the collection of the project at `root`.
 
-    `source` is a folder whose first level is the genre, a zip or tar archive of one, an http(s)
-    URL of such an archive, or the word `demo` (a folder of that name is `./demo`). `sha256` is
-    the expected hash of the archive. A song in no genre folder takes its genre from the
-    `manifest.csv` at the top of the source; otherwise the folder wins. Content that is there
-    already is not added again; another file of the same path gets a name of its own, and control
-    characters and backslashes in file names become `_`. Demo songs make place for real ones.
+    `source` is a folder of genre folders, a zip or tar archive of one, an http(s) URL of such an
+    archive, or the word `demo` (a folder of that name is `./demo`). `sha256` is the expected hash
+    of the archive. A song outside the genre folders takes its genre from the `manifest.csv` at the
+    top of the source. Songs whose content the collection already holds are skipped; a file whose
+    path is taken is renamed; control characters and backslashes in names become `_`. Demo songs are
+    replaced by real ones.
 
-    With `move`, a folder is an inbox: once the collection holds a song, its file there is removed;
-    what cannot be taken stays, and a file that is still being written waits for the next time.
+    With `move`, files are removed from the source folder once the collection holds them. Files that
+    cannot be added stay there, and so do files that are still being written.
 
-    Raises `CollectionError` where the source is refused and `GenreError` where a transfer or the
-    disk fails; the collection is then as it was.
+    Raises `CollectionError` if the source is refused and `GenreError` if a transfer or the disk
+    fails; the collection is then unchanged.
     """
     raw = root / RAW
     if str(source) == DEMO:
         if sha256:
             raise CollectionError("--sha256 is for archives; the demo songs are made here")
-        return add_demo(root, say=say)
+        return add_demo(root, log=log)
     if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise CollectionError(f"--sha256 is {sha256!r}: expected 64 hexadecimal digits")
     if move and not Path(source).is_dir():
-        raise CollectionError(f"{source}: --move empties a folder, and this is none")
+        raise CollectionError(f"{source}: --move needs a folder")
     check_version(root)
     if not _is_url(source):
         _check_local(Path(source), raw, sha256)
-    with transaction.exclusive(raw, say) as staging:
-        folder = _folder_of(source, staging, sha256, limits or Limits(), say)
+    with transaction.exclusive(raw, log) as staging:
+        folder = _folder_of(source, staging, sha256, limits or Limits(), log)
         if move:
-            offer = inbox.look(folder)
-            added = _merge(offer, raw, staging, say, ours=False)
-            return replace(added, moved=inbox.clear(folder, offer, Contents(raw)))
-        offer = sources.look(folder)
-        return _merge(offer, raw, staging, say, ours=folder.is_relative_to(staging))
+            listing = inbox.list_inbox(folder)
+            added = _merge(listing, raw, staging, log, ours=False)
+            return replace(added, moved=inbox.remove_added(folder, listing, Snapshot(raw)))
+        listing = sources.list_source(folder)
+        return _merge(listing, raw, staging, log, ours=folder.is_relative_to(staging))
 
 
 def _check_local(source: Path, raw: Path, sha256: str | None) -> None:
-    """Refuse what is no folder and no archive, and the collection itself."""
+    """Refuse a source that is not a folder or file, or that overlaps with the collection."""
     if not source.exists():
         raise CollectionError(
             f"{source}: no such folder or archive; expected a folder of genre folders, an archive "
@@ -91,40 +91,40 @@ def _is_url(source: str | Path) -> bool:
 
 
 def _folder_of(
-    source: str | Path, staging: Path, sha256: str | None, limits: Limits, say: Say
+    source: str | Path, staging: Path, sha256: str | None, limits: Limits, log: Log
 ) -> Path:
-    """The folder tree that `source` is or holds, downloaded and unpacked below `staging`."""
+    """Return the folder of songs, downloaded and unpacked below `staging` if necessary."""
     archive = Path(source)
     if _is_url(source):
         from genre.collection import download
 
         archive = staging / "download" / download.file_name(str(source))
         archive.parent.mkdir()
-        say(f"Downloading {download.shown(str(source))} …")
-        download.fetch(str(source), archive, gigabytes=limits.gigabytes, say=say)
+        log(f"Downloading {download.shown(str(source))} …")
+        download.fetch(str(source), archive, gigabytes=limits.gigabytes, log=log)
     elif archive.is_dir():
         return archive.resolve()
     if sha256 and (found := digest(archive)) != sha256.lower():
         raise CollectionError(f"{archive.name}: found sha256 {found}, expected {sha256.lower()}")
-    say(f"Unpacking {archive.name} …")
+    log(f"Unpacking {archive.name} …")
     folder = staging / "unpacked"
     folder.mkdir()
     archives.unpack(archive, folder, limits)
     return sources.inner_folder(folder)
 
 
-def _merge(offer: Offer, raw: Path, staging: Path, say: Say, *, ours: bool) -> Added:
-    """Add what is new of `offer`; its files may be moved where they are `ours`."""
-    contents = Contents(raw)
-    demo = to_replace(offer.songs, contents)
-    keep = {path: path for path in contents.files if path not in demo}
-    rows = {path: row for path, row in contents.manifest.rows.items() if path in keep}
+def _merge(listing: Listing, raw: Path, staging: Path, log: Log, *, ours: bool) -> AddResult:
+    """Add the new songs of `listing`; move the files instead of copying if they are `ours`."""
+    snapshot = Snapshot(raw)
+    demo = demo_to_replace(listing.songs, snapshot)
+    keep = {path: path for path in snapshot.files if path not in demo}
+    rows = {path: row for path, row in snapshot.manifest.rows.items() if path in keep}
     names = Names(keep)
-    take: dict[Path, str] = {}
+    new: dict[Path, str] = {}
     renamed, elsewhere = [], []
     already = described = 0
-    for song in offer.songs:
-        twins = [path for path in contents.twins(song.file) if path not in demo]
+    for song in listing.songs:
+        twins = [path for path in snapshot.twins(song.file) if path not in demo]
         same_genre = [path for path in twins if path.startswith(f"{song.genre}/")]
         if same_genre:
             already += 1
@@ -132,37 +132,37 @@ def _merge(offer: Offer, raw: Path, staging: Path, say: Say, *, ours: bool) -> A
         elif twins:
             elsewhere.append((song.path, twins[0]))
         else:
-            path = take[song.file] = names.give(song.path, song.file)
+            path = new[song.file] = names.reserve(song.path, song.file)
             original = song.file.name
             if path != song.path or song.path.rpartition("/")[2] != original:
                 renamed.append((f"{song.genre}/{original}", path))
             if song.row is not None:
                 rows[path] = {**song.row, "path": path, "genre": song.genre}
-    added = Added(
-        added=tuple(take.values()),
+    added = AddResult(
+        added=tuple(new.values()),
         already=already,
         described=described,
         elsewhere=tuple(elsewhere),
         renamed=tuple(renamed),
-        skipped=tuple(sorted((+Counter(offer.skipped)).items())),
-        unmatched=offer.unmatched,
+        skipped=tuple(sorted((+Counter(listing.skipped)).items())),
+        unmatched=listing.unmatched,
         replaced_demo=len(demo),
     )
-    if take or described or demo:
-        table = manifest.Manifest(rows, list(contents.manifest.columns))
-        table.add_columns(offer.manifest.columns)
+    if new or described or demo:
+        table = manifest.Manifest(rows, list(snapshot.manifest.columns))
+        table.add_columns(listing.manifest.columns)
         change = Change(
             keep=keep,
-            take={} if ours else take,
-            move=take if ours else {},
+            copy={} if ours else new,
+            move=new if ours else {},
             manifest=table.text() if rows else None,
         )
-        transaction.apply(raw, change, staging, say)
+        transaction.apply(raw, change, staging, log)
     return added
 
 
 def _describe(rows: dict[str, manifest.Row], song: Candidate, twins: list[str]) -> bool:
-    """Fill what is not known yet of a song that is there; whether anything was."""
+    """Fill empty cells of the manifest for an existing song; return whether any changed."""
     if song.row is None:
         return False
     path = song.path if song.path in twins else twins[0]

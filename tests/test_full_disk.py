@@ -1,4 +1,4 @@
-"""Every step with too little room: it says so, leaves nothing by halves, and goes on with room."""
+"""Every step on a full disk: it fails clearly, leaves nothing half-written, and later succeeds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from flows_harness import make_project as make_dvc_project
 from folders import left_behind, read_tree, songs_in
-from little_room import CHECKOUT, Machine, below, machine, may_mount, registered, steps, tree
-from little_room import write_project as write_song_project
+from full_disk import CHECKOUT, Machine, below, machine, may_mount, registered, steps, tree
+from full_disk import write_project as write_song_project
 from registry_project import make_project
 from songs import write_collection
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 LIMIT, DISK = "size limit", "small disk"
 WAYS = [LIMIT, *([DISK] if may_mount() else [])]
 REASONS = {LIMIT: "a limit on the size of files is reached", DISK: "the disk is full"}
-NOT_CHOSEN = ("pretrained", "musicnn")  # they need a download; their writers are those of others
+NOT_CHOSEN = ("pretrained", "musicnn")  # they need a download, and are written by shared code
 
 STEPS = steps()
 
@@ -43,18 +43,18 @@ def small(here: Machine) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def whole(here: Machine) -> Path:
-    """A project whose every step was run undisturbed."""
+    """A project in which every step has run."""
     root = here.home / "whole"
     write_song_project(root)
     for step in STEPS:
-        code, said = here.run("whole", step)
-        assert code == 0, said
+        code, printed = here.run("whole", step)
+        assert code == 0, printed
     return root
 
 
 @pytest.fixture
 def project(way: str, whole: Path, here: Machine, small: Machine) -> Iterator[Path]:
-    """A copy of the whole project where there will be little room."""
+    """A copy of that project on a small disk."""
     root = (small if way == DISK else here).home / "project"
     copy = shutil.copy2 if way == DISK else os.link
     shutil.copytree(whole, root, copy_function=copy, ignore=shutil.ignore_patterns(".cache"))
@@ -65,7 +65,7 @@ def project(way: str, whole: Path, here: Machine, small: Machine) -> Iterator[Pa
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step not in NOT_CHOSEN])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_step_without_room_says_so_leaves_nothing_by_halves_and_goes_on_with_room(
+def test_a_step_on_a_full_disk_fails_clearly_leaves_no_partial_output_and_later_succeeds(
     way: str, step: str, project: Path, whole: Path, here: Machine, small: Machine
 ) -> None:
     outs, undisturbed = STEPS[step], tree(whole)
@@ -76,31 +76,35 @@ def test_a_step_without_room_says_so_leaves_nothing_by_halves_and_goes_on_with_r
         trials[LIMIT] += trials[DISK]
     for old, room in trials[way]:
         for path in written:
-            if (project / path).exists() and not (step == "split" and old):  # it reads its old one
+            if (project / path).exists() and not (
+                step == "split" and old
+            ):  # it reads its last output
                 (project / path).unlink()
                 if old:
                     (project / path).write_bytes(old)
         before = tree(project)
         if way == DISK:
             with small.full_but_for(int(room * sum(sizes))):
-                code, said = small.run("project", step)
+                code, printed = small.run("project", step)
         else:
             limit = max(sizes) - 1 if room else min(100, max(sizes) - 1)
-            code, said = here.run("project", step, limit)
+            code, printed = here.run("project", step, limit)
 
-        assert code == 1, said
-        assert "Traceback" not in said
-        error = " ".join(said[said.rindex("error: ") :].split())
-        assert any(error.startswith(f"error: {out}: cannot be written: ") for out in outs), said
+        assert code == 1, printed
+        assert "Traceback" not in printed
+        error = " ".join(printed[printed.rindex("error: ") :].split())
+        assert any(error.startswith(f"error: {out}: cannot be written: ") for out in outs), printed
         assert f"{REASONS[way]} (" in error
-        assert error.endswith("nothing is half-written. Make room, then run the same again")
+        assert error.endswith(
+            "no file is half-written. Free some space, then run the same command again"
+        )
         after = tree(project)
         for out in outs:
             assert below(after, out) in (below(before, out), below(undisturbed, out))
         assert after.keys() <= undisturbed.keys()
 
-    code, said = (small if way == DISK else here).run("project", step)
-    assert code == 0, said
+    code, printed = (small if way == DISK else here).run("project", step)
+    assert code == 0, printed
     assert tree(project) == undisturbed
 
 
@@ -108,7 +112,7 @@ def test_a_step_without_room_says_so_leaves_nothing_by_halves_and_goes_on_with_r
     ("way", "room"),
     [(LIMIT, 2_000_000), *((DISK, room) for room in (0, 500_000) if DISK in WAYS)],
 )
-def test_a_registration_without_room_makes_no_version_and_the_next_one_makes_it(
+def test_a_registration_on_a_full_disk_makes_no_version_and_the_next_one_does(
     way: str, room: int, here: Machine, small: Machine, tmp_path: Path
 ) -> None:
     place = small if way == DISK else here
@@ -118,20 +122,20 @@ def test_a_registration_without_room_makes_no_version_and_the_next_one_makes_it(
     try:
         if way == DISK:
             with small.full_but_for(room):
-                code, said = small.run("project", "register")
+                code, printed = small.run("project", "register")
         else:
-            code, said = here.run("project", "register", room)
+            code, printed = here.run("project", "register", room)
 
-        assert code == 1, said
-        assert "Traceback" not in said
-        assert "the MLflow store cannot be used" in said
-        assert "Check that its disk has room" in said
+        assert code == 1, printed
+        assert "Traceback" not in printed
+        assert "the MLflow store cannot be used" in printed
+        assert "Check that its disk has room" in printed
         nothing = {"model_versions": [], "registered_model_aliases": []}
         assert registered(root, tmp_path / "store") == nothing
         assert not (root / "mlruns/registered.json").exists()
 
-        code, said = place.run("project", "register")
-        assert code == 0, said
+        code, printed = place.run("project", "register")
+        assert code == 0, printed
         assert registered(root, tmp_path / "store") == {
             "model_versions": [(1,)],
             "registered_model_aliases": [(1, "champion")],
@@ -141,14 +145,14 @@ def test_a_registration_without_room_makes_no_version_and_the_next_one_makes_it(
         shutil.rmtree(root)
 
 
-def test_a_store_without_room_to_be_made_is_not_half_there(here: Machine) -> None:
+def test_a_store_that_cannot_be_created_on_a_full_disk_leaves_no_file(here: Machine) -> None:
     root = make_project(here.home / "first").root
     (root / "mlruns/mlflow.db").unlink()
 
-    code, said = here.run("first", "register", 300_000)
+    code, printed = here.run("first", "register", 300_000)
 
-    assert code == 1, said
-    assert "Check that its disk has room" in said
+    assert code == 1, printed
+    assert "Check that its disk has room" in printed
     assert [path.name for path in (root / "mlruns").iterdir()] == ["registry.lock"]
 
 
@@ -161,7 +165,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_change_of_the_collection_without_room_leaves_it_as_it_was(
+def test_a_change_on_a_full_disk_leaves_the_collection_unchanged(
     way: str, command: str, here: Machine, small: Machine, tmp_path: Path
 ) -> None:
     place = small if way == DISK else here
@@ -177,26 +181,26 @@ def test_a_change_of_the_collection_without_room_leaves_it_as_it_was(
             words = COMMANDS[command].format(new=new)
             if way == DISK:
                 with small.full_but_for(room if room > 4096 else 0):
-                    code, said = small.run("project", words)
+                    code, printed = small.run("project", words)
             else:
-                code, said = here.run("project", words, min(room, 200_000))
+                code, printed = here.run("project", words, min(room, 200_000))
 
-            assert code == 1, said
-            assert "Traceback" not in said
-            assert said.splitlines()[-1].startswith("error: data/raw: cannot be written: ")
-            assert REASONS[way] in said
-            assert "Make room, then run the same again" in said
+            assert code == 1, printed
+            assert "Traceback" not in printed
+            assert printed.splitlines()[-1].startswith("error: data/raw: cannot be written: ")
+            assert REASONS[way] in printed
+            assert "Free some space, then run the same command again" in printed
             assert read_tree(root / "data/raw") == before
             assert left_behind(root) == []
 
-        code, said = place.run("project", words)
-        assert code == 0, said
+        code, printed = place.run("project", words)
+        assert code == 0, printed
         assert len(songs_in(root)) == (1 if command == "relabel" else 3)
     finally:
         shutil.rmtree(root)
 
 
-# A folder of so many files takes DVC a longer list than any of them is long.
+# DVC's list of so many files is longer than any of them.
 LINK = "import os; os.mkdir('data/many'); "
 LINK += "[os.link('data/raw/blues/one.txt', f'data/many/{n}') for n in range(1500)]"
 LINKS = f'{sys.executable} -c "{LINK}"'
@@ -204,7 +208,7 @@ MANY = {"trim": {"cmd": LINKS, "deps": ["data/raw"], "outs": ["data/many"]}}
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_run_whose_cache_has_no_room_says_so_and_goes_on_when_there_is(
+def test_a_run_with_a_full_dvc_cache_fails_clearly_and_later_succeeds(
     way: str, here: Machine, small: Machine
 ) -> None:
     place = small if way == DISK else here
@@ -215,34 +219,34 @@ def test_a_run_whose_cache_has_no_room_says_so_and_goes_on_when_there_is(
         for room in (0, 50_000):
             if way == DISK:
                 with small.full_but_for(room):
-                    code, said = small.run("project", "run")
+                    code, printed = small.run("project", "run")
             else:
-                code, said = here.run("project", "run", room + 1000)
+                code, printed = here.run("project", "run", room + 1000)
 
-            assert code == 1, said
-            assert "Traceback" not in said
-            said = " ".join(said.split())
-            assert "DVC's cache or database cannot be written: the disk is full, or a limit" in said
+            assert code == 1, printed
+            assert "Traceback" not in printed
+            printed = " ".join(printed.split())
+            assert "DVC cannot write its cache or database: the disk is full, or a" in printed
             assert not (root / "dvc.lock").exists()
             assert list((root / ".dvc/cache").rglob("*.tmp")) == []
 
-        code, said = place.run("project", "run")
-        assert code == 0, said
+        code, printed = place.run("project", "run")
+        assert code == 0, printed
         assert len(list((root / "data/many").iterdir())) == 1500
         assert "data/many" in (root / "dvc.lock").read_text()
     finally:
         shutil.rmtree(root)
 
 
-def test_what_a_killed_run_left_in_the_cache_of_dvc_is_swept_and_stops_nobody(
+def test_leftovers_of_a_killed_run_in_the_cache_of_dvc_are_removed(
     here: Machine,
 ) -> None:
     root = make_dvc_project(
         here.home / "cached", {"trim": {**MANY["trim"], "cmd": "mkdir data/many"}}
     )
     shutil.copyfile(CHECKOUT / "params.yaml", root / "params.yaml")
-    code, said = here.run("cached", "run")
-    assert code == 0, said
+    code, printed = here.run("cached", "run")
+    assert code == 0, printed
     (run,) = (path for path in (root / ".dvc/cache/runs").rglob("*") if path.is_file())
     run.rename(run.with_name(".AbCdEfGhIjKlMnOpQrStUv.tmp"))
     (root / "dvc.lock").unlink()
@@ -250,8 +254,8 @@ def test_what_a_killed_run_left_in_the_cache_of_dvc_is_swept_and_stops_nobody(
     half.parent.mkdir(exist_ok=True)
     half.write_bytes(b"half")
 
-    code, said = here.run("cached", "run")
+    code, printed = here.run("cached", "run")
 
-    assert code == 0, said
+    assert code == 0, printed
     assert list((root / ".dvc/cache").rglob("*.tmp")) == []
     assert (root / "dvc.lock").exists()

@@ -1,4 +1,4 @@
-"""What lies in the collection and is no song, and rows of its manifest that name no song."""
+"""Files in the collection that are not songs, and rows of its manifest without a song."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from genre.collection.manifest import MANIFEST
 
-MOST_SHOWN = 3  # names in a line
+MAX_SHOWN = 3  # names in a line
 TOP = "files in no genre folder"
 HIDDEN = "hidden files"
-SPECIAL = "links to nothing or special files"
+SPECIAL = "broken links or special files"
 NO_SONG = f"rows of {MANIFEST} without a song"
 ADVICE = {
     TOP: "left out; move songs into the folder of their genre",
@@ -22,7 +22,7 @@ ADVICE = {
 
 
 def find(raw: Path, described: Iterable[str]) -> dict[str, list[str]]:
-    """The paths of each kind, sorted, relative to `raw`; `described` are those of the manifest."""
+    """Return sorted paths below `raw` by kind; `described` are the paths in the manifest."""
     found: dict[str, list[str]] = {kind: [] for kind in ADVICE}
     for parent, _, names in os.walk(raw):
         for name in names:
@@ -38,6 +38,6 @@ def find(raw: Path, described: Iterable[str]) -> dict[str, list[str]]:
 
 
 def line(kind: str, paths: list[str]) -> str:
-    """How many there are of a kind, the first of them, and what becomes of them."""
-    shown = ", ".join(paths[:MOST_SHOWN]) + (", …" if len(paths) > MOST_SHOWN else "")
+    """Describe the files of a kind: how many, the first ones, what to do."""
+    shown = ", ".join(paths[:MAX_SHOWN]) + (", …" if len(paths) > MAX_SHOWN else "")
     return f"{kind}: {len(paths)} ({shown}), {ADVICE[kind]}"

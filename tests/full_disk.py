@@ -1,8 +1,8 @@
-"""Steps run where there is little room: under a limit on the size of files, or on a small disk.
+"""Run steps on a full disk: under a limit on file sizes, or on a small disk.
 
-Starting Python and its libraries takes a step longer than its work. So one process imports them,
-and each step runs, as `python -m tasks.STEP` would, in a process forked from it. This file is that
-process too: it reads orders as lines of JSON, and answers with exit code and output.
+Importing the libraries takes longer than a step on a few songs. So one process imports them, and
+each step runs, like `python -m tasks.STEP`, in a process forked from it. This file is also that
+process: it reads commands as lines of JSON, and returns exit code and output.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 def serve(mounted: bool) -> None:
-    """Carry out orders until there are no more."""
+    """Run commands until the input ends."""
     if mounted:
         size = f"size={SMALL_DISK_BYTES}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", MOUNT], check=True)
@@ -65,9 +65,9 @@ def serve(mounted: bool) -> None:
             work(**order)
         os.close(writing)
         with os.fdopen(reading, errors="replace") as pipe:
-            said = pipe.read()
+            printed = pipe.read()
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(json.dumps([code, said]), flush=True)
+        print(json.dumps([code, printed]), flush=True)
 
 
 def work(root: str, module: str, arguments: list[str], limit: int | None) -> NoReturn:
@@ -95,7 +95,7 @@ def work(root: str, module: str, arguments: list[str], limit: int | None) -> NoR
 
 @dataclass
 class Machine:
-    """A place to run steps in; `home` is its folder, seen from here and from within."""
+    """A place to run steps in; `home` is its folder, with the same path inside."""
 
     process: subprocess.Popen[str]
     home: Path
@@ -113,8 +113,8 @@ class Machine:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps(order), file=self.process.stdin, flush=True)
-        code, said = json.loads(self.process.stdout.readline())
-        return code, said
+        code, printed = json.loads(self.process.stdout.readline())
+        return code, printed
 
     @contextlib.contextmanager
     def full_but_for(self, size: int) -> Iterator[None]:
@@ -130,7 +130,7 @@ class Machine:
 
 
 def may_mount() -> bool:
-    """Whether this machine lets us mount a small disk that only our processes see."""
+    """Whether this process may mount a small disk in a private namespace."""
     command = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", str(MOUNT)]
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
