@@ -16,6 +16,7 @@ import psutil
 import pytest
 import work
 from flows_harness import wait_until
+from params_file import with_families
 from songs import write_collection
 
 from genre.core.compute import Failed, Song, map_songs, open_workers
@@ -330,7 +331,7 @@ def test_a_dask_worker_that_dies_costs_only_its_unfinished_songs(
 def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
     tmp_path: Path, project: Path, cluster: tuple[str, list[int]]
 ) -> None:
-    params = load_params(project / "params.yaml")
+    params = with_families(load_params(project / "params.yaml"), "report")
     written = []
     for name, compute in (("local", LOCAL), ("dask", on(cluster[0]))):
         root = tmp_path / name
@@ -340,7 +341,8 @@ def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
         files = (path for path in sorted((root / "data").rglob("*")) if path.is_file())
         written.append({str(f.relative_to(root)): f.read_bytes() for f in files})
 
-    assert len(written[0]) == 6 + 1 + 1 + 6 + 6 + 2
+    tables = 2 + 1 + 2  # of ingest, the choice of families, of features
+    assert len(written[0]) == 3 * 6 + tables  # songs, clips, spectrograms
     assert written[0] == written[1]
 
 

@@ -94,7 +94,7 @@ def test_a_family_that_was_not_computed_is_named_with_its_step(
 def test_layers_that_were_not_computed_are_named(project: Project) -> None:
     write_family(project, "musicnn", list(columns.names(["mtt"])))
 
-    with pytest.raises(InputError, match=r"has no column msd_penultimate_0; run the step"):
+    with pytest.raises(InputError, match=r"found no column msd_penultimate_0; run the step"):
         inputs.read_data(project.root, "features_3s", choose(project, "musicnn"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -48,6 +49,12 @@ def datasets(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         pd.read_parquet(root / "data/features/report/30s"),
         pd.read_parquet(root / "data/features/report/3s"),
     )
+
+
+def with_helpers() -> dict[str, str]:
+    """The environment, with the helpers of the tests on Python's path."""
+    folders = [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
 def digest(root: Path) -> list[str]:
@@ -179,7 +186,7 @@ if __name__ == "__main__":
 """
     file = root / "killed.py"
     file.write_text(script)
-    killed = subprocess.run([sys.executable, str(file)], check=False)
+    killed = subprocess.run([sys.executable, str(file)], check=False, env=with_helpers())
     assert killed.returncode == -signal.SIGKILL
     assert digest(root) == before
 
@@ -221,7 +228,7 @@ def test_waiting_workers_end_with_a_killed_run(root: Path) -> None:
 
     shutil.rmtree(root / ".cache")
     command = [sys.executable, "-c", _RUN_FEATURES.format(root=str(root))]
-    running = subprocess.Popen(command)
+    running = subprocess.Popen(command, env=with_helpers())
     children: list[psutil.Process] = []
     while not children and running.poll() is None:
         time.sleep(0.2)

@@ -166,7 +166,9 @@ class TooBig(Lda):
 
 def test_a_fold_whose_process_ends_is_named(params: TrainParams) -> None:
     data = make_data()
-    with pytest.raises(WorkerError, match=r"fold 1 of 3: ended its worker process \(exit code -9"):
+    with pytest.raises(
+        WorkerError, match=r"fold 1 of 3: crashed its worker process \(exit code -9"
+    ):
         predict_out_of_fold(
             partial(TooBig, params.lda), data, everything(data), folds=3, seed=0, workers=2
         )

@@ -30,6 +30,11 @@ def verify(source: Path | bytes, content: str) -> None:
         raise AudioError("has changed since it was catalogued; run the pipeline again")
 
 
+def clip_start(length: float, clip: float, position: str) -> float:
+    """Return where the clip of a song begins, in the unit of `length` and `clip`."""
+    return max(0.0, length - clip) / 2 if position == "middle" else 0.0
+
+
 def part_of_song(source: Path | bytes, position: str) -> tuple[Samples, int]:
     """Decode the 30 s of a song that become its clip; return mono samples and sample rate.
 
@@ -43,11 +48,11 @@ def part_of_song(source: Path | bytes, position: str) -> tuple[Samples, int]:
         frames = stream.frames
         if frames is None:
             frames = sum(len(block) for block in stream.blocks())
-    y, sample_rate = _read(source, first=max(0, (frames - wanted) // 2))
+    y, sample_rate = _read(source, first=int(clip_start(frames, wanted, position)))
     if len(y) < min(wanted, frames):  # the header gives more frames than there are
         with Stream(source) as stream:
             frames = sum(len(block) for block in stream.blocks())
-        y, sample_rate = _read(source, first=max(0, (frames - wanted) // 2))
+        y, sample_rate = _read(source, first=int(clip_start(frames, wanted, position)))
     return y, sample_rate
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genre.audio import CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SECONDS
+from genre.audio import CLIP_SECONDS, SAMPLE_RATE, SEGMENT_SECONDS, clip_start
 from genre.classifier.inputs import input_makers, other_rates, tag_columns
 from genre.classifier.predictions import (
     ClipRequest,
@@ -141,7 +141,7 @@ class Classifier:
         features: Mapping[str, Sequence[float]],
     ) -> ClipSummary | None:
         """The summary of the segments of which more than half lies in the requested clip."""
-        first = max(0.0, seconds - CLIP_SECONDS) / 2 if request.position == "middle" else 0.0
+        first = clip_start(seconds, CLIP_SECONDS, request.position)
         after = starts - (first - SEGMENT_SECONDS / 2)
         inside = (after >= 0) & (after < CLIP_SECONDS)
         if not inside.any():
