@@ -79,7 +79,7 @@ def reproduce(root: Path, source: Path) -> dict[str, float]:
     """Add songs and run all steps; return the seconds of each step, including DVC's."""
     code = (
         "import json, sys; from pathlib import Path; from runner import collect, pipeline\n"
-        "collect.add(sys.argv[1], Path(), say=lambda line: None)\n"
+        "collect.add(sys.argv[1], Path(), log=lambda line: None)\n"
         "pipeline.version_collection(Path(), on_line=lambda line: None)\n"
         "done = pipeline.reproduce(Path(), lambda line: None)\n"
         "failed = [str(one.error) for one in done if one.error]\n"

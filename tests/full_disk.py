@@ -37,6 +37,7 @@ LIBRARIES = (
     *("mlflow.pyfunc", "pebble", "safetensors.numpy"),
 )
 MODELS = ("mlp",)
+MODULES = {"genre": "genre.cli", "run": "runner.run"}  # of what is not a step
 MOUNT = Path("/mnt")
 SMALL_DISK_BYTES = 128 << 20
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -106,7 +107,7 @@ class Machine:
         program, *arguments = step.split()
         order = {
             "root": str(self.inside / name),
-            "module": "genre.cli" if program == "genre" else f"tasks.{program}",
+            "module": MODULES.get(program, f"tasks.{program}"),
             "arguments": arguments,
             "limit": limit,
         }
@@ -166,7 +167,7 @@ def machine(home: Path | None) -> Iterator[Machine]:
 
 
 def steps() -> dict[str, list[str]]:
-    """Every step of `dvc.yaml` but register, of which below, and what it writes."""
+    """Every step of `dvc.yaml` with what it writes; without register, and the step train once."""
     found = {}
     for name, stage in yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"].items():
         parts = [part for kind in ("outs", "metrics", "plots") for part in stage.get(kind, [])]
@@ -174,7 +175,7 @@ def steps() -> dict[str, list[str]]:
         for model in MODELS if "matrix" in stage else [""]:
             key = f"{name} {model}".strip()
             found[key] = [out.replace("${item.model}", model) for out in outs]
-    del found["register"]
+    del found["register"], found["train_pictures mlp"]
     return found
 
 

@@ -108,7 +108,7 @@ def test_a_song_gets_its_genres_a_timeline_and_the_model(
     model = page.locator("#about").inner_text()
     assert "music-genre" in model
     assert "Version\n1\n" in model
-    assert "song: pieces of a song" in model
+    assert "song: segments of a song" in model
     assert re.search(
         r"\d+\.\d\s% of the test songs \(95\s% interval \d+\.\d\u2060–\u2060\d+\.\d\s%\)", model
     )

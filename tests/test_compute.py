@@ -107,7 +107,7 @@ def test_a_song_that_crashes_hangs_or_is_refused_does_not_affect_others(tmp_path
 
     found = results(settings, work.shout, items)
 
-    assert found[1].reason.startswith("ended its worker process (exit code -9)")
+    assert found[1].reason.startswith("crashed its worker process (exit code -9)")
     assert found[3] == Failed("took longer than compute.song_timeout_seconds")
     assert found[5] == Failed("was refused")
     finished = [result for result in found if isinstance(result, bytes)]
@@ -350,7 +350,7 @@ def test_the_steps_write_the_same_bytes_on_a_cluster_without_shared_files(
 def test_a_scheduler_that_does_not_respond_is_a_clear_error_within_ten_seconds() -> None:
     start = time.monotonic()
 
-    with pytest.raises(GenreError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answered"):
+    with pytest.raises(GenreError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler responded"):
         results(on("tcp://127.0.0.1:9"), work.shout, [])
 
     assert time.monotonic() - start < 10

@@ -32,7 +32,7 @@ NOT_RUN = {
 PRINTED = {
     "make app": "Open http://127.0.0.1:",
     "SOURCE=~/music": "Added 15 songs to data/raw",
-    "SOURCE=songs.zip": "There already: 15 songs.",
+    "SOURCE=songs.zip": "Already in the collection: 15 songs.",
     "--json": '"probability"',
     "model.predict": "probability",
     "curl": '{"predictions": [{"genre": "',

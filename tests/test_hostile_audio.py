@@ -179,7 +179,7 @@ def test_a_decoder_that_crashes_or_hangs_takes_only_its_own_process(hostile, tmp
     table = pd.read_parquet(tmp_path / "data/catalogue.parquet").set_index("path")
     reasons = table["reason"].dropna()
     assert sorted(reasons.index) == [f"rock/{number}.mp3" for number in range(4)]
-    assert all("ended its worker process" in reasons[f"rock/{n}.mp3"] for n in range(3))
+    assert all("crashed its worker process" in reasons[f"rock/{n}.mp3"] for n in range(3))
     assert "took longer" in reasons["rock/3.mp3"]
 
 
@@ -194,7 +194,7 @@ def test_hostile_names_are_added_as_harmless_ones(tmp_path):
 
     hidden = sum(name.startswith(".") for name in names)
 
-    added = add(source, tmp_path / "project", say=lambda _: None)
+    added = add(source, tmp_path / "project", log=lambda _: None)
 
     raw = tmp_path / "project/data/raw"
     found = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
@@ -207,5 +207,5 @@ def test_a_file_name_that_is_not_utf_8_is_reported(tmp_path, hostile):
     (tmp_path / "data/raw/rock").mkdir(parents=True)
     shutil.move(tmp_path / "song.wav", tmp_path / "data/raw/rock" / mutations.NO_UTF8)
 
-    with pytest.raises(InputError, match=r"xff.xfe.wav' is not the name of a file in UTF-8"):
+    with pytest.raises(InputError, match=r"xff.xfe.wav' is a file name that is not UTF-8"):
         ingest.run(load_params(hostile.root / "params.yaml"), tmp_path)

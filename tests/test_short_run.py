@@ -39,7 +39,7 @@ class Level(Extractor):
 """
 ROW = 'Family("level", "the mean level", "genre.features.level:Level", libraries=("numpy",)),'
 SETTINGS = {  # little to wait for
-    "features.families": ["extended", "level"],
+    "features.families": ["report", "level"],
     "train.models": ["lda", "report_mlp"],
     "train.folds": 2,
     "train.report_mlp.max_epochs": 3,
@@ -95,7 +95,7 @@ def test_the_reports_mlp_is_evaluated_beside_the_others_and_never_selected(root:
     members = selection["models"].get("vote", {"members": []})["members"]
     assert "report_mlp" not in [member["name"] for member in members]
     assert tuple(model["features"]) == NAMES
-    assert classifier["front"]["features"]["families"] == ["extended", "level"]
+    assert classifier["front"]["features"]["families"] == ["report", "level"]
     assert classifier["synthetic"] is False
 
 
