@@ -21,8 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows import SERVICES, artifacts, steps
-from flows import data_changes as data_changes
+from flows import SERVICES, artifacts, data_changes, steps
 from flows.server import running_server
 from flows.single_instance import AlreadyRunningError, single_instance
 from genre.core.errors import InputError

@@ -66,8 +66,9 @@ def services() -> dict[str, Service] | None:
     None if no supervisord responds, or it is not installed.
     """
     try:
-        found = {one["name"]: one for one in supervisor().getAllProcessInfo()}
-        settings = psutil.Process(supervisor().getPID()).environ()
+        control = supervisor()
+        found = {one["name"]: one for one in control.getAllProcessInfo()}
+        settings = psutil.Process(control.getPID()).environ()
     except (ImportError, OSError, http.client.HTTPException, xmlrpc.client.Error, psutil.Error):
         return None
     return {

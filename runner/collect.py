@@ -117,10 +117,7 @@ def check_before_run(params: Params, root: Path) -> None:
     """
     if params.features.families != AUTO:
         families.check(params.features.families)
-    folder = root / params.evaluate.new_songs
-    if not folder.exists() and folder == root / paths.NEW_SONGS:
-        return
     from genre.new_songs import find
 
     genres = sorted(path.name for path in (root / paths.RAW).glob("*") if path.is_dir())
-    find(folder, genres)
+    find(root / params.evaluate.new_songs, genres, root / paths.NEW_SONGS)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from genre.collection import catalogue, manifest
-from genre.collection import ignored_files as ignored_files
+from genre.collection import catalogue, ignored_files, manifest
 from genre.core.files import write_parquet
 from genre.core.params import Params
 from tasks.io import paths

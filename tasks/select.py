@@ -59,17 +59,14 @@ def run(params: Params, root: Path) -> str:
         described += evaluation.candidates(beside, vote=False, samples=samples, seed=seed)
     chosen = evaluation.select(found)
     members = [load_model(root / paths.MODELS / name) for name in chosen.members]
+    preprocessing = preprocessing_of(params, families, {member.input for member in members})
     classifier = Ensemble(
         chosen.name,
         members,
         chosen.voting,
         temperature=chosen.temperature,
         protocol=read_protocol(root),
-        preprocessing=(
-            preprocessing := preprocessing_of(
-                params, families, {member.input for member in members}
-            )
-        ),
+        preprocessing=preprocessing,
         pretrained=root / paths.PRETRAINED if needs_weights(preprocessing) else None,
         synthetic=is_demo(root),
     )

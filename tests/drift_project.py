@@ -1,4 +1,4 @@
-"""A project whose champion learned from songs that can be heard, and songs like and unlike them."""
+"""A project with a champion trained on audible songs, and songs like and unlike them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def muffled(y: Samples) -> Samples:
 def write_new(
     folder: Path, count: int, *, first: int = 50_000, change: Callable[[Samples], Samples] = np.copy
 ) -> None:
-    """Write `count` songs that training never heard, each through `change`."""
+    """Write `count` songs that were not seen in training, each through `change`."""
     for number in range(count):
         write(folder / f"{number:03}.wav", change(song(first + number))[:, np.newaxis])
 
@@ -59,7 +59,7 @@ def rows_of(seeds: Iterable[int]) -> pd.DataFrame:
 
 
 def make(root: Path, project: Path) -> Project:
-    """A finished pipeline at `root` whose features are those of songs that can be heard."""
+    """A finished pipeline at `root` whose features are those of audible songs."""
     root.mkdir(parents=True, exist_ok=True)
     text = (project / "params.yaml").read_text()
     (root / "params.yaml").write_text(text.replace("min_songs: 50", "min_songs: 20"))
@@ -69,9 +69,9 @@ def make(root: Path, project: Path) -> Project:
     path = root / "data/features/report/3s/part-0.parquet"
     table = pd.read_parquet(path)
     tracks = sorted(table["track_id"].unique())
-    heard = rows_of(range(len(tracks)))
-    heard.index = pd.Index(tracks)
-    table[list(NAMES)] = heard.loc[table["track_id"]].to_numpy()
+    features = rows_of(range(len(tracks)))
+    features.index = pd.Index(tracks)
+    table[list(NAMES)] = features.loc[table["track_id"]].to_numpy()
     table.to_parquet(path, index=False)
     write_model(root, GENRES)
     write_reports(root)

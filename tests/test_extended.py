@@ -24,7 +24,7 @@ from genre.features.extended import NAMES, extract, extract_clip, reference
 from genre.features.extended.names import CONTRAST, CORRELATION, DELTA, HARMONY, LEVEL, ONSET
 
 LIMIT, SMALLEST = 1e-4, 1e-2
-# What a value is where librosa's functions define none: nothing is heard, or nothing varies.
+# What a value is where librosa's functions define none: the signal is silent, or nothing varies.
 UNDEFINED = {"rms_variation": 0.0, "rms_skew": 0.0, "crest": 1.0, "onset_strength_skew": 0.0}
 UNDEFINED |= {"onset_strength_p95": 0.0} | dict.fromkeys(CORRELATION, 0.0)
 SILENT = dict.fromkeys(("level_mean", "level_p5", "level_p50"), 0.0)  # librosa's: -100 dB
@@ -134,8 +134,8 @@ def test_transposing_music_changes_its_chords_no_more_than_its_sound() -> None:
 
     low, high = extract(chord(440), SR), extract(chord(440 * 2 ** (3 / 12)), SR)
 
-    heard = [low[f"chroma_interval{semitones}"] for semitones in range(1, 7)]
-    assert {3, 4, 5} == set(sorted(range(1, 7), key=lambda k: -heard[k - 1])[:3])
+    intervals = [low[f"chroma_interval{semitones}"] for semitones in range(1, 7)]
+    assert {3, 4, 5} == set(sorted(range(1, 7), key=lambda k: -intervals[k - 1])[:3])
     for name in HARMONY:
         assert high[name] == pytest.approx(low[name], abs=0.05), name
 

@@ -69,7 +69,7 @@ def families(inputs: Collection[str], preprocessing: Preprocessing) -> tuple[str
     """The feature families of `inputs`; raises as `make_inputs`."""
     if "features_3s" not in inputs:
         return ()
-    return tuple(_families(_settings(preprocessing, "features", FeatureParams)))
+    return tuple(_families(preprocessing))
 
 
 def other_rates(inputs: Collection[str], preprocessing: Preprocessing) -> tuple[int, ...]:
@@ -101,7 +101,7 @@ def tag_columns(ensemble: Ensemble) -> dict[str, list[str]]:
 
 def _features(preprocessing: Preprocessing, name: str, pretrained: Path | None) -> InputMaker:
     """The columns of the chosen families, side by side."""
-    chosen = families(["features_3s"], preprocessing)
+    chosen = _families(preprocessing)
     if pretrained is None and (needed := [one for one in chosen if FAMILIES[one].pretrained]):
         raise InputError(
             f"the classifier {name} needs the pretrained weights of {needed[0]} and has none with "
@@ -125,7 +125,8 @@ def _extractor(name: str, preprocessing: Preprocessing, pretrained: Path | None)
     return family.open(_settings(preprocessing, family.section, section), pretrained)
 
 
-def _families(settings: FeatureParams) -> list[str]:
+def _families(preprocessing: Preprocessing) -> list[str]:
+    settings = _settings(preprocessing, "features", FeatureParams)
     if settings.families == AUTO:
         raise InputError(
             "the settings of the classifier have features.families auto, expected a list; run the "

@@ -6,10 +6,10 @@ one line on stderr, with exit code 2 for bad input (`InputError`) and 1 otherwis
 
 from __future__ import annotations
 
-import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 
 import click
 
@@ -20,6 +20,13 @@ from genre.core.messages import printable
 from genre.core.unexpected import one_line_errors
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+model_option = click.option(
+    "--model",
+    metavar="URI",
+    help="models:/NAME@ALIAS, models:/NAME/VERSION, or the folder of a classifier.  "
+    "[default: the champion]",
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].where.partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command = resolve_name(COMMANDS[cmd_name].where)
         assert isinstance(command, click.Command)
         return command
 

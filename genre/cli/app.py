@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from genre.cli import model_option
 from genre.core.errors import InputError
 from genre.core.messages import command
 
@@ -20,12 +21,7 @@ MAX_MEGABYTES, MAX_MINUTES = 100, 60
     type=click.IntRange(0, 65_535),
     help=f"Port on 127.0.0.1; 0: any free port.  [default: {PORT}, or a free port]",
 )
-@click.option(
-    "--model",
-    metavar="URI",
-    help="models:/NAME@ALIAS, models:/NAME/VERSION, or the folder of a classifier.  "
-    "[default: the champion]",
-)
+@model_option
 @click.option(
     "--max-megabytes",
     type=click.IntRange(min=1),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from genre.cli import BAD_INPUT
+from genre.cli import BAD_INPUT, model_option
 from genre.core.errors import ParameterError
 from genre.core.messages import printable
 from genre.registry.resolve import found_classifier
@@ -38,12 +38,7 @@ MAX_HOURS = 6.0
     metavar="FILE.png",
     help="Plot genre probabilities over time and the spectrogram to FILE.png.",
 )
-@click.option(
-    "--model",
-    metavar="URI",
-    help="models:/NAME@ALIAS, models:/NAME/VERSION, or the folder of a classifier.  "
-    "[default: the champion]",
-)
+@model_option
 @click.option(
     "--max-hours",
     type=click.FloatRange(min=0, min_open=True),

@@ -10,8 +10,8 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -146,10 +146,14 @@ class Family:
     automatic: bool = False
 
     @property
+    def module(self) -> str:
+        """The name of the module of its extractor."""
+        return self.extractor.partition(":")[0]
+
+    @property
     def extractor_class(self) -> type[Extractor]:
         """The class of its extractor, imported on use."""
-        module, _, name = self.extractor.partition(":")
-        found: type[Extractor] = getattr(import_module(module), name)
+        found: type[Extractor] = resolve_name(self.extractor)
         return found
 
     def open(self, settings: Section, pretrained: Path | None = None) -> Extractor:

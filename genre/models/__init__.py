@@ -8,8 +8,8 @@ without importing torch.
 from __future__ import annotations
 
 import difflib
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from genre.core.errors import InputError, ParameterError
@@ -39,8 +39,7 @@ def family(name: str) -> type[Model]:
         raise ParameterError(
             f"train.models: unknown model {name!r}, expected one of {', '.join(NAMES)}{hint}"
         )
-    module, _, attribute = _FAMILIES[name].partition(":")
-    found: type[Model] = getattr(import_module(module), attribute)
+    found: type[Model] = resolve_name(_FAMILIES[name])
     return found
 
 

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 PARAMETER = "evaluate.new_songs"
 
 
-def find(folder: Path, classes: Sequence[str]) -> list[str]:
+def find(folder: Path, classes: Sequence[str], default: Path) -> list[str]:
     """The songs in the genre folders of `folder`, as sorted posix paths relative to it.
 
-    There may be none. Raises `InputError` if there is no such folder, or it has a genre that is
-    not in `classes`.
+    There may be none. Raises `InputError` if there is no such folder (the `default` one may be
+    missing), or it has a genre that is not in `classes`.
     """
+    if not folder.exists() and folder.resolve() == default.resolve():
+        return []
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "no such folder"
         raise InputError(

@@ -127,7 +127,7 @@ def copy_code(target: Path, names: Iterable[str], families: Iterable[str]) -> Pa
     modules = (
         CLASSIFIER,
         *(family(name).__module__ for name in names),
-        *(FAMILIES[name].extractor.partition(":")[0] for name in families),
+        *(FAMILIES[name].module for name in families),
     )
     for path in needed_modules(*modules):
         copy = target / path.relative_to(PACKAGE.parent)

@@ -10,24 +10,20 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from genre.audio import SEGMENT_SECONDS
 from genre.core.compute import Failed, Song
 from genre.core.params import Params
 from genre.features import NAMES
-from genre.features.families import SHORT, Family, compute_song
+from genre.features.families import SHORT, Family, Rows, compute_song
 from tasks.io import paths
 from tasks.io.families import section
 from tasks.io.songs import SongCounts, process_songs
 
 CLIPS_TOGETHER = 512  # in a Parquet row group
 PART = "part-0.parquet"
-
-Rows = npt.NDArray[Any]
 
 
 class TableWriter:
@@ -39,7 +35,7 @@ class TableWriter:
         names: Sequence[str],
         dtype: npt.DTypeLike,
         *,
-        seconds: float = SEGMENT_SECONDS,
+        seconds: float,
     ) -> None:
         """Start the dataset in the new folder `folder`, with columns `names` of type `dtype`.
 
@@ -122,7 +118,7 @@ def write_family(
         root=root,
         what=family.name,
         counts=counts,
-        preload=[family.extractor.partition(":")[0], *family.preload],
+        preload=[family.module, *family.preload],
     )
     with contextlib.ExitStack() as stack:
         writers = {

@@ -15,7 +15,6 @@ from genre import duplicates, evaluation, figures, new_songs
 from genre.audio import SEGMENT_SECONDS
 from genre.classifier.inputs import input_makers, preload
 from genre.collection import catalogue
-from genre.collection.demo import SYNTHETIC
 from genre.core.cache import cache_key
 from genre.core.compute import Failed, Song
 from genre.core.errors import InputError
@@ -27,7 +26,7 @@ from tasks.io import outcomes, paths
 from tasks.io.fingerprints import fingerprint_songs
 from tasks.io.scanning import scan_songs
 from tasks.io.songs import SongCounts, process_songs
-from tasks.io.tables import as_song, as_songs, read_songs, read_split
+from tasks.io.tables import as_song, as_songs, is_synthetic, read_songs, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,10 +46,10 @@ def run(params: Params, root: Path) -> str:
     input_makers(ensemble)  # raises before any song is decoded
     training = new_songs.training_songs(read_songs(root), read_split(root))
     folder = root / params.evaluate.new_songs
-    own = folder.resolve() == (root / paths.NEW_SONGS).resolve()
-    names = new_songs.find(folder, ensemble.classes) if folder.exists() or not own else []
+    default = root / paths.NEW_SONGS
+    names = new_songs.find(folder, ensemble.classes, default)
     if not names:
-        if not own:
+        if folder.resolve() != default.resolve():
             raise InputError(
                 f"{folder}: found no songs in genre folders; put some there, or set "
                 "evaluate.new_songs in params.yaml to another folder"
@@ -76,9 +75,8 @@ def run(params: Params, root: Path) -> str:
             outcomes.set_aside(f"{row.path} {row.reason}")
         else:
             print(f"excluded: {row.path} {row.reason}")
-    scores = write(
-        params, root, ensemble, songs, proba_of, excluded, demo=is_demo(scanned, training)
-    )
+    demo = any(is_synthetic(table["source"].dropna()) for table in (scanned, training))
+    scores = write(params, root, ensemble, songs, proba_of, excluded, demo=demo)
     return summary(ensemble.name, scores, excluded, counts)
 
 
@@ -126,21 +124,25 @@ def predict(
     """
     settings: dict[str, Any] = {
         "inputs": ensemble.inputs,
-        "preprocessing": ensemble.preprocessing,
         "seed": params.evaluate.seed,
         "max_seconds": params.ingest.max_seconds,
     }
-    # In the cache key, the preprocessing has the same name as in classifier.json.
-    keyed = {"front" if name == "preprocessing" else name: settings[name] for name in settings}
+    preprocessing = ensemble.preprocessing
+    keyed = {**settings, "front": preprocessing}  # named as in classifier.json
     results = process_songs(
         as_songs(songs, folder),
-        partial(new_songs.sample_song, **settings, pretrained=ensemble.pretrained),
+        partial(
+            new_songs.sample_song,
+            **settings,
+            preprocessing=preprocessing,
+            pretrained=ensemble.pretrained,
+        ),
         cache_key=cache_key(keyed, new_songs.CODE, new_songs.LIBRARIES),
         compute=params.compute,
         root=root,
         what="samples",
         counts=(counts := SongCounts()),
-        preload=preload(ensemble.inputs, ensemble.preprocessing),
+        preload=preload(ensemble.inputs, preprocessing),
     )
     proba_of: SampleProba = {}
     failed: dict[str, str] = {}
@@ -207,9 +209,3 @@ def summary(name: str, scores: dict[str, Any], excluded: pd.DataFrame, counts: S
         f"{100 * low:.1f}–{100 * high:.1f}), {100 * segment['accuracy']:.1f} % of "
         f"{segment['n']} samples ({excluded_text})"
     )
-
-
-def is_demo(*tables: pd.DataFrame) -> bool:
-    """Whether any of the songs is one that the project made."""
-    sources = (table["source"].str.startswith(SYNTHETIC).fillna(False) for table in tables)
-    return any(bool(source.any()) for source in sources)

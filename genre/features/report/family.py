@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +29,6 @@ class Report(Extractor):
 
     def whole(self, y: Samples) -> Rows:
         """The row of a signal."""
-        frames: dict[str, Any] = self.settings.model_dump(include={"n_fft", "hop_length"})
-        row = self.extract(y, SAMPLE_RATE, **frames)
+        frames = self.settings
+        row = self.extract(y, SAMPLE_RATE, n_fft=frames.n_fft, hop_length=frames.hop_length)
         return np.array([row[name] for name in self.names], dtype=np.float64)
